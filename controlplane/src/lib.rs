@@ -1,0 +1,5 @@
+//! Watches container engines and publishes what runs there as DNS snapshots.
+
+mod service;
+
+pub use service::{Change, Port, Protocol, Service, ServiceId, Source};
