@@ -1,0 +1,232 @@
+//! Every name we answer for, at one moment.
+//!
+//! ```text
+//! Snapshot ─▶ shards: two levels, so that one change copies one shard     ── exact names
+//!          ├▶ chunks: six columns of label numbers                        ── wildcards, long names
+//!          └▶ zones:  apex and SOA                                        ── negative answers
+//! ```
+//!
+//! A question takes the first way that fits: its exact name, else a match of its labels if it lies in
+//! a zone and has a wildcard or more than three labels, else a negative answer, else it is not ours.
+
+mod builder;
+mod table;
+mod wildcard;
+
+pub use builder::{BuildError, Builder, ZoneSettings};
+pub use table::Answer;
+pub use wildcard::{Endpoint, EndpointKey, GRAMMAR_LABELS, Matches, Written, is_wildcard};
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::name::{Folded, Name, NameRef};
+use crate::record::Soa;
+use crate::wire::{Question, RType};
+use table::{Entry, Hash, LABEL_MARK, Shard};
+use wildcard::Chunk;
+
+/// Labels of the longest grammar name that is stored rather than matched: instance, service, environment.
+const STORED_LABELS_MAX: usize = 3;
+
+/// Every name we answer for, at one moment. Never changes once built.
+///
+/// Invariants, made by [`Builder::build`], relied on by [`Snapshot::lookup`]:
+/// - `shards`: their number is a power of two, so a hash is masked, not divided.
+/// - `apex`: every zone's apex is a stored name, and so is every name between a stored one and its apex.
+pub struct Snapshot {
+    serial: u32,
+    hasher: FixedState,
+    shards: Box<[Arc<Shard>]>,
+    chunks: Box<[Arc<Chunk>]>,
+    zones: Box<[Zone]>,
+    names: usize,
+    endpoints: usize,
+}
+
+/// A zone that we are authoritative for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Zone {
+    apex: Name,
+    soa_after_owner: Box<[u8]>,
+}
+
+/// What a snapshot says to a question.
+pub enum Lookup<'s> {
+    /// The name has records of the type.
+    Found(Answer<'s>),
+    /// Endpoints match the name's labels; they may have no record of the type.
+    Matches(Matches<'s>),
+    /// The SOA of a zone was asked for, at its apex.
+    Soa(&'s Zone),
+    /// The name exists, the type does not (RFC 2308, section 2.2).
+    NoData(Denial<'s>),
+    /// The name is in our zone and does not exist (RFC 2308, section 2.1).
+    NxDomain(Denial<'s>),
+    /// The name is none of ours.
+    NotOurs,
+}
+
+/// Whose SOA stands in a negative answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial<'s> {
+    /// Octets of the SOA's owner name, which ends the question's name.
+    pub owner_octets: usize,
+    /// The SOA record but for its owner.
+    pub soa_after_owner: &'s [u8],
+}
+
+impl Zone {
+    fn new(settings: &ZoneSettings, serial: u32) -> Self {
+        let soa = Soa {
+            primary: &settings.primary,
+            mailbox: &settings.mailbox,
+            serial,
+            negative_ttl_seconds: settings.negative_ttl_seconds,
+        };
+        let mut soa_after_owner = Vec::with_capacity(64);
+        soa.compose_after_owner(&mut soa_after_owner);
+        Self {
+            apex: settings.apex.clone(),
+            soa_after_owner: soa_after_owner.into_boxed_slice(),
+        }
+    }
+
+    /// The zone's name.
+    #[must_use]
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// A negative answer's SOA.
+    #[must_use]
+    pub fn denial(&self) -> Denial<'_> {
+        Denial {
+            owner_octets: self.apex.octets().len(),
+            soa_after_owner: &self.soa_after_owner,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Version of the data, as the SOA has it: one more with each build (RFC 1982 arithmetic).
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Names with records.
+    #[must_use]
+    pub fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Endpoints that wildcards can match.
+    #[must_use]
+    pub fn endpoints(&self) -> usize {
+        self.endpoints
+    }
+
+    /// The zones we are authoritative for.
+    #[must_use]
+    pub fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    /// Octets held by names and their records; what it shares with other snapshots included.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.shards.iter().map(|shard| shard.octets()).sum()
+    }
+
+    /// What we say to `question`, whose class the caller has checked.
+    ///
+    /// Allocates nothing, and compares only octets of names.
+    #[must_use]
+    pub fn lookup(&self, question: &Question<'_>) -> Lookup<'_> {
+        let folded = Folded::new(question.qname);
+        match self.entry(folded.octets()) {
+            Some(entry) => match entry.rrset(question.qtype) {
+                Some(answer) => Lookup::Found(answer),
+                None => self.without_type(folded.as_ref(), question.qtype),
+            },
+            None => self.lookup_labels(folded.as_ref()),
+        }
+    }
+
+    /// An exact name without records of the type.
+    fn without_type(&self, name: NameRef<'_>, qtype: RType) -> Lookup<'_> {
+        match self.zone_of(name) {
+            Some((zone, 0)) if matches!(qtype, RType::SOA | RType::ANY) => Lookup::Soa(zone),
+            Some((zone, _)) => Lookup::NoData(zone.denial()),
+            // A name of ours outside our zones is a zone of its own: we own that name and no other.
+            None => match self.zones.first() {
+                Some(zone) => Lookup::NoData(Denial {
+                    owner_octets: name.octets().len(),
+                    ..zone.denial()
+                }),
+                None => Lookup::NotOurs,
+            },
+        }
+    }
+
+    /// A name that is not stored: matched by its labels, or absent, or not ours.
+    fn lookup_labels(&self, name: NameRef<'_>) -> Lookup<'_> {
+        let Some((zone, start)) = self.zone_of(name) else {
+            return Lookup::NotOurs;
+        };
+        let absent = Lookup::NxDomain(zone.denial());
+        let left_of_apex = name.octets().get(..start).unwrap_or_default();
+        let mut labels = [b"".as_slice(); GRAMMAR_LABELS];
+        let mut count = 0;
+        let mut rest = left_of_apex;
+        while let Some((&length, after)) = rest.split_first() {
+            let Some((label, after)) = after.split_at_checked(usize::from(length)) else {
+                return absent;
+            };
+            let Some(slot) = labels.get_mut(count) else {
+                return absent;
+            };
+            *slot = label;
+            count += 1;
+            rest = after;
+        }
+        let labels = labels.get(..count).unwrap_or_default();
+        if count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label)) {
+            return absent;
+        }
+        let mut wanted = [None; GRAMMAR_LABELS];
+        for (want, label) in wanted.iter_mut().zip(labels.iter().rev()) {
+            *want = (!is_wildcard(label)).then(|| self.label_number(label));
+        }
+        Matches::find(&self.chunks, zone, wanted).map_or(absent, Lookup::Matches)
+    }
+
+    /// The zone that `name`, lower-cased, is in, and where its apex begins in the name, in octets.
+    fn zone_of(&self, name: NameRef<'_>) -> Option<(&Zone, usize)> {
+        self.zones
+            .iter()
+            .find_map(|zone| Some((zone, name.start_of(&zone.apex)?)))
+    }
+
+    fn entry(&self, key: &[u8]) -> Option<Entry<'_>> {
+        let hash = hash_of(&self.hasher, key);
+        self.shards.get(hash.shard(self.shards.len()))?.find(hash, key)
+    }
+
+    fn label_number(&self, label: &[u8]) -> Option<u32> {
+        let mut key = [LABEL_MARK; 1 + crate::name::LABEL_OCTETS_MAX];
+        let key = key.get_mut(..=label.len())?;
+        key.get_mut(1..)?.copy_from_slice(label);
+        Some(self.entry(key)?.value)
+    }
+}
+
+/// Hash of a key under the seed that `hasher` was made with.
+fn hash_of(hasher: &FixedState, key: &[u8]) -> Hash {
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    Hash(state.finish())
+}

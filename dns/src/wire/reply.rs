@@ -1,0 +1,240 @@
+//! Writes a reply into the buffer that holds the query, after its question.
+
+use super::{EDNS_OCTETS, Edns, Flags, HEADER_OCTETS, Header, Query, Rcode};
+
+/// What a reply keeps of its query once the query's octets may be overwritten.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    id: u16,
+    flags: Flags,
+    question_end: usize,
+    edns: Option<Edns>,
+}
+
+impl From<&Query<'_>> for Head {
+    fn from(query: &Query<'_>) -> Self {
+        Self {
+            id: query.id,
+            flags: query.flags,
+            question_end: query.question_end(),
+            edns: query.edns,
+        }
+    }
+}
+
+/// The sections of a reply after its question, in the order they must be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Records that answer the question.
+    Answer = 1,
+    /// The SOA of a negative answer.
+    Authority = 2,
+    /// Addresses of the answer's targets.
+    Additional = 3,
+}
+
+/// A reply under way.
+///
+/// The question stays where it is, octet for octet, so the client's case is preserved. What does not
+/// fit is refused whole by [`Reply::push`]: a reply never ends inside a record. Room for our OPT
+/// record is set aside from the start.
+pub struct Reply<'b> {
+    buffer: &'b mut [u8],
+    head: Head,
+    flags: Flags,
+    rcode: Rcode,
+    udp_size: u16,
+    end: usize,
+    limit: usize,
+    counts: [u16; 4],
+}
+
+impl<'b> Reply<'b> {
+    /// Begins a reply in `buffer`, which holds the query that `head` was taken from.
+    ///
+    /// `limit` is the largest message in octets that may be sent; `udp_size` is the largest that we
+    /// take, for our OPT record. RD, CD and the operation code are copied, QR is set.
+    pub fn begin(buffer: &'b mut [u8], head: Head, limit: usize, udp_size: u16) -> Self {
+        let opt = if head.edns.is_some() { EDNS_OCTETS } else { 0 };
+        let limit = limit.min(buffer.len()).saturating_sub(opt);
+        let copied = head
+            .flags
+            .masked(Flags::RD.with(Flags::CD))
+            .with(head.flags.opcode_bits());
+        Self {
+            flags: Flags::QR.with(copied),
+            rcode: Rcode::NO_ERROR,
+            end: head.question_end,
+            counts: [1, 0, 0, 0],
+            buffer,
+            head,
+            udp_size,
+            limit,
+        }
+    }
+
+    /// Sets `flags` besides those already set.
+    pub fn set_flags(&mut self, flags: Flags) {
+        self.flags = self.flags.with(flags);
+    }
+
+    /// Sets the response code.
+    pub fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    /// Octets of the question's name before `suffix_octets` at its end: where a pointer to that suffix leads.
+    #[must_use]
+    pub fn pointer_to_suffix(&self, suffix_octets: usize) -> [u8; 2] {
+        let name_end = self.head.question_end.saturating_sub(4);
+        let offset = u16::try_from(name_end.saturating_sub(suffix_octets)).unwrap_or(0);
+        (0xc000 | offset).to_be_bytes()
+    }
+
+    /// Appends `parts`, which together are `records` whole records, to `section`.
+    ///
+    /// Returns whether they fitted; if not, nothing is written.
+    #[must_use]
+    pub fn push(&mut self, section: Section, records: u16, parts: &[&[u8]]) -> bool {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let Some(mut room) = self
+            .buffer
+            .get_mut(self.end..self.limit)
+            .filter(|room| room.len() >= length)
+        else {
+            return false;
+        };
+        for part in parts {
+            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else {
+                return false;
+            };
+            to.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += length;
+        let [_, answers, authorities, additionals] = &mut self.counts;
+        let count = match section {
+            Section::Answer => answers,
+            Section::Authority => authorities,
+            Section::Additional => additionals,
+        };
+        *count = count.saturating_add(records);
+        true
+    }
+
+    /// Empties all sections and sets TC: the client asks again over TCP (RFC 2181, section 9).
+    pub fn truncate(&mut self) {
+        self.set_flags(Flags::TC);
+        self.end = self.head.question_end;
+        self.counts = [1, 0, 0, 0];
+    }
+
+    /// Writes OPT and header, and returns the length of the whole reply in octets.
+    #[must_use]
+    pub fn finish(mut self) -> usize {
+        if let Some(edns) = self.head.edns {
+            let opt = edns.reply(self.udp_size, self.rcode);
+            // `begin` took these octets off the limit, so they are free.
+            if let Some(room) = self.buffer.get_mut(self.end..self.end + EDNS_OCTETS) {
+                room.copy_from_slice(&opt);
+                self.end += EDNS_OCTETS;
+                self.counts[3] = self.counts[3].saturating_add(1);
+            }
+        }
+        let flags = self.flags.with_rcode(self.rcode);
+        write_header(
+            self.buffer,
+            &Header {
+                id: self.head.id,
+                flags,
+                counts: self.counts,
+            },
+        );
+        self.end
+    }
+
+    /// Turns the query in `buffer` into a bare header with `rcode`, for what could not be read as a query.
+    ///
+    /// Nothing of the query is echoed but its id and operation code: what was not understood may not be
+    /// repeated. Returns the length in octets, or none when `buffer` holds no header.
+    #[must_use]
+    pub fn bare(buffer: &mut [u8], rcode: Rcode) -> Option<usize> {
+        let (query, _) = Header::split(buffer).ok()?;
+        let flags = Flags::QR.with(query.flags.opcode_bits()).with_rcode(rcode);
+        write_header(
+            buffer,
+            &Header {
+                id: query.id,
+                flags,
+                counts: [0; 4],
+            },
+        );
+        Some(HEADER_OCTETS)
+    }
+}
+
+fn write_header(buffer: &mut [u8], header: &Header) {
+    if let Some(to) = buffer.first_chunk_mut() {
+        *to = header.octets();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &[u8] =
+        b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x06docker\x00\x00\x01\x00\x01";
+
+    /// A buffer of 512 octets that holds [`QUERY`], and its head.
+    fn query() -> (Vec<u8>, Head) {
+        let head = Head::from(&Query::parse(QUERY).unwrap());
+        ([QUERY, &[0xee; 512][..512 - QUERY.len()]].concat(), head)
+    }
+
+    #[test]
+    fn records_are_appended_whole_or_not_at_all() {
+        let (mut buffer, head) = query();
+        let mut reply = Reply::begin(&mut buffer, head, QUERY.len() + 20, 1232);
+        assert!(reply.push(Section::Answer, 1, &[&[1; 8], &[2; 8]]));
+        assert!(!reply.push(Section::Additional, 1, &[&[3; 5]]));
+        let length = reply.finish();
+        assert_eq!(length, QUERY.len() + 16);
+        let (header, _) = Header::split(&buffer).unwrap();
+        assert_eq!(
+            (header.counts, header.flags),
+            ([1, 1, 0, 0], Flags::QR.with(Flags::RD))
+        );
+        assert_eq!(buffer[length], 0xee);
+    }
+
+    #[test]
+    fn a_pointer_to_the_apex_counts_from_the_message_start() {
+        let (mut buffer, head) = query();
+        let reply = Reply::begin(&mut buffer, head, 512, 1232);
+        assert_eq!(reply.pointer_to_suffix(b"\x06docker\x00".len()), [0xc0, 14]);
+        assert_eq!(reply.pointer_to_suffix(b"\x01a\x06docker\x00".len()), [0xc0, 12]);
+    }
+
+    #[test]
+    fn truncation_leaves_the_question_alone() {
+        let (mut buffer, head) = query();
+        let mut reply = Reply::begin(&mut buffer, head, 512, 1232);
+        assert!(reply.push(Section::Answer, 1, &[&[1; 16]]));
+        reply.truncate();
+        assert_eq!(reply.finish(), QUERY.len());
+        let (header, _) = Header::split(&buffer).unwrap();
+        assert_eq!(
+            (header.counts, header.flags.contains(Flags::TC)),
+            ([1, 0, 0, 0], true)
+        );
+    }
+
+    #[test]
+    fn a_bare_reply_keeps_id_and_opcode_only() {
+        let mut buffer = [0xab, 0xcd, 0x29, 0x30, 9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3];
+        assert_eq!(Reply::bare(&mut buffer, Rcode::NOT_IMP), Some(12));
+        assert_eq!(buffer[..12], [0xab, 0xcd, 0xa8, 0x04, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Reply::bare(&mut buffer[..5], Rcode::FORM_ERR), None);
+    }
+}
