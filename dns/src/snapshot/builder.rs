@@ -10,7 +10,7 @@ use super::table::{Answer, Edit, Entry, EntryOctets, LABEL_MARK, Shard};
 use super::wildcard::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::{Snapshot, Zone, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name};
-use crate::record::{RecordData, RrSet};
+use crate::record::RrSet;
 use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 
 /// Entries a shard holds on average before there are four times as many shards. A change copies its
@@ -525,7 +525,7 @@ fn split(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::record::{Record, RecordData};
     use crate::snapshot::Lookup;
     use crate::wire::{Class, Question};
 
