@@ -11,6 +11,14 @@ pub struct Head {
     edns: Option<Edns>,
 }
 
+impl Head {
+    /// The client's number for the message: as good as random, it also chooses which record comes first.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+}
+
 impl From<&Query<'_>> for Head {
     fn from(query: &Query<'_>) -> Self {
         Self {

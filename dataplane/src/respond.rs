@@ -1,0 +1,719 @@
+//! Answering one query.
+//!
+//! ```text
+//!  packet ──parse──▶ Query ──lookup──▶ Lookup ──write──▶ reply octets, in the packet's own buffer
+//!     │                 │                └─ not our zone ──▶ Forward
+//!     │                 └─ not for us to answer ──▶ error reply
+//!     └─ not a query ──▶ Drop
+//! ```
+//!
+//! Everything here is a plain function of its arguments: no socket, no clock, no allocation. A worker
+//! owns the sockets and calls [`respond`] once per datagram.
+
+use std::net::IpAddr;
+
+use dns::snapshot::{Denial, Written};
+use dns::wire::{HEADER_OCTETS, Head, Section};
+use dns::{Answer, Class, Edns, Flags, Lookup, Matches, ParseError, Query, RType, Rcode, Reply, Snapshot};
+
+use crate::access::Access;
+use crate::limits::{REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+
+/// What holds for every query alike.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Names that are not ours are asked of others; without it they are refused.
+    pub recursion: bool,
+    /// Who may ask.
+    pub access: Access,
+}
+
+/// How a message travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram; what does not fit is cut, and TC says so.
+    Udp,
+    /// A stream, in which a message has up to 65,535 octets.
+    Tcp,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Source address.
+    pub address: IpAddr,
+    /// How the query came, and so how the reply goes.
+    pub transport: Transport,
+}
+
+/// A buffer whose first octets are a query, and later the reply to it.
+#[derive(Debug)]
+pub struct Message<'b> {
+    buffer: &'b mut [u8],
+    length: usize,
+}
+
+/// What is to be done with the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Send its first `length` octets back.
+    Reply {
+        /// Octets of the reply.
+        length: usize,
+        /// Its response code, for the counters.
+        rcode: Rcode,
+        /// It was cut for want of room.
+        truncated: bool,
+    },
+    /// The buffer still holds the query: ask an upstream.
+    Forward,
+    /// Send nothing.
+    Drop,
+}
+
+impl<'b> Message<'b> {
+    /// The message in the first `length` octets of `buffer`; the rest is room for the reply.
+    pub fn new(buffer: &'b mut [u8], length: usize) -> Self {
+        Self {
+            length: length.min(buffer.len()),
+            buffer,
+        }
+    }
+
+    /// The query's octets.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Answers the query in `message`, from `snapshot` alone.
+///
+/// Says nothing to what is no query, and REFUSED, never NXDOMAIN, to what is not ours to know.
+pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &mut Message<'_>) -> Outcome {
+    let query = match Query::parse(message.octets()) {
+        Ok(query) => query,
+        Err(error) => return unreadable(message, error),
+    };
+    let (head, qtype) = (Head::from(&query), query.question.qtype);
+    let forward = policy.recursion && query.flags.contains(Flags::RD);
+    let limit = limit(client.transport, query.edns);
+    let lookup = match refusal(policy, client, &query) {
+        None => Ok(snapshot.lookup(&query.question)),
+        Some(rcode) => Err(rcode),
+    };
+    // From here on the query's octets may be overwritten: what is needed of them was taken out above.
+    let mut reply = Answering {
+        policy,
+        head,
+        limit,
+        message,
+    };
+    match lookup {
+        Ok(Lookup::Found(answer)) => reply.found(&answer),
+        Ok(Lookup::Matches(matches)) => reply.matches(&matches, qtype, client.transport),
+        Ok(Lookup::Soa(zone)) => reply.soa(zone.denial()),
+        Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),
+        Ok(Lookup::NxDomain(denial)) => reply.negative(Rcode::NX_DOMAIN, denial),
+        Ok(Lookup::NotOurs) if forward => Outcome::Forward,
+        Ok(Lookup::NotOurs) => reply.error(Rcode::REFUSED),
+        Err(rcode) => reply.error(rcode),
+    }
+}
+
+/// Why a query that was read is not answered, if it is not.
+fn refusal(policy: &Policy, client: Client, query: &Query<'_>) -> Option<Rcode> {
+    let question = query.question;
+    if !policy.access.allows(client.address) {
+        Some(Rcode::REFUSED)
+    } else if query.edns.is_some_and(|edns| edns.version != 0) {
+        Some(Rcode::BAD_VERS)
+    } else if question.qclass != Class::IN || matches!(question.qtype, RType::AXFR | RType::IXFR) {
+        Some(Rcode::REFUSED)
+    } else {
+        None
+    }
+}
+
+/// Turns the query in `message` into an error reply with `rcode`; RA says that upstreams exist.
+///
+/// For a query that was to be forwarded and could not be. Nothing is sent to what is no query.
+pub fn fail(message: &mut Message<'_>, rcode: Rcode) -> Outcome {
+    let head = match Query::parse(message.octets()) {
+        Ok(query) => Head::from(&query),
+        Err(error) => return unreadable(message, error),
+    };
+    let mut reply = Reply::begin(message.buffer, head, UDP_REPLY_OCTETS_MIN, UDP_SIZE);
+    reply.set_flags(Flags::RA);
+    reply.set_rcode(rcode);
+    Outcome::Reply {
+        length: reply.finish(),
+        rcode,
+        truncated: false,
+    }
+}
+
+/// The size of datagram that our OPT record asks clients to keep to.
+const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
+const _: () = assert!(UDP_REPLY_OCTETS_MAX <= u16::MAX as usize, "it is a 16-bit field");
+
+/// The largest reply in octets that the client takes (RFC 6891, section 6.2.3) and we send.
+fn limit(transport: Transport, edns: Option<Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => REPLY_OCTETS_MAX,
+        (Transport::Udp, None) => UDP_REPLY_OCTETS_MIN,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.udp_size).clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX)
+        }
+    }
+}
+
+fn unreadable(message: &mut Message<'_>, error: ParseError) -> Outcome {
+    let rcode = match error {
+        // Replying to a reply could bounce between two servers for ever.
+        ParseError::ShortHeader | ParseError::IsResponse => return Outcome::Drop,
+        ParseError::Opcode => Rcode::NOT_IMP,
+        ParseError::QuestionCount | ParseError::Truncated | ParseError::Name | ParseError::Edns => {
+            Rcode::FORM_ERR
+        }
+    };
+    // Not even the length of the query is repeated: the header is all that was understood.
+    let header = message
+        .buffer
+        .get_mut(..message.length.min(HEADER_OCTETS))
+        .unwrap_or_default();
+    match Reply::bare(header, rcode) {
+        Some(length) => Outcome::Reply {
+            length,
+            rcode,
+            truncated: false,
+        },
+        None => Outcome::Drop,
+    }
+}
+
+/// A query that was read, and the room for its reply.
+struct Answering<'a, 'b> {
+    policy: &'a Policy,
+    head: Head,
+    limit: usize,
+    message: &'a mut Message<'b>,
+}
+
+impl Answering<'_, '_> {
+    /// An RRset as it was compiled, its first record chosen by the query's id.
+    fn found(&mut self, answer: &Answer<'_>) -> Outcome {
+        let (late, early) = answer.answer.split_at(rotated(answer, self.head.id()));
+        let mut reply = self.begin(Flags::AA);
+        if !reply.push(Section::Answer, answer.records, &[early, late]) {
+            return cut(reply);
+        }
+        // Addresses of targets are a courtesy: left out whole where they do not fit, and TC stays clear.
+        let _ = reply.push(
+            Section::Additional,
+            answer.additional_records,
+            &[answer.additional],
+        );
+        sent(reply, Rcode::NO_ERROR)
+    }
+
+    /// The records of all endpoints that a pattern matches.
+    fn matches(&mut self, matches: &Matches<'_>, qtype: RType, transport: Transport) -> Outcome {
+        let rotation = self.head.id();
+        let mut reply = self.begin(Flags::AA);
+        match matches.write(qtype, rotation, &mut reply) {
+            Written::Whole => sent(reply, Rcode::NO_ERROR),
+            Written::Cut if transport == Transport::Udp => cut(reply),
+            // There is no larger message to ask for: what fits into 64 KiB is all that can be had.
+            Written::Cut => sent(reply, Rcode::NO_ERROR),
+            Written::Nothing => self.negative(Rcode::NO_ERROR, matches.zone.denial()),
+        }
+    }
+
+    fn soa(&mut self, soa: Denial<'_>) -> Outcome {
+        let mut reply = self.begin(Flags::AA);
+        let owner = reply.pointer_to_suffix(soa.owner_octets);
+        let _ = reply.push(Section::Answer, 1, &[&owner, soa.soa_after_owner]);
+        sent(reply, Rcode::NO_ERROR)
+    }
+
+    /// A name or type that does not exist, with the SOA that says for how long (RFC 2308, section 3).
+    fn negative(&mut self, rcode: Rcode, denial: Denial<'_>) -> Outcome {
+        let mut reply = self.begin(Flags::AA);
+        reply.set_rcode(rcode);
+        let owner = reply.pointer_to_suffix(denial.owner_octets);
+        let _ = reply.push(Section::Authority, 1, &[&owner, denial.soa_after_owner]);
+        sent(reply, rcode)
+    }
+
+    fn error(&mut self, rcode: Rcode) -> Outcome {
+        let mut reply = self.begin(Flags(0));
+        reply.set_rcode(rcode);
+        sent(reply, rcode)
+    }
+
+    fn begin(&mut self, flags: Flags) -> Reply<'_> {
+        let mut reply = Reply::begin(self.message.buffer, self.head, self.limit, UDP_SIZE);
+        reply.set_flags(if self.policy.recursion {
+            flags.with(Flags::RA)
+        } else {
+            flags
+        });
+        reply
+    }
+}
+
+fn sent(reply: Reply<'_>, rcode: Rcode) -> Outcome {
+    Outcome::Reply {
+        length: reply.finish(),
+        rcode,
+        truncated: false,
+    }
+}
+
+fn cut(mut reply: Reply<'_>) -> Outcome {
+    reply.truncate();
+    Outcome::Reply {
+        length: reply.finish(),
+        rcode: Rcode::NO_ERROR,
+        truncated: true,
+    }
+}
+
+/// Where in `answer` the record that `rotation` chooses begins, in octets.
+fn rotated(answer: &Answer<'_>, rotation: u16) -> usize {
+    let first = rotation.checked_rem(answer.records).unwrap_or(0);
+    match (first, answer.stride) {
+        (0, _) => 0,
+        (first, 0) => nth_record(answer.answer, first),
+        (first, stride) => usize::from(first) * usize::from(stride),
+    }
+    .min(answer.answer.len())
+}
+
+/// Where the record after `records` records begins. Owners are pointers: two octets before type, class,
+/// TTL and RDLENGTH.
+fn nth_record(answer: &[u8], records: u16) -> usize {
+    let mut start = 0;
+    for _ in 0..records {
+        let Some(&[.., l0, l1]) = answer.get(start..).and_then(<[u8]>::first_chunk::<12>) else {
+            return 0;
+        };
+        start += 12 + usize::from(u16::from_be_bytes([l0, l1]));
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::net::Ipv4Addr;
+
+    use dns::wire::Header;
+    use dns::{Builder, Endpoint, Name, Record, RecordData, RrSet, ZoneSettings};
+
+    use super::*;
+    use crate::access::default_networks;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// Two replicas of redis in `docker`, one in another region, and a name outside the zone.
+    fn snapshot() -> Snapshot {
+        let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+        let redis = [("redis1", "east", "u1", 4), ("redis2", "west", "u2", 5)];
+        for (instance, region, uuid, last) in redis {
+            let labels = ["dev", "redis", instance, region, "h", uuid].map(|label| label.as_bytes().into());
+            let ipv4 = vec![Ipv4Addr::new(10, 0, 0, last)];
+            let endpoint = Endpoint {
+                labels,
+                ipv4,
+                ipv6: Vec::new(),
+                port: Some(6379),
+                ttl_seconds: 30,
+            };
+            builder.insert_endpoint(&endpoint).unwrap();
+            let owner = name(&format!("{instance}.redis.dev.docker"));
+            builder.set(&owner, &[addresses(&[last])]).unwrap();
+        }
+        let targets = [("u1.docker", 4), ("u2.docker", 5)];
+        let srv = |(target, _): &(&str, u8)| RecordData::Srv {
+            priority: 10,
+            weight: 50,
+            port: 6379,
+            target: name(target),
+        };
+        let glue = |(target, last): &(&str, u8)| Record {
+            owner: name(target),
+            ttl_seconds: 30,
+            data: RecordData::A([10, 0, 0, *last].into()),
+        };
+        let srv = RrSet {
+            ttl_seconds: 30,
+            records: targets.iter().map(srv).collect(),
+            additional: targets.iter().map(glue).collect(),
+        };
+        builder
+            .set(&name("redis.dev.docker"), &[addresses(&[4, 5]), srv])
+            .unwrap();
+        builder
+            .set(
+                &name("big.dev.docker"),
+                &[addresses(&(1..=100).collect::<Vec<_>>())],
+            )
+            .unwrap();
+        builder.set(&name("www.example.org"), &[addresses(&[9])]).unwrap();
+        builder.build()
+    }
+
+    fn addresses(last: &[u8]) -> RrSet {
+        let records = last
+            .iter()
+            .map(|last| RecordData::A([10, 0, 0, *last].into()))
+            .collect();
+        RrSet {
+            ttl_seconds: 30,
+            records,
+            additional: Vec::new(),
+        }
+    }
+
+    /// A query's octets: `text` is a name and a type's number; `id` chooses the rotation; `opt` follows.
+    fn query(owner: &str, qtype: u16, id: u16, opt: &[u8]) -> Vec<u8> {
+        let additionals = u16::from(!opt.is_empty());
+        let header = Header {
+            id,
+            flags: Flags::RD,
+            counts: [1, 0, 0, additionals],
+        };
+        [
+            &header.octets()[..],
+            name(owner).octets(),
+            &qtype.to_be_bytes(),
+            &[0, 1],
+            opt,
+        ]
+        .concat()
+    }
+
+    const OPT: [u8; 11] = [0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0];
+
+    fn client(address: &str, transport: Transport) -> Client {
+        Client {
+            address: address.parse().unwrap(),
+            transport,
+        }
+    }
+
+    fn ask(packet: &[u8], client: Client, recursion: bool) -> (Outcome, Vec<u8>) {
+        let policy = Policy {
+            recursion,
+            access: Access::of(default_networks()),
+        };
+        let mut buffer = vec![0xee; 65_535];
+        buffer[..packet.len()].copy_from_slice(packet);
+        let outcome = respond(
+            &snapshot(),
+            &policy,
+            client,
+            &mut Message::new(&mut buffer, packet.len()),
+        );
+        if let Outcome::Reply { length, .. } = outcome {
+            buffer.truncate(length);
+        }
+        (outcome, buffer)
+    }
+
+    /// What a local UDP client with recursion on gets, read by `domain` and put in one line.
+    fn answer(owner: &str, qtype: u16, id: u16, opt: &[u8]) -> String {
+        let (outcome, reply) = ask(
+            &query(owner, qtype, id, opt),
+            client("127.0.0.1", Transport::Udp),
+            true,
+        );
+        match outcome {
+            Outcome::Forward => "forward".to_owned(),
+            Outcome::Drop => "drop".to_owned(),
+            Outcome::Reply { .. } => line(&reply),
+        }
+    }
+
+    fn line(reply: &[u8]) -> String {
+        use domain::base::Message;
+        use domain::rdata::AllRecordData;
+        let message = Message::from_octets(reply).unwrap();
+        let (header, flags) = (message.header(), message.header().flags());
+        let mut line = header.rcode().to_string();
+        for (set, text) in [
+            (flags.aa, " aa"),
+            (flags.tc, " tc"),
+            (flags.rd, " rd"),
+            (flags.ra, " ra"),
+        ] {
+            line.push_str(if set { text } else { "" });
+        }
+        for record in message.iter() {
+            let (record, section) = record.unwrap();
+            if record.rtype() == domain::base::Rtype::OPT {
+                write!(line, "; opt {}", record.class().to_int()).unwrap();
+                continue;
+            }
+            let record = record.into_record::<AllRecordData<_, _>>().unwrap().unwrap();
+            let owner = record.owner();
+            write!(
+                line,
+                "; {section:?} {owner} {} {}",
+                record.ttl().as_secs(),
+                record.data()
+            )
+            .unwrap();
+        }
+        line
+    }
+
+    const SOA: &str = "Authority docker 5 ns.dns.docker. hostmaster.docker. 1 28800 7200 604800 5";
+
+    #[test]
+    fn a_stored_name_is_answered_whole() {
+        assert_eq!(
+            answer("Redis1.redis.DEV.docker", 1, 0, &[]),
+            "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4"
+        );
+        assert_eq!(
+            answer("redis1.redis.dev.docker", 1, 0, &OPT),
+            "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4; opt 1232"
+        );
+    }
+
+    #[test]
+    fn the_question_comes_back_in_the_case_it_was_sent() {
+        let mut packet = query("redis1.redis.dev.docker", 1, 0, &[]);
+        packet[13..].iter_mut().take(6).for_each(u8::make_ascii_uppercase);
+        let (_, reply) = ask(&packet, client("127.0.0.1", Transport::Udp), true);
+        assert_eq!(reply[12..packet.len()], packet[12..]);
+    }
+
+    #[test]
+    fn records_rotate_by_the_query_id_and_the_set_stays_complete() {
+        let rotated = |qtype, id| answer("redis.dev.docker", qtype, id, &[]);
+        assert!(rotated(1, 0).ends_with("30 10.0.0.4; Answer redis.dev.docker 30 10.0.0.5"));
+        assert!(rotated(1, 1).ends_with("30 10.0.0.5; Answer redis.dev.docker 30 10.0.0.4"));
+        assert_eq!(rotated(1, 2), rotated(1, 0));
+        assert!(rotated(33, 1).contains("Answer redis.dev.docker 30 10 50 6379 u2.docker; Answer"));
+    }
+
+    #[test]
+    fn srv_brings_the_addresses_of_its_targets() {
+        assert_eq!(
+            answer("redis.dev.docker", 33, 0, &[]),
+            "NOERROR aa rd ra; Answer redis.dev.docker 30 10 50 6379 u1.docker; \
+             Answer redis.dev.docker 30 10 50 6379 u2.docker; \
+             Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
+        );
+    }
+
+    #[test]
+    fn wildcards_match_any_label_in_any_place() {
+        let both =
+            |asked: &str| format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.4; Answer {asked} 30 10.0.0.5");
+        for asked in [
+            "*.docker",
+            "*.redis.dev.docker",
+            "any.all.docker",
+            "*.*.redis.*.docker",
+            "*.*.*.*.*.*.docker",
+        ] {
+            assert_eq!(answer(asked, 1, 0, &[]), both(asked));
+        }
+        for (asked, last) in [
+            ("redis1.*.dev.docker", 4),
+            ("u2.*.*.*.*.*.docker", 5),
+            ("west.*.redis.any.docker", 5),
+            ("u1.h.east.redis1.redis.dev.docker", 4),
+        ] {
+            assert_eq!(
+                answer(asked, 1, 0, &[]),
+                format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.{last}")
+            );
+        }
+        for asked in [
+            "redis3.*.dev.docker",
+            "*.web.dev.docker",
+            "*.*.*.*.*.*.*.docker",
+            "u1.*.*.*.web.*.docker",
+        ] {
+            assert_eq!(
+                answer(asked, 1, 0, &[]),
+                format!("NXDOMAIN aa rd ra; {SOA}"),
+                "{asked}"
+            );
+        }
+        assert_eq!(
+            answer("*.redis.dev.docker", 28, 0, &[]),
+            format!("NOERROR aa rd ra; {SOA}")
+        );
+    }
+
+    // SkyDNS v1 answered NXDOMAIN when the region asked for had no match of its own.
+    #[test]
+    fn srv_with_a_region_falls_back_to_the_others_at_a_lower_priority() {
+        assert_eq!(
+            answer("east.*.redis.dev.docker", 33, 0, &[]),
+            "NOERROR aa rd ra; Answer east.*.redis.dev.docker 30 10 100 6379 u1.docker; \
+             Answer east.*.redis.dev.docker 30 20 100 6379 u2.docker; \
+             Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
+        );
+        assert_eq!(
+            answer("north.redis2.redis.dev.docker", 33, 0, &[]),
+            "NOERROR aa rd ra; Answer north.redis2.redis.dev.docker 30 20 100 6379 u2.docker; \
+             Additional u2.docker 30 10.0.0.5"
+        );
+        assert_eq!(
+            answer("north.redis2.redis.dev.docker", 1, 0, &[]),
+            format!("NOERROR aa rd ra; {SOA}")
+        );
+    }
+
+    // RFC 2308, section 2.2: NODATA is "NOERROR and no relevant answers in the answer section".
+    #[test]
+    fn known_name_without_the_type_is_nodata_not_nxdomain() {
+        for (asked, qtype) in [
+            ("redis1.redis.dev.docker", 28),
+            ("dev.docker", 16),
+            ("docker", 1),
+            ("redis.dev.docker", 666),
+        ] {
+            assert_eq!(
+                answer(asked, qtype, 0, &[]),
+                format!("NOERROR aa rd ra; {SOA}"),
+                "{asked}"
+            );
+        }
+        let own = SOA.replace("Authority docker", "Authority www.example.org");
+        assert_eq!(
+            answer("www.example.org", 28, 0, &[]),
+            format!("NOERROR aa rd ra; {own}")
+        );
+    }
+
+    #[test]
+    fn unknown_names_in_the_zone_do_not_exist_and_others_are_forwarded() {
+        for asked in [
+            "redis3.redis.dev.docker",
+            "prod.docker",
+            "x.u1.h.east.redis1.redis.dev.docker",
+        ] {
+            assert_eq!(
+                answer(asked, 1, 0, &[]),
+                format!("NXDOMAIN aa rd ra; {SOA}"),
+                "{asked}"
+            );
+        }
+        for asked in ["example.org", "xdocker", "a.xdocker", "."] {
+            assert_eq!(answer(asked, 1, 0, &[]), "forward", "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_name_is_refused_without_upstreams_and_without_rd() {
+        let local = client("127.0.0.1", Transport::Udp);
+        let mut packet = query("example.org", 1, 0, &[]);
+        assert_eq!(line(&ask(&packet, local, false).1), "REFUSED rd");
+        packet[2] = 0;
+        assert_eq!(line(&ask(&packet, local, true).1), "REFUSED ra");
+    }
+
+    #[test]
+    fn a_set_too_large_for_the_client_is_left_out_whole_and_tc_set() {
+        assert_eq!(answer("big.dev.docker", 1, 0, &[]), "NOERROR aa tc rd ra");
+        assert_eq!(
+            answer("big.dev.docker", 1, 0, &OPT),
+            "NOERROR aa tc rd ra; opt 1232"
+        );
+        let stream = client("127.0.0.1", Transport::Tcp);
+        let (_, whole) = ask(&query("big.dev.docker", 1, 0, &OPT), stream, true);
+        assert_eq!(line(&whole).matches("Answer").count(), 100);
+    }
+
+    #[test]
+    fn strangers_are_refused_before_the_name_is_looked_at() {
+        let stranger = client("8.8.8.8", Transport::Udp);
+        for asked in ["redis1.redis.dev.docker", "example.org"] {
+            assert_eq!(
+                line(&ask(&query(asked, 1, 0, &[]), stranger, true).1),
+                "REFUSED rd ra"
+            );
+        }
+    }
+
+    #[test]
+    fn other_classes_transfers_and_edns_versions_have_their_own_errors() {
+        assert_eq!(answer("redis.dev.docker", 252, 0, &[]), "REFUSED rd ra");
+        assert_eq!(answer("redis.dev.docker", 251, 0, &[]), "REFUSED rd ra");
+        let mut packet = query("redis.dev.docker", 1, 0, &[]);
+        *packet.last_mut().unwrap() = 3;
+        assert_eq!(
+            line(&ask(&packet, client("127.0.0.1", Transport::Udp), true).1),
+            "REFUSED rd ra"
+        );
+        let mut version_1 = OPT;
+        version_1[6] = 1;
+        assert_eq!(
+            answer("redis.dev.docker", 1, 0, &version_1),
+            "NOERROR rd ra; opt 1232"
+        );
+        let (outcome, reply) = ask(
+            &query("redis.dev.docker", 1, 0, &version_1),
+            client("::1", Transport::Udp),
+            true,
+        );
+        assert!(matches!(
+            outcome,
+            Outcome::Reply {
+                rcode: Rcode::BAD_VERS,
+                ..
+            }
+        ));
+        assert_eq!(
+            reply[reply.len() - 6..],
+            [1, 0, 0, 0, 0, 0],
+            "extended rcode 1, version 0"
+        );
+    }
+
+    #[test]
+    fn what_is_no_query_gets_a_bare_header_or_nothing() {
+        let local = client("127.0.0.1", Transport::Udp);
+        let packet = query("redis.dev.docker", 1, 0x1234, &[]);
+        let (outcome, reply) = ask(&packet[..20], local, true);
+        assert!(matches!(
+            outcome,
+            Outcome::Reply {
+                rcode: Rcode::FORM_ERR,
+                ..
+            }
+        ));
+        assert_eq!(reply, [0x12, 0x34, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut update = packet.clone();
+        update[2] = 0x28;
+        assert_eq!(ask(&update, local, true).1[..4], [0x12, 0x34, 0xa8, 4]);
+        let mut response = packet.clone();
+        response[2] = 0x80;
+        assert_eq!(ask(&response, local, true).0, Outcome::Drop);
+        assert_eq!(ask(&packet[..11], local, true).0, Outcome::Drop);
+        assert_eq!(ask(&[], local, true).0, Outcome::Drop);
+    }
+
+    #[test]
+    fn a_query_that_cannot_be_forwarded_is_turned_into_an_error() {
+        let packet = query("example.org", 1, 7, &OPT);
+        let mut buffer = vec![0; 512];
+        buffer[..packet.len()].copy_from_slice(&packet);
+        let outcome = fail(&mut Message::new(&mut buffer, packet.len()), Rcode::SERV_FAIL);
+        let Outcome::Reply { length, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(line(&buffer[..length]), "SERVFAIL rd ra; opt 1232");
+    }
+}
