@@ -213,8 +213,13 @@ impl Builder {
             return;
         };
         self.names -= usize::from(rrsets > 0);
-        if children > 0 || self.zones.iter().any(|zone| zone.apex == *owner) {
+        if self.is_apex(owner) {
             self.put(owner.octets(), EntryOctets::new(owner.octets(), children, &[]));
+        } else if children > 0 {
+            self.put(
+                owner.octets(),
+                EntryOctets::empty_non_terminal(owner.octets(), children),
+            );
         } else {
             self.changed.insert(owner.octets().into(), None);
             self.remove_child_from_parent(owner);
@@ -340,6 +345,10 @@ impl Builder {
         self.changed.insert(key.into(), Some(entry));
     }
 
+    fn is_apex(&self, owner: &Name) -> bool {
+        self.zones.iter().any(|zone| zone.apex == *owner)
+    }
+
     /// The name above `owner`, unless `owner` is an apex or in no zone.
     fn parent_in_zone(&self, owner: &Name) -> Option<Name> {
         let zone = self.zones.iter().find(|zone| owner.is_within(&zone.apex))?;
@@ -356,7 +365,10 @@ impl Builder {
                 self.put(parent.octets(), entry);
             }
             None => {
-                self.put(parent.octets(), EntryOctets::new(parent.octets(), 1, &[]));
+                self.put(
+                    parent.octets(),
+                    EntryOctets::empty_non_terminal(parent.octets(), 1),
+                );
                 self.add_child_to_parent(&parent);
             }
         }
@@ -370,8 +382,7 @@ impl Builder {
             return;
         };
         let children = entry.value.saturating_sub(1);
-        let is_apex = self.zones.iter().any(|zone| zone.apex == parent);
-        if children == 0 && entry.rrsets() == 0 && !is_apex {
+        if children == 0 && !entry.is_set {
             self.changed.insert(parent.octets().into(), None);
             self.remove_child_from_parent(&parent);
         } else {
@@ -693,6 +704,17 @@ mod tests {
             (4_078, 16, 4_078 * 16)
         );
         assert_eq!((answer.additional_records, answer.additional.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_name_set_without_records_outlives_the_names_below_it() {
+        let mut builder = builder();
+        builder.set(&name("b.docker"), &[]).unwrap();
+        builder.set(&name("a.b.docker"), &[a(1)]).unwrap();
+        builder.remove(&name("a.b.docker"));
+        assert_eq!(ask(&builder.build(), "b.docker"), "nodata");
+        builder.remove(&name("b.docker"));
+        assert_eq!(ask(&builder.build(), "b.docker"), "nxdomain");
     }
 
     #[test]

@@ -4,14 +4,15 @@
 //! slots   | tag: upper 32 bits, offset into the arena + 1: lower 32 bits |   0: free
 //! arena   | entry | entry | ...                                             in no order
 //!
-//! entry   | length: u32 | value: u32 | key length: u8 | RRsets: u8 | key | heads | payload |
+//! entry   | length: u32 | value: u32 | key length: u8 | RRsets: u8 | set: u8 | key | heads | payload |
 //! head    | type: u16 | records: u16 | stride: u16 | additional records: u16 |
 //!         | start: u32 | answer octets: u16 | additional octets: u16 |       16 octets, little-endian
 //! payload | answer records of the first RRset | its additional records | of the second ... |
 //! ```
 //!
 //! A key is a lower-cased wire name, or, behind [`LABEL_MARK`], a label of the pattern index. `value`
-//! counts the names right below a name, or is the number of a label. `stride` is the length of every
+//! counts the names right below a name, or is the number of a label. `set` tells a name that was set,
+//! be it without records, from one that exists because of names below it. `stride` is the length of every
 //! answer record where they have one length, else 0.
 //!
 //! An entry is one flat run of octets with constant offsets, so that a lookup touches the slot, then
@@ -26,7 +27,7 @@ use crate::wire::RType;
 /// First octet of a key that is a label of the pattern index; no wire name begins with it.
 pub(super) const LABEL_MARK: u8 = 0xff;
 
-const ENTRY_HEADER_OCTETS: usize = 10;
+const ENTRY_HEADER_OCTETS: usize = 11;
 const HEAD_OCTETS: usize = 16;
 
 /// A part of all names, those whose hash chose it. Never changes once built.
@@ -43,6 +44,8 @@ pub(super) struct Entry<'s> {
     octets: &'s [u8],
     /// Names right below this one, or a label's number.
     pub(super) value: u32,
+    /// Someone set this name; otherwise it exists because of names below it.
+    pub(super) is_set: bool,
     key_end: usize,
     rrsets: u8,
 }
@@ -87,13 +90,22 @@ impl Hash {
 pub(super) struct EntryOctets(Box<[u8]>);
 
 impl EntryOctets {
-    /// Lays out an entry. `rrsets` holds for each RRset its head's fields and octets.
+    /// Lays out the entry of a key that someone set. `rrsets` holds for each RRset its head's fields and octets.
     pub(super) fn new(key: &[u8], value: u32, rrsets: &[Answer<'_>]) -> Self {
+        Self::laid_out(key, value, true, rrsets)
+    }
+
+    /// The entry of a name that exists because of `children` names below it.
+    pub(super) fn empty_non_terminal(key: &[u8], children: u32) -> Self {
+        Self::laid_out(key, children, false, &[])
+    }
+
+    fn laid_out(key: &[u8], value: u32, is_set: bool, rrsets: &[Answer<'_>]) -> Self {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
         let count = u8::try_from(rrsets.len()).expect("there are fewer record types than that");
         let mut octets = vec![0; 4];
         octets.extend_from_slice(&value.to_le_bytes());
-        octets.extend_from_slice(&[key_octets, count]);
+        octets.extend_from_slice(&[key_octets, count, u8::from(is_set)]);
         octets.extend_from_slice(key);
         let mut start = 0_u32;
         for rrset in rrsets {
@@ -234,12 +246,13 @@ impl Shard {
 impl<'s> Entry<'s> {
     fn at(arena: &'s [u8], offset: usize) -> Option<Self> {
         let from = arena.get(offset..)?;
-        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets], _) =
+        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets, is_set], _) =
             from.split_first_chunk::<ENTRY_HEADER_OCTETS>()?;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         Some(Self {
             octets: from.get(..length)?,
             value: u32::from_le_bytes([v0, v1, v2, v3]),
+            is_set: is_set != 0,
             key_end: ENTRY_HEADER_OCTETS + usize::from(key_octets),
             rrsets,
         })
