@@ -1,0 +1,178 @@
+//! What an engine's event means to us: of which container something must be looked at, and how soon.
+//!
+//! Nothing but the id and the kind is taken from an event. What is published comes from an inspect that follows it.
+
+use std::sync::Arc;
+
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+
+/// An event that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Full id of the container that it is about.
+    pub(crate) container: Arc<str>,
+    /// What it asks for.
+    pub(crate) effect: Effect,
+}
+
+/// What an event asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Something about the container may have changed: inspect it.
+    Inspect,
+    /// It cannot be talked to any more: withdraw it at once.
+    Withdraw,
+    /// It does not exist any more: withdraw it at once, and expect nothing further.
+    Forget,
+}
+
+impl Event {
+    /// Reads an engine's event; `None` for those that change nothing in DNS.
+    pub(crate) fn from_message(message: EventMessage) -> Option<Self> {
+        let action = message.action?;
+        let actor = message.actor?;
+        let (container, effect) = match message.typ? {
+            EventMessageTypeEnum::CONTAINER => (actor.id?, container_effect(&action)?),
+            // The actor is the network; the container stands among its attributes.
+            EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "connect" | "disconnect") => {
+                (actor.attributes?.remove("container")?, Effect::Inspect)
+            }
+            _ => return None,
+        };
+        (!container.is_empty()).then(|| Self {
+            container: container.into(),
+            effect,
+        })
+    }
+}
+
+fn container_effect(action: &str) -> Option<Effect> {
+    // `health_status: healthy`, `exec_start: sh -c ...`: what follows the colon is detail.
+    match action.split(':').next()?.trim() {
+        "start" | "restart" | "unpause" | "rename" | "update" | "health_status" => Some(Effect::Inspect),
+        // `died` and `remove` are Podman's words where it does not translate them.
+        "die" | "died" | "pause" => Some(Effect::Withdraw),
+        "destroy" | "remove" => Some(Effect::Forget),
+        // `kill` and `stop` too: the first may be a harmless signal, the second follows `die`.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Option<(String, Effect)> {
+        let message = serde_json::from_str(json).unwrap();
+        Event::from_message(message).map(|event| (event.container.to_string(), event.effect))
+    }
+
+    fn container(action: &str) -> Option<Effect> {
+        read(&format!(
+            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"c1"}}}}"#
+        ))
+        .map(|(id, effect)| {
+            assert_eq!(id, "c1");
+            effect
+        })
+    }
+
+    #[test]
+    fn events_that_may_change_a_container_ask_for_an_inspect() {
+        for action in [
+            "start",
+            "restart",
+            "unpause",
+            "rename",
+            "update",
+            "health_status: healthy",
+            "health_status",
+        ] {
+            assert_eq!(container(action), Some(Effect::Inspect), "{action}");
+        }
+    }
+
+    #[test]
+    fn events_that_end_or_suspend_a_container_withdraw_it() {
+        for (action, effect) in [
+            ("die", Effect::Withdraw),
+            ("died", Effect::Withdraw),
+            ("pause", Effect::Withdraw),
+            ("destroy", Effect::Forget),
+            ("remove", Effect::Forget),
+        ] {
+            assert_eq!(container(action), Some(effect), "{action}");
+        }
+    }
+
+    #[test]
+    fn events_that_change_nothing_in_dns_are_passed_over() {
+        for action in [
+            "create",
+            "kill",
+            "stop",
+            "oom",
+            "attach",
+            "detach",
+            "top",
+            "resize",
+            "commit",
+            "copy",
+            "export",
+            "archive-path",
+            "exec_create: sh",
+            "exec_start: sh",
+            "exec_die",
+            "exec_detach",
+            "init",
+            "sync",
+            "",
+            "cleanup",
+            "startled",
+        ] {
+            assert_eq!(container(action), None, "{action}");
+        }
+    }
+
+    #[test]
+    fn joining_or_leaving_a_network_asks_for_an_inspect_of_the_container() {
+        let network = |action: &str, attributes: &str| {
+            read(&format!(
+                r#"{{"Type":"network","Action":"{action}","Actor":{{"ID":"n1","Attributes":{attributes}}}}}"#
+            ))
+        };
+        let attributes = r#"{"container":"c1","name":"bridge","type":"bridge"}"#;
+        for action in ["connect", "disconnect"] {
+            assert_eq!(
+                network(action, attributes),
+                Some(("c1".to_owned(), Effect::Inspect))
+            );
+            assert_eq!(network(action, "{}"), None);
+        }
+        assert_eq!(network("create", attributes), None);
+        assert_eq!(network("destroy", attributes), None);
+    }
+
+    #[test]
+    fn events_of_old_and_of_new_engines_are_read_alike() {
+        // API 1.41, recorded: the fields at the front are gone since API 1.52.
+        let old = r#"{"status":"start","id":"c1","from":"redis:2.8","Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"image":"redis:2.8","name":"redis1"}},"scope":"local","time":1795409981,"timeNano":1795409981787758551}"#;
+        let new = r#"{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"image":"redis:2.8","name":"redis1"}},"scope":"local","time":1795409981,"timeNano":1795409981787758551}"#;
+        let expected = Some(("c1".to_owned(), Effect::Inspect));
+        assert_eq!((read(old), read(new)), (expected.clone(), expected));
+    }
+
+    #[test]
+    fn an_event_without_its_parts_is_passed_over() {
+        for json in [
+            "{}",
+            r#"{"Type":"container","Action":"start"}"#,
+            r#"{"Type":"container","Action":"start","Actor":{}}"#,
+            r#"{"Type":"container","Action":"start","Actor":{"ID":""}}"#,
+            r#"{"Action":"start","Actor":{"ID":"c1"}}"#,
+            r#"{"Type":"image","Action":"start","Actor":{"ID":"c1"}}"#,
+        ] {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+}

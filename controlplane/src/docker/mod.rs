@@ -1,0 +1,145 @@
+//! The container engine: what runs there, told to the pipeline as [`Change`]s.
+//!
+//! ```text
+//!  endpoint ─▶ session ┬ engine ── events ─▶ tracker ── inspect ─▶ container ─▶ Change::{Put, Remove, Reset}
+//!     ▲                └ fails: failure ─▶ EngineState::Away ─▶ backoff ┐
+//!     └────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`run`] keeps one engine in view for ever. While the engine is away nothing is sent, so what was known last keeps
+//! serving; when it is back, one [`Change::Reset`] tells the whole truth. Requests are GET only.
+
+mod backoff;
+mod container;
+mod endpoint;
+mod engine;
+mod events;
+mod failure;
+mod session;
+mod state;
+mod tracker;
+
+#[cfg(test)]
+mod fake_engine;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use container::ContainerSettings;
+pub use endpoint::{Address, Endpoint, EndpointError, Origin};
+pub use state::{EngineCounters, EngineState};
+
+use crate::service::{Change, Source};
+use backoff::{Backoff, Bounds};
+use failure::Trouble;
+use session::{Outlets, Stopped};
+use tracker::Tracker;
+
+/// An engine to watch.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// What its containers' records get that the containers do not say themselves.
+    pub settings: ContainerSettings,
+    /// Counted in while [`run`] goes on; keep a clone to read them.
+    pub counters: EngineCounters,
+    pace: Pace,
+}
+
+/// How often and how long; a constant but in tests.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// For a list or an inspect, body included.
+    deadline: Duration,
+    /// Between tries to connect.
+    backoff: Bounds,
+    /// From the first list of a connection to the second.
+    relist_first: Duration,
+    /// From then on between lists.
+    relist: Duration,
+}
+
+/// - `deadline`: an engine that is alive lists thousands of containers in well under a second.
+/// - `relist`: an engine drops the events of a reader that is too slow, and says nothing; a list costs it little.
+const PACE: Pace = Pace {
+    deadline: Duration::from_secs(5),
+    backoff: Bounds {
+        first: Duration::from_millis(100),
+        last: Duration::from_secs(5),
+    },
+    relist_first: Duration::from_secs(1),
+    relist: Duration::from_secs(5 * 60),
+};
+
+impl Watch {
+    /// Watches the engine at `endpoint`.
+    pub fn new(endpoint: Endpoint, settings: ContainerSettings) -> Self {
+        Self {
+            endpoint,
+            settings,
+            counters: EngineCounters::default(),
+            pace: PACE,
+        }
+    }
+
+    /// The source that its services carry: the endpoint's text.
+    pub fn source(&self) -> Source {
+        Source::Engine(self.endpoint.to_string().into())
+    }
+}
+
+/// Keeps the engine in view until `stop` is cancelled or the receiver of `changes` is gone.
+///
+/// Each connection begins with one [`Change::Reset`] that lists all running containers, paused ones left out; then come
+/// [`Change::Put`] and [`Change::Remove`] as containers come, change and go. While the engine is away nothing is sent,
+/// and it is tried again after 100 ms to 5 s. `state` is set on every change of it. A change of it, not a try, is logged.
+///
+/// A full `changes` keeps no event unread: what waits is merged, one change per container.
+pub async fn run(
+    watch: Watch,
+    changes: mpsc::Sender<Change>,
+    state: watch::Sender<EngineState>,
+    stop: CancellationToken,
+) {
+    let source = watch.source();
+    let outlets = Outlets { changes, state, stop };
+    let mut tracker = Tracker::new(source.clone());
+    let mut backoff = Backoff::new(watch.pace.backoff);
+    loop {
+        let began = Instant::now();
+        let failure = match session::serve(&watch, &source, &mut tracker, &outlets).await {
+            Ok(Stopped) => return,
+            Err(failure) => failure,
+        };
+        tracker.disconnected();
+        away(failure.explain(&watch.endpoint), &outlets.state);
+        backoff.lived(began.elapsed());
+        tokio::select! {
+            () = outlets.stop.cancelled() => return,
+            () = tokio::time::sleep(backoff.wait()) => {}
+        }
+    }
+}
+
+/// Sets the state to away, and logs why, unless it is away for that reason already.
+fn away(Trouble { reason, remedy }: Trouble, state: &watch::Sender<EngineState>) {
+    state.send_if_modified(|state| {
+        let since = match state {
+            EngineState::Away { reason: known, .. } if *known == reason => return false,
+            EngineState::Away { since, .. } => *since,
+            EngineState::Connecting | EngineState::Connected { .. } => Instant::now(),
+        };
+        tracing::warn!("{reason}; {remedy}");
+        *state = EngineState::Away {
+            since,
+            reason,
+            remedy,
+        };
+        true
+    });
+}

@@ -1,0 +1,228 @@
+//! One connection to the engine, from the first request until it breaks.
+//!
+//! ```text
+//!  connect ─▶ subscribe to events ─▶ list ─▶ inspect all ─▶ one Change::Reset ─▶ follow the events
+//!                                     ▲                                              │
+//!                                     └─ soon after the first, then every few minutes ┘
+//! ```
+//!
+//! All of it is one task and one `select!`. Neither an inspect that hangs nor a pipeline that is slow keeps it from
+//! reading events: an engine drops what a slow reader leaves, without a word. What there is to do is the tracker's to
+//! say; here it is done.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::container::{Container, Listed};
+use super::engine::Engine;
+use super::events::Event;
+use super::failure::Failure;
+use super::state::EngineState;
+use super::tracker::{Inspection, ListTicket, Tracker, Verdict};
+use super::{Pace, Watch};
+use crate::service::{Change, Source};
+
+/// Why a session ended without a fault.
+pub(super) struct Stopped;
+
+/// What a session talks to: where changes and the state go, and who stops it.
+pub(super) struct Outlets {
+    pub(super) changes: mpsc::Sender<Change>,
+    pub(super) state: watch::Sender<EngineState>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Connects, and serves until the engine fails or we are stopped.
+///
+/// # Errors
+///
+/// The [`Failure`] that ended it. What the tracker holds stays true as far as we know.
+pub(super) async fn serve(
+    watch: &Watch,
+    source: &Source,
+    tracker: &mut Tracker,
+    outlets: &Outlets,
+) -> Result<Stopped, Failure> {
+    let engine = tokio::select! {
+        () = outlets.stop.cancelled() => return Ok(Stopped),
+        engine = Engine::connect(&watch.endpoint, watch.pace.deadline) => engine?,
+    };
+    let mut events = pin!(engine.events());
+    let mut listing = Some(Listing::begin(&engine, tracker));
+    let mut lists = Lists::new(watch.pace);
+    let mut inspects = FuturesUnordered::new();
+    let mut overflowed = tracker.overflowed();
+    loop {
+        let now = Instant::now();
+        tracker.tick(now);
+        while let Some(id) = tracker.next_inspect(now) {
+            inspects.push(inspect(&engine, watch, source, id));
+        }
+        if listing.is_none() && now >= lists.next_at {
+            listing = Some(Listing::begin(&engine, tracker));
+        }
+        report(watch, tracker, &engine, &outlets.state);
+        if tracker.overflowed() > overflowed {
+            if overflowed == 0 {
+                tracing::warn!(endpoint = %watch.endpoint, "more containers than can be watched; the rest get no names");
+            }
+            overflowed = tracker.overflowed();
+        }
+        let wake_at = tracker
+            .wake_at()
+            .into_iter()
+            .chain(listing.is_none().then_some(lists.next_at))
+            .min();
+        tokio::select! {
+            () = outlets.stop.cancelled() => return Ok(Stopped),
+            event = events.next() => {
+                let message = event.ok_or(Failure::EventsEnded)?.map_err(Failure::EventsBroke)?;
+                watch.counters.count_event();
+                if let Some(event) = Event::from_message(message) {
+                    tracing::debug!(container = %event.container, effect = ?event.effect, "engine event");
+                    tracker.event(&event, Instant::now());
+                }
+            }
+            (asked, containers) = Listing::finish(&mut listing) => {
+                tracker.listed(asked, &containers?, Instant::now());
+                lists.done();
+            }
+            Some((id, outcome)) = inspects.next() => {
+                watch.counters.count_inspect(outcome == Inspection::Failed);
+                if tracker.inspected(&id, outcome, Instant::now()) == Verdict::GivenUp {
+                    tracing::warn!(
+                        container = %id,
+                        "the engine cannot inspect this container; its last record stays until its next event",
+                    );
+                }
+            }
+            permit = outlets.changes.reserve(), if tracker.has_change() => {
+                // The pipeline is gone only when the whole program ends.
+                let Ok(permit) = permit else { return Ok(Stopped) };
+                if let Some(change) = tracker.next_change() {
+                    if matches!(change, Change::Reset { .. }) {
+                        watch.counters.count_resync();
+                    }
+                    permit.send(change);
+                }
+            }
+            () = sleep_until(wake_at) => {}
+        }
+    }
+}
+
+/// Tells the state's readers if it has changed, and the log if we are connected anew.
+fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Sender<EngineState>) {
+    if !tracker.is_synced() {
+        return;
+    }
+    let containers = tracker.services();
+    state.send_if_modified(|state| match state {
+        EngineState::Connected {
+            containers: known, ..
+        } => std::mem::replace(known, containers) != containers,
+        EngineState::Connecting | EngineState::Away { .. } => {
+            let (version, api) = (engine.version.clone(), engine.api.clone());
+            tracing::info!(
+                "connected to {version} at {}, API {api}; containers running: {containers}",
+                watch.endpoint
+            );
+            if engine.is_old {
+                tracing::warn!(
+                    "{version} is older than API 1.41, which nobody tried; update it if names are missing"
+                );
+            }
+            *state = EngineState::Connected {
+                version,
+                api,
+                containers,
+            };
+            true
+        }
+    });
+}
+
+/// Inspects one container. A failure is logged at debug level: it is tried again, and given up aloud.
+async fn inspect(engine: &Engine, watch: &Watch, source: &Source, id: Arc<str>) -> (Arc<str>, Inspection) {
+    let outcome = match engine.inspect(&id).await {
+        Ok(Some(answer)) => {
+            let container = Container::from_inspect(id.clone(), answer);
+            if container.running {
+                Inspection::Running(Box::new(container.into_service(source, &watch.settings)))
+            } else {
+                Inspection::Absent
+            }
+        }
+        Ok(None) => Inspection::Absent,
+        Err(failure) => {
+            tracing::debug!(container = %id, reason = %failure.explain(&watch.endpoint).reason, "inspect failed");
+            Inspection::Failed
+        }
+    };
+    (id, outcome)
+}
+
+/// A list that is under way.
+struct Listing<'e> {
+    asked: ListTicket,
+    answer: Pin<Box<dyn Future<Output = Result<Vec<Listed>, Failure>> + Send + 'e>>,
+}
+
+impl<'e> Listing<'e> {
+    fn begin(engine: &'e Engine, tracker: &Tracker) -> Self {
+        Self {
+            asked: tracker.list_began(),
+            answer: Box::pin(engine.list()),
+        }
+    }
+
+    /// Waits for the list, if one is under way, and takes it away.
+    async fn finish(listing: &mut Option<Self>) -> (ListTicket, Result<Vec<Listed>, Failure>) {
+        let Some(Self { asked, answer }) = listing else {
+            return std::future::pending().await;
+        };
+        let (asked, answer) = (*asked, answer.await);
+        *listing = None;
+        (asked, answer)
+    }
+}
+
+/// When to list again.
+struct Lists {
+    pace: Pace,
+    done: u32,
+    next_at: Instant,
+}
+
+impl Lists {
+    fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            done: 0,
+            next_at: Instant::now() + pace.relist_first,
+        }
+    }
+
+    fn done(&mut self) {
+        self.done = self.done.saturating_add(1);
+        let wait = if self.done == 1 {
+            self.pace.relist_first
+        } else {
+            self.pace.relist
+        };
+        self.next_at = Instant::now() + wait;
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.saturating_duration_since(Instant::now())).await,
+        None => std::future::pending().await,
+    }
+}

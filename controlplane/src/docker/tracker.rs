@@ -1,0 +1,497 @@
+//! Which containers must be looked at, and what the pipeline has yet to be told: a state machine without I/O.
+//!
+//! ```text
+//!  event ────────────────┬─▶ planned ─next_inspect─▶ (the engine) ─inspected─▶ held ─next_change─▶ pipeline
+//!  list: what differs ───┘      ▲                                       │
+//!                               └─ an event came meanwhile, or it failed ◀┘
+//! ```
+//!
+//! The engine's truth is taken by level, not by edge. An event only says that a container must be looked at, so
+//! doubled, late and swapped events end in the same state, and a flood of them costs one entry per container:
+//!
+//! - `one-inspect`: a container has at most one inspect under way, and all together at most [`INSPECTS_MAX`].
+//! - `fresh`: an inspect during which an event arrived for its container is void, and is done again.
+//! - `once-queued`: a container stands at most once among the planned inspects, and once in the outbox of changes;
+//!   changes that the pipeline has not taken yet are merged, so a slow pipeline costs no memory either.
+//!
+//! A container that dies is withdrawn at once. It is looked at again [`CONFIRM_AFTER`] later, so that an event that
+//! came late, after the container had started anew, does not lose it.
+//!
+//! After a (re)connection everything that is listed is inspected, and the pipeline is told of it all in one
+//! [`Change::Reset`]. Until then nothing is told, and what it was told before keeps serving.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::container::Listed;
+use super::events::{Effect, Event};
+use crate::service::{Change, Service, ServiceId, Source};
+
+/// Inspects under way at once. One takes the engine about a millisecond of CPU, but waits for the container's lock
+/// while that starts or stops, up to seconds: enough that some may wait. The next ones stay queued.
+pub(crate) const INSPECTS_MAX: usize = 16;
+
+/// Containers known at once; a record of each is in memory. Beyond any host's: what is above is not looked at, until
+/// others have gone and the periodic list shows it.
+pub(crate) const CONTAINERS_MAX: usize = 1 << 17;
+
+/// Inspects of one container that may fail in a row and be repeated. After that the record it has stays, and the
+/// next event or the periodic list brings it back.
+pub(crate) const RETRIES_MAX: u32 = 4;
+
+/// Wait before the first repeat of a failed inspect; each further one waits four times as long, so 8.5 s in all.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// How long after its death a container is looked at once more. Long enough that what usually follows (start,
+/// destroy) has come and makes it needless.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+
+/// How long after the last inspect came back the first complete state is sent without those that are still under way.
+/// One container that hangs must not hold up the names of all others.
+const SYNC_STALL: Duration = Duration::from_millis(500);
+
+/// What an inspect came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Inspection {
+    /// It runs, and is this service.
+    Running(Box<Service>),
+    /// It is stopped, paused, waits to be restarted, or does not exist.
+    Absent,
+    /// The engine did not tell.
+    Failed,
+}
+
+/// Whether a container's inspects have failed so often that they are not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All is well, or another try is planned.
+    GoOn,
+    /// Until the next event or list, what we hold for it stays.
+    GivenUp,
+}
+
+/// The moment a list was asked for, as [`Tracker`] counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListTicket(u64);
+
+/// See the module's text.
+pub(crate) struct Tracker {
+    source: Source,
+    entries: HashMap<Arc<str>, Entry>,
+    /// Counts events, so that a list knows which of them came after it had been asked for.
+    clock: u64,
+    /// Entries whose work is [`Work::Planned`], under the time it is planned for.
+    planned: BTreeSet<(Instant, Arc<str>)>,
+    /// How many entries' work is [`Work::UnderWay`].
+    under_way: usize,
+    /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first.
+    outbox: VecDeque<Arc<str>>,
+    sync: Sync,
+    /// How many entries hold a service.
+    services: usize,
+    /// How many times a container was passed over because of [`CONTAINERS_MAX`].
+    overflowed: u64,
+}
+
+/// One container.
+#[derive(Default)]
+struct Entry {
+    /// What the pipeline shall hold for it; the last inspect that counted.
+    service: Option<Box<Service>>,
+    /// Whether the pipeline may hold anything for it.
+    announced: bool,
+    /// Whether the pipeline must still be told; the entry is then in the outbox.
+    unsent: bool,
+    /// [`Tracker::clock`] at its last event.
+    changed_at: u64,
+    work: Work,
+    /// Inspects that failed in a row.
+    failures: u32,
+    /// Whether the first complete state waits for it.
+    awaited: bool,
+}
+
+#[derive(Default)]
+enum Work {
+    #[default]
+    Idle,
+    /// In `planned` under this time.
+    Planned(Instant),
+    /// Being inspected; with a time, the result is void and another inspect follows then.
+    UnderWay { again: Option<Instant> },
+}
+
+/// Where we are with the first complete state after a connection.
+enum Sync {
+    /// No connection, or no list yet.
+    Unlisted,
+    /// Inspecting what was listed. The set is counted in `awaited`; `progress_at` is when one last came back.
+    Inspecting { awaited: usize, progress_at: Instant },
+    /// All known, the pipeline has yet to be told.
+    Known,
+    /// The pipeline was told; changes flow.
+    Sent,
+}
+
+impl Tracker {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            entries: HashMap::new(),
+            clock: 0,
+            planned: BTreeSet::new(),
+            under_way: 0,
+            outbox: VecDeque::new(),
+            sync: Sync::Unlisted,
+            services: 0,
+            overflowed: 0,
+        }
+    }
+
+    /// Forgets all work: the connection it went over is gone. What the pipeline was told is kept.
+    pub(crate) fn disconnected(&mut self) {
+        self.planned.clear();
+        self.outbox.clear();
+        self.under_way = 0;
+        self.sync = Sync::Unlisted;
+        for entry in self.entries.values_mut() {
+            entry.work = Work::Idle;
+            entry.unsent = false;
+            entry.awaited = false;
+            entry.failures = 0;
+        }
+    }
+
+    /// How many containers have a service now.
+    pub(crate) fn services(&self) -> usize {
+        self.services
+    }
+
+    /// Whether the pipeline holds the complete state of this connection.
+    pub(crate) fn is_synced(&self) -> bool {
+        matches!(self.sync, Sync::Sent)
+    }
+
+    /// How often a container was passed over because [`CONTAINERS_MAX`] were known.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// Takes in an event.
+    pub(crate) fn event(&mut self, event: &Event, now: Instant) {
+        self.clock += 1;
+        let clock = self.clock;
+        let withdraw = event.effect != Effect::Inspect;
+        // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
+        if withdraw && !self.entries.contains_key(&event.container) {
+            return;
+        }
+        let Some(entry) = self.entry(&event.container) else {
+            return;
+        };
+        entry.changed_at = clock;
+        entry.failures = 0;
+        if withdraw {
+            self.hold(&event.container, None);
+            self.unplan(&event.container, now + CONFIRM_AFTER);
+            self.release(&event.container);
+        }
+        match event.effect {
+            Effect::Inspect => self.plan(&event.container, now),
+            Effect::Withdraw => self.plan(&event.container, now + CONFIRM_AFTER),
+            Effect::Forget => {}
+        }
+        self.tidy(&event.container);
+    }
+
+    /// To be called when a list is asked for; its answer comes to [`Tracker::listed`].
+    pub(crate) fn list_began(&self) -> ListTicket {
+        ListTicket(self.clock)
+    }
+
+    /// Takes in the list of all running containers: after a connection all are inspected, later those that differ from
+    /// what we hold. What is not listed is withdrawn. A container that had an event since the list was asked for is left
+    /// as the event made it.
+    pub(crate) fn listed(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
+        let syncing = matches!(self.sync, Sync::Unlisted);
+        let mut awaited = 0;
+        for listed in containers {
+            let Some(entry) = self.entry(&listed.id) else {
+                continue;
+            };
+            let doubtful = entry.failures > 0 || listed.differs_from(entry.service.as_deref());
+            if entry.changed_at <= asked.0 && (syncing || doubtful) {
+                entry.failures = 0;
+                self.plan(&listed.id, now);
+            }
+            if syncing && let Some(entry) = self.entries.get_mut(&listed.id) {
+                entry.awaited = entry.work.is_due(now);
+                awaited += usize::from(entry.awaited);
+            }
+            self.tidy(&listed.id);
+        }
+        let present: HashSet<&str> = containers.iter().map(|listed| &*listed.id).collect();
+        let gone =
+            |(id, entry): &(&Arc<str>, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
+        for id in self
+            .entries
+            .iter()
+            .filter(gone)
+            .map(|(id, _)| id.clone())
+            .collect::<Vec<_>>()
+        {
+            self.hold(&id, None);
+            self.unplan(&id, now);
+            self.tidy(&id);
+        }
+        if syncing {
+            self.sync = Sync::Inspecting {
+                awaited,
+                progress_at: now,
+            };
+            self.settle();
+        }
+    }
+
+    /// The container to inspect now, unless as many as may are under way or none is due. Its result must be given to
+    /// [`Tracker::inspected`].
+    pub(crate) fn next_inspect(&mut self, now: Instant) -> Option<Arc<str>> {
+        if self.under_way >= INSPECTS_MAX || self.planned.first().is_none_or(|(at, _)| *at > now) {
+            return None;
+        }
+        let (_, id) = self.planned.pop_first()?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.work = Work::UnderWay { again: None };
+        }
+        self.under_way += 1;
+        Some(id)
+    }
+
+    /// Takes in what the inspect of `id` came to. It counts only if no event for `id` came since it began.
+    pub(crate) fn inspected(&mut self, id: &Arc<str>, outcome: Inspection, now: Instant) -> Verdict {
+        let mut verdict = Verdict::GoOn;
+        let Some(entry) = self.entries.get_mut(id) else {
+            return verdict;
+        };
+        let Work::UnderWay { again } = std::mem::take(&mut entry.work) else {
+            return verdict;
+        };
+        self.under_way -= 1;
+        match (again, outcome) {
+            (Some(at), _) => self.plan(id, at),
+            (None, Inspection::Failed) if entry.failures < RETRIES_MAX => {
+                let wait = RETRY_AFTER * 4_u32.pow(entry.failures);
+                entry.failures += 1;
+                self.plan(id, now + wait);
+            }
+            (None, Inspection::Failed) => verdict = Verdict::GivenUp,
+            (None, Inspection::Running(service)) => {
+                entry.failures = 0;
+                self.hold(id, Some(service));
+            }
+            (None, Inspection::Absent) => {
+                entry.failures = 0;
+                self.hold(id, None);
+            }
+        }
+        if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
+            *progress_at = now;
+        }
+        self.release(id);
+        self.tidy(id);
+        verdict
+    }
+
+    /// When something is to be done next that neither an event nor a result brings: [`Tracker::next_inspect`] for what
+    /// is planned, [`Tracker::tick`] for the rest.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let stalled_at = match self.sync {
+            Sync::Inspecting { progress_at, .. } => Some(progress_at + SYNC_STALL),
+            Sync::Unlisted | Sync::Known | Sync::Sent => None,
+        };
+        // With all slots taken the next result comes first, however long something has been due.
+        let due_at = self
+            .planned
+            .first()
+            .map(|(at, _)| *at)
+            .filter(|_| self.under_way < INSPECTS_MAX);
+        due_at.into_iter().chain(stalled_at).min()
+    }
+
+    /// Gives up waiting for the rest of the first complete state once that has stalled.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Sync::Inspecting { progress_at, .. } = self.sync
+            && now >= progress_at + SYNC_STALL
+        {
+            self.sync = Sync::Known;
+        }
+    }
+
+    /// Whether [`Tracker::next_change`] may give one.
+    pub(crate) fn has_change(&self) -> bool {
+        match self.sync {
+            Sync::Unlisted | Sync::Inspecting { .. } => false,
+            Sync::Known => true,
+            Sync::Sent => !self.outbox.is_empty(),
+        }
+    }
+
+    /// What the pipeline must be told next. It counts as told.
+    pub(crate) fn next_change(&mut self) -> Option<Change> {
+        match self.sync {
+            Sync::Unlisted | Sync::Inspecting { .. } => None,
+            Sync::Known => Some(self.reset()),
+            Sync::Sent => self.next_in_outbox(),
+        }
+    }
+
+    fn reset(&mut self) -> Change {
+        self.sync = Sync::Sent;
+        self.outbox.clear();
+        let mut services = Vec::with_capacity(self.services);
+        for entry in self.entries.values_mut() {
+            entry.unsent = false;
+            entry.announced = entry.service.is_some();
+            services.extend(entry.service.as_deref().cloned());
+        }
+        services.sort_unstable_by(|a, b| a.id.id.cmp(&b.id.id));
+        self.entries.retain(|_, entry| !entry.is_spent());
+        Change::Reset {
+            source: self.source.clone(),
+            services,
+        }
+    }
+
+    fn next_in_outbox(&mut self) -> Option<Change> {
+        while let Some(id) = self.outbox.pop_front() {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            entry.unsent = false;
+            let was_announced = std::mem::replace(&mut entry.announced, entry.service.is_some());
+            let change = match &entry.service {
+                Some(service) => Some(Change::Put(Service::clone(service))),
+                None => was_announced.then(|| {
+                    Change::Remove(ServiceId {
+                        source: self.source.clone(),
+                        id: id.clone(),
+                    })
+                }),
+            };
+            self.tidy(&id);
+            if change.is_some() {
+                return change;
+            }
+        }
+        None
+    }
+
+    /// Its entry, made if there is none and room is left.
+    fn entry(&mut self, id: &Arc<str>) -> Option<&mut Entry> {
+        if self.entries.len() >= CONTAINERS_MAX && !self.entries.contains_key(id) {
+            self.overflowed += 1;
+            return None;
+        }
+        Some(self.entries.entry(id.clone()).or_default())
+    }
+
+    /// Sets what the pipeline shall hold for it.
+    fn hold(&mut self, id: &Arc<str>, service: Option<Box<Service>>) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        if entry.service == service {
+            return;
+        }
+        self.services += usize::from(service.is_some());
+        self.services -= usize::from(entry.service.is_some());
+        entry.service = service;
+        if matches!(self.sync, Sync::Sent) && !entry.unsent {
+            entry.unsent = true;
+            // Who leaves goes first: the engine may have given its address to another already.
+            match entry.service {
+                Some(_) => self.outbox.push_back(id.clone()),
+                None => self.outbox.push_front(id.clone()),
+            }
+        }
+    }
+
+    /// Plans an inspect at `at`, or earlier if it was; the one under way is void then.
+    fn plan(&mut self, id: &Arc<str>, at: Instant) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        match &mut entry.work {
+            Work::UnderWay { again } => *again = Some(at),
+            Work::Planned(before) if *before <= at => {}
+            Work::Planned(_) | Work::Idle => {
+                if let Work::Planned(before) = std::mem::replace(&mut entry.work, Work::Planned(at)) {
+                    self.planned.remove(&(before, id.clone()));
+                }
+                self.planned.insert((at, id.clone()));
+            }
+        }
+    }
+
+    /// Takes back a planned inspect. The one under way is void, and done again at `at` to be sure.
+    fn unplan(&mut self, id: &Arc<str>, at: Instant) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        match &mut entry.work {
+            Work::UnderWay { again } => *again = Some(at),
+            Work::Planned(before) => {
+                self.planned.remove(&(*before, id.clone()));
+                entry.work = Work::Idle;
+            }
+            Work::Idle => {}
+        }
+    }
+
+    /// The first complete state waits no longer for this one.
+    fn release(&mut self, id: &Arc<str>) {
+        let was_awaited = self
+            .entries
+            .get_mut(id)
+            .is_some_and(|entry| std::mem::take(&mut entry.awaited));
+        if was_awaited && let Sync::Inspecting { awaited, .. } = &mut self.sync {
+            *awaited -= 1;
+            self.settle();
+        }
+    }
+
+    /// Drops the entry if nothing is left to remember about it.
+    fn tidy(&mut self, id: &Arc<str>) {
+        if self.entries.get(id).is_some_and(Entry::is_spent) {
+            self.entries.remove(id);
+        }
+    }
+
+    fn settle(&mut self) {
+        if matches!(self.sync, Sync::Inspecting { awaited: 0, .. }) {
+            self.sync = Sync::Known;
+        }
+    }
+}
+
+impl Work {
+    fn is_due(&self, now: Instant) -> bool {
+        match self {
+            Work::Idle => false,
+            Work::Planned(at) => *at <= now,
+            Work::UnderWay { .. } => true,
+        }
+    }
+}
+
+impl Entry {
+    fn is_spent(&self) -> bool {
+        self.service.is_none() && !self.announced && !self.unsent && matches!(self.work, Work::Idle)
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
