@@ -1,1 +1,246 @@
-//! x
+//! The data plane: answers DNS queries from a snapshot, one worker per core, without locks.
+//!
+//! ```text
+//!            core 0                                             core 1, 2, …: the same
+//!  ┌──────────────────────────────────────────────────────┐
+//!  │ listening socket (one of a SO_REUSEPORT group)       │
+//!  │    │ recvmmsg: up to 32 queries                      │
+//!  │    ▼                                                 │
+//!  │ worker ── snapshot, loaded once a batch ◀────────────┼──── dns::Publisher, in the control plane
+//!  │    │                                                 │
+//!  │    ├─▶ respond ─┬─ Drop                              │
+//!  │    │            ├─ Reply ──────────────▶ sendmmsg ───┼──▶ clients
+//!  │    │            └─ Forward ─▶ forward ─▶ upstream    │
+//!  │    │                            ▲            │       │
+//!  │    │                            └── reply ◀──┘       │
+//!  │    ▼                               │                 │
+//!  │ counters ──────────────────────────┼─────────────────┼──▶ whoever reads them
+//!  └────────────────────────────────────┼─────────────────┘
+//!                                       └──▶ client, by the socket and from the address that it asked
+//! ```
+//!
+//! A query is taken, answered in the buffer it arrived in, and sent from there. Once the workers run, the
+//! path allocates nothing, takes no lock, and reads the clock only when something is forwarded. What decides
+//! ([`respond`], [`forward`]) has no socket and no clock; what has them ([`io`]) decides nothing.
+
+pub mod limits;
+
+pub mod cores;
+
+pub mod access;
+pub mod respond;
+
+pub mod forward;
+
+pub mod counters;
+mod worker;
+
+pub mod io;
+
+use std::net::SocketAddr;
+
+use dns::Reader;
+use ipnet::IpNet;
+
+use self::access::Access;
+pub use self::counters::{Counters, Totals};
+use self::io::shell::Setup;
+pub use self::io::{BindError, BoundAddress, bind};
+use self::io::{Crew, glommio, threads};
+use self::limits::{LISTENERS_MAX, UPSTREAMS_MAX};
+use self::respond::Policy;
+
+/// What the workers are to do, and where.
+#[derive(Debug)]
+pub struct Config {
+    /// One worker is pinned to each of these, as [`cores::select`] chose them.
+    pub cores: Vec<usize>,
+    /// Where to listen, each with one socket per core, as [`bind`] opened them.
+    pub listeners: Vec<BoundAddress>,
+    /// Whom to ask what is not ours, in the order of preference. Empty: it is refused.
+    pub upstreams: Vec<SocketAddr>,
+    /// Networks whose clients get answers; [`access::default_networks`] if the user named none.
+    pub allow: Vec<IpNet>,
+    /// What waits for the sockets.
+    pub engine: Engine,
+}
+
+/// What waits for the sockets. Everything else is the same for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Glommio executors on io_uring.
+    Glommio,
+    /// Plain threads and `ppoll`, for where io_uring is forbidden.
+    Threads,
+}
+
+/// Why the workers could not be started. Read by a person.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// A seccomp profile or a sysctl forbids it.
+    #[error(
+        "io_uring is forbidden here (EPERM): allow io_uring_setup, io_uring_enter and io_uring_register in the \
+         container's seccomp profile, set sysctl kernel.io_uring_disabled=0, or run with --engine threads"
+    )]
+    IoUringForbidden,
+    /// An old kernel, or a sandbox.
+    #[error(
+        "this kernel has no io_uring (ENOSYS): Linux 5.8 is the oldest that will do, or run with --engine threads"
+    )]
+    IoUringAbsent,
+    /// Rings count against RLIMIT_MEMLOCK.
+    #[error(
+        "io_uring gets no memory: raise the limit of locked memory to 512 KiB or more per core (ulimit -l, \
+         LimitMEMLOCK=, --ulimit memlock), or run with --engine threads"
+    )]
+    MemoryLock,
+    /// It failed in another way.
+    #[error("io_uring does not work here ({0}): run with --engine threads")]
+    IoUring(String),
+    /// A worker cannot be kept on its core.
+    #[error("a worker cannot be pinned to core {core}: choose others with --cores")]
+    Pin {
+        /// The core.
+        core: usize,
+        /// What the kernel said.
+        source: nix::Error,
+    },
+    /// No thread, or no descriptor for it.
+    #[error("a worker cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// A defect of ours.
+    #[error("a worker ended in a panic as it started")]
+    Panicked,
+    /// No randomness to draw message ids from.
+    #[error("the kernel gives no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// A listener was bound for another number of cores.
+    #[error("{address} was bound by {sockets} sockets for {cores} cores")]
+    Sockets {
+        /// The listener's address.
+        address: SocketAddr,
+        /// Its sockets.
+        sockets: usize,
+        /// The cores there are.
+        cores: usize,
+    },
+    /// More listening addresses than a worker has room for.
+    #[error("{0} listening addresses were given; there is room for {LISTENERS_MAX}")]
+    Listeners(usize),
+    /// More upstreams than a worker has room for.
+    #[error("{0} upstreams were given; there is room for {UPSTREAMS_MAX}")]
+    Upstreams(usize),
+    /// An upstream that is ourselves: each miss would be forwarded to us for ever.
+    #[error("the upstream {0} is an address that we listen on: name another with --nameserver")]
+    Loop(SocketAddr),
+}
+
+/// The running workers. Dropped without [`Handle::stop`] they stop too, but nobody waits for them.
+pub struct Handle {
+    counters: Counters,
+    crew: Crew,
+    /// Tells the workers to stop when it is dropped.
+    bell: Box<dyn Send>,
+}
+
+/// Finds out whether `engine` works here, without starting anything that stays.
+///
+/// # Errors
+///
+/// [`SpawnError::IoUringForbidden`], [`SpawnError::IoUringAbsent`], [`SpawnError::MemoryLock`] or
+/// [`SpawnError::IoUring`], each with its remedy in the text. Threads always work.
+pub fn probe(engine: Engine) -> Result<(), SpawnError> {
+    match engine {
+        Engine::Glommio => glommio::probe(),
+        Engine::Threads => Ok(()),
+    }
+}
+
+/// Starts one worker on each core, and returns once all of them answer.
+///
+/// Best called before the process has other threads: see the note on memory barriers in `io::udp`.
+///
+/// # Errors
+///
+/// As the variants of [`SpawnError`] say. No worker is left running then.
+pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
+    let Config {
+        cores,
+        listeners,
+        upstreams,
+        allow,
+        engine,
+    } = config;
+    check(&cores, &listeners, &upstreams)?;
+    let counters = Counters::new(&cores);
+    let policy = Policy {
+        recursion: !upstreams.is_empty(),
+        access: Access::of(allow),
+    };
+    let mut sockets: Vec<_> = listeners
+        .into_iter()
+        .map(|address| address.into_listeners().into_iter())
+        .collect();
+    let mut setups = Vec::with_capacity(cores.len());
+    for (index, core) in cores.into_iter().enumerate() {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
+        setups.push(Setup {
+            core,
+            listeners: sockets.iter_mut().filter_map(Iterator::next).collect(),
+            reader: reader.clone(),
+            policy: policy.clone(),
+            upstreams: upstreams.clone(),
+            seed,
+            counters: counters.writer(index),
+        });
+    }
+    let (crew, bell): (_, Box<dyn Send>) = match engine {
+        Engine::Glommio => glommio::spawn(setups).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
+        Engine::Threads => threads::spawn(setups).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
+    };
+    Ok(Handle { counters, crew, bell })
+}
+
+impl Handle {
+    /// A reader of all cores' counters, which outlives the workers.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Stops the workers: what is queued is answered, queries that wait for an upstream get up to
+    /// [`limits::DRAIN_MAX`] for their answer and SERVFAIL after it. Returns when all threads have ended.
+    pub fn stop(self) {
+        drop(self.bell);
+        self.crew.join();
+    }
+}
+
+fn check(cores: &[usize], listeners: &[BoundAddress], upstreams: &[SocketAddr]) -> Result<(), SpawnError> {
+    if listeners.len() > LISTENERS_MAX {
+        return Err(SpawnError::Listeners(listeners.len()));
+    }
+    if upstreams.len() > UPSTREAMS_MAX {
+        return Err(SpawnError::Upstreams(upstreams.len()));
+    }
+    for listener in listeners {
+        let (address, sockets) = (listener.address(), listener.sockets());
+        if sockets != cores.len() {
+            return Err(SpawnError::Sockets {
+                address,
+                sockets,
+                cores: cores.len(),
+            });
+        }
+        let is_us = |upstream: &SocketAddr| {
+            let wildcard = address.ip().is_unspecified() && address.is_ipv4() == upstream.is_ipv4();
+            upstream.port() == address.port()
+                && (upstream.ip() == address.ip() || (wildcard && upstream.ip().is_loopback()))
+        };
+        if let Some(&upstream) = upstreams.iter().find(|upstream| is_us(upstream)) {
+            return Err(SpawnError::Loop(upstream));
+        }
+    }
+    Ok(())
+}

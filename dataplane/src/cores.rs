@@ -1,0 +1,236 @@
+//! Which cores answer queries: `--cores`, the affinity mask and the container's CPU quota.
+
+use std::fmt;
+use std::str::FromStr;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CoreSelection {
+    /// This many, whichever are free to us: `4`.
+    Count(usize),
+    /// These, by the kernel's numbers, ascending, each once: `0-3,6`.
+    List(Vec<usize>),
+}
+
+/// Why there are no cores to run on. Read by a person at start.
+#[derive(Debug, thiserror::Error)]
+pub enum CoresError {
+    /// Not in either of the two forms.
+    #[error(
+        "`{0}` is not a choice of cores: give a count such as 4, or a list such as 0-3,6 (0, is core 0 alone)"
+    )]
+    Syntax(String),
+    /// A range from high to low.
+    #[error("the range {first}-{last} runs backwards: write {last}-{first}")]
+    Reversed {
+        /// The number before the hyphen.
+        first: usize,
+        /// The number after it.
+        last: usize,
+    },
+    /// A count of zero.
+    #[error("0 cores cannot answer anything: give at least 1, or `0,` for core number 0")]
+    Zero,
+    /// More than the affinity mask holds.
+    #[error("{wanted} cores were asked for, but this process may use {allowed}: give at most that many")]
+    TooMany {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        allowed: Shown,
+    },
+    /// A core that the affinity mask leaves out.
+    #[error("core {core} is not among those this process may use: {allowed}")]
+    NotAllowed {
+        /// The first such core.
+        core: usize,
+        /// Those it may use.
+        allowed: Shown,
+    },
+    /// The kernel would not say which cores are ours.
+    #[error("the kernel does not say which cores this process may use")]
+    Affinity(#[from] nix::Error),
+}
+
+/// Cores the way `--cores` writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown(Vec<usize>);
+
+/// Reads `text`: a count such as `4`, or a list such as `0-3,6`. A comma or hyphen makes it a list, so `0,`
+/// is core 0.
+///
+/// # Errors
+///
+/// [`CoresError::Syntax`], [`CoresError::Reversed`] and [`CoresError::Zero`], each as described there.
+pub fn parse(text: &str) -> Result<CoreSelection, CoresError> {
+    let syntax = || CoresError::Syntax(text.to_owned());
+    let number = |digits: &str| match digits.trim().parse::<usize>() {
+        Ok(number) if number < CpuSet::count() => Ok(number),
+        _ => Err(syntax()),
+    };
+    if !text.contains([',', '-']) {
+        return match number(text)? {
+            0 => Err(CoresError::Zero),
+            count => Ok(CoreSelection::Count(count)),
+        };
+    }
+    let mut cores = Vec::new();
+    // One comma at the end is fine: it is how a single core is told from a count.
+    for part in text.trim().strip_suffix(',').unwrap_or(text).split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if first > last {
+            return Err(CoresError::Reversed { first, last });
+        }
+        cores.extend(first..=last);
+    }
+    cores.sort_unstable();
+    cores.dedup();
+    Ok(CoreSelection::List(cores))
+}
+
+/// Chooses the cores to run on from those that the affinity mask allows.
+///
+/// Without a selection that is all of them, but no more than the CPU quota of the container keeps busy
+/// (`cpu.max` or `cpu.cfs_quota_us`): more workers than that would only take turns being throttled.
+///
+/// # Errors
+///
+/// [`CoresError::TooMany`], [`CoresError::NotAllowed`] and [`CoresError::Affinity`].
+pub fn select(selection: Option<&CoreSelection>) -> Result<Vec<usize>, CoresError> {
+    let mask = sched_getaffinity(Pid::from_raw(0))?;
+    let allowed = (0..CpuSet::count())
+        .filter(|&core| mask.is_set(core).unwrap_or(false))
+        .collect();
+    // The standard library counts the affinity mask and both versions of cgroup quotas.
+    let busy = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+    choose(selection, allowed, busy)
+}
+
+fn choose(
+    selection: Option<&CoreSelection>,
+    allowed: Vec<usize>,
+    busy: usize,
+) -> Result<Vec<usize>, CoresError> {
+    let count = match selection {
+        None => busy.clamp(1, allowed.len()),
+        Some(&CoreSelection::Count(wanted)) if wanted > allowed.len() => {
+            return Err(CoresError::TooMany {
+                wanted,
+                allowed: Shown(allowed),
+            });
+        }
+        Some(&CoreSelection::Count(wanted)) => wanted,
+        Some(CoreSelection::List(cores)) => {
+            return match cores.iter().find(|core| !allowed.contains(core)) {
+                Some(&core) => Err(CoresError::NotAllowed {
+                    core,
+                    allowed: Shown(allowed),
+                }),
+                None => Ok(cores.clone()),
+            };
+        }
+    };
+    Ok(allowed.into_iter().take(count).collect())
+}
+
+impl FromStr for CoreSelection {
+    type Err = CoresError;
+
+    fn from_str(text: &str) -> Result<Self, CoresError> {
+        parse(text)
+    }
+}
+
+impl Shown {
+    /// Shows `cores`, which ascend.
+    #[must_use]
+    pub fn of(cores: &[usize]) -> Self {
+        Self(cores.to_vec())
+    }
+}
+
+impl fmt::Display for Shown {
+    /// Runs as ranges: `0-3,6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.0.chunk_by(|before, after| before + 1 == *after);
+        for (place, run) in runs.enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            match run {
+                [first, .., last] => write!(f, "{comma}{first}-{last}")?,
+                [only] => write!(f, "{comma}{only}")?,
+                [] => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_count_and_anything_with_a_comma_or_hyphen_a_list() {
+        for (text, expected) in [
+            ("4", CoreSelection::Count(4)),
+            ("0-3,6", CoreSelection::List(vec![0, 1, 2, 3, 6])),
+            ("0,", CoreSelection::List(vec![0])),
+            ("2-2", CoreSelection::List(vec![2])),
+            ("6, 1-2, 2", CoreSelection::List(vec![1, 2, 6])),
+        ] {
+            assert_eq!(parse(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_wrong_choice_is_told_with_its_remedy() {
+        for (text, part) in [
+            ("", "`` is not a choice of cores"),
+            ("four", "give a count such as 4"),
+            ("1,,2", "`1,,2` is not a choice"),
+            ("-3", "`-3` is not a choice"),
+            ("0-", "`0-` is not a choice"),
+            ("99999999", "`99999999` is not a choice"),
+            ("0-99999999", "is not a choice"),
+            ("3-1", "the range 3-1 runs backwards: write 1-3"),
+            ("0", "give at least 1"),
+        ] {
+            let told = parse(text).unwrap_err().to_string();
+            assert!(told.contains(part), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn cores_come_from_the_affinity_mask_only() {
+        let allowed = || vec![1, 2, 3, 6];
+        let list = |cores: &[usize]| CoreSelection::List(cores.to_vec());
+        let told = |selection| choose(Some(&selection), allowed(), 4).unwrap_err().to_string();
+        assert_eq!(
+            choose(Some(&CoreSelection::Count(2)), allowed(), 4).unwrap(),
+            [1, 2]
+        );
+        assert_eq!(choose(Some(&list(&[3, 6])), allowed(), 1).unwrap(), [3, 6]);
+        assert_eq!(
+            told(list(&[1, 4])),
+            "core 4 is not among those this process may use: 1-3,6"
+        );
+        assert_eq!(
+            told(CoreSelection::Count(5)),
+            "5 cores were asked for, but this process may use 1-3,6: give at most that many"
+        );
+    }
+
+    #[test]
+    fn without_a_choice_a_quota_lowers_the_count_but_never_to_nothing() {
+        assert_eq!(choose(None, vec![0, 1, 2], 2).unwrap(), [0, 1]);
+        assert_eq!(choose(None, vec![0, 1, 2], 0).unwrap(), [0]);
+        assert_eq!(choose(None, vec![4], usize::MAX).unwrap(), [4]);
+        assert!(!select(None).unwrap().is_empty());
+    }
+}

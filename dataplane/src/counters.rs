@@ -1,0 +1,263 @@
+//! What each core did, counted.
+//!
+//! Every core owns one block and is its only writer, so an increment is a plain load and store without a
+//! locked instruction, and blocks lie far enough apart that cores never share a cache line. Readers add
+//! the blocks up whenever they like; a sum may be some increments behind, never torn.
+
+use std::iter::Sum;
+use std::ops::Add;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dns::Rcode;
+
+/// A reader of all cores' counters. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    blocks: Arc<[Block]>,
+    cores: Arc<[usize]>,
+}
+
+impl Counters {
+    /// Blocks of zeros, one for each of `cores`.
+    pub(crate) fn new(cores: &[usize]) -> Self {
+        Self {
+            blocks: cores.iter().map(|_| Block::default()).collect(),
+            cores: cores.into(),
+        }
+    }
+
+    /// The block that the worker at `index` in the list of cores writes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such worker.
+    pub(crate) fn writer(&self, index: usize) -> Writer {
+        assert!(index < self.blocks.len(), "one block was made for each core");
+        Writer {
+            blocks: Arc::clone(&self.blocks),
+            index,
+        }
+    }
+
+    /// Each core's number and its totals since start.
+    pub fn per_core(&self) -> impl Iterator<Item = (usize, Totals)> {
+        self.cores
+            .iter()
+            .copied()
+            .zip(self.blocks.iter().map(Block::read))
+    }
+
+    /// The totals of all cores since start.
+    #[must_use]
+    pub fn total(&self) -> Totals {
+        self.blocks.iter().map(Block::read).sum()
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One core's counters: two cache lines' alignment, because adjacent lines are fetched in pairs.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub(crate) struct Block {
+            $(pub(crate) $name: Cell,)*
+            replies: [Cell; RCODES],
+        }
+
+        /// Counts since start, of one core or of all.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[$doc])* pub $name: u64,)*
+            replies: [u64; RCODES],
+        }
+
+        impl Block {
+            fn read(&self) -> Totals {
+                Totals { $($name: self.$name.get(),)* replies: self.replies.each_ref().map(Cell::get) }
+            }
+        }
+
+        impl Add for Totals {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                let mut replies = self.replies;
+                for (sum, more) in replies.iter_mut().zip(other.replies) {
+                    *sum += more;
+                }
+                Self { $($name: self.$name + other.$name,)* replies }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams taken from the listening sockets, whatever became of them.
+    queries,
+    /// Replies that said "ask again over TCP" (TC).
+    truncated,
+    /// Queries passed on to an upstream; a retry does not count again.
+    forwards,
+    /// Forwarded queries whose answer from upstream went to the client.
+    forward_answers,
+    /// Forwarded queries answered SERVFAIL because no upstream answered in time.
+    forward_timeouts,
+    /// Forwarded queries answered SERVFAIL for another reason: no room, too long, every upstream refused.
+    forward_failures,
+    /// Packets from an upstream that answer nothing we asked. Many of them mean that someone guesses.
+    forward_mismatches,
+    /// Dropped: not a query, so nothing that may be answered.
+    dropped_malformed,
+    /// Dropped: longer than the receive buffer.
+    dropped_oversize,
+    /// Dropped: from port 0 or a family we do not know, so there is nowhere to answer to.
+    dropped_unanswerable,
+    /// Dropped: the kernel would not take the reply.
+    dropped_send,
+    /// Batches received; `queries` over `batches` is the average width.
+    batches,
+    /// Times the executor went to sleep for want of work.
+    parks,
+}
+
+/// Rcodes counted apart, in this order; everything else is counted in one more place.
+const COUNTED: [Rcode; 6] = [
+    Rcode::NO_ERROR,
+    Rcode::FORM_ERR,
+    Rcode::SERV_FAIL,
+    Rcode::NX_DOMAIN,
+    Rcode::NOT_IMP,
+    Rcode::REFUSED,
+];
+const RCODES: usize = COUNTED.len() + 1;
+
+impl Block {
+    /// Counts one reply, by its response code.
+    pub(crate) fn reply(&self, rcode: Rcode) {
+        let [counted @ .., other] = &self.replies;
+        counted.get(usize::from(rcode.0)).unwrap_or(other).increment();
+    }
+}
+
+impl Totals {
+    /// Replies sent to clients by response code, forwarded ones included. `None` stands for all other codes.
+    pub fn replies(&self) -> impl Iterator<Item = (Option<Rcode>, u64)> {
+        COUNTED.into_iter().map(Some).chain([None]).zip(self.replies)
+    }
+
+    /// All drops, by reason.
+    pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("malformed", self.dropped_malformed),
+            ("oversize", self.dropped_oversize),
+            ("unanswerable", self.dropped_unanswerable),
+            ("send", self.dropped_send),
+        ]
+        .into_iter()
+    }
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), Add::add)
+    }
+}
+
+/// One count, written by one thread and read by any.
+#[derive(Debug, Default)]
+pub(crate) struct Cell(AtomicU64);
+
+impl Cell {
+    /// Adds one. Only the owning core may call this: two writers would lose counts.
+    #[inline]
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `more`. Only the owning core may call this.
+    #[inline]
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(more),
+            Ordering::Relaxed,
+        );
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The one handle through which a core writes its block.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    blocks: Arc<[Block]>,
+    index: usize,
+}
+
+impl std::ops::Deref for Writer {
+    type Target = Block;
+
+    #[inline]
+    fn deref(&self) -> &Block {
+        self.blocks
+            .get(self.index)
+            .expect("`Counters::writer` checked the index")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_the_sum_over_cores_and_each_core_stays_visible() {
+        let counters = Counters::new(&[2, 5]);
+        counters.writer(0).queries.add(3);
+        counters.writer(1).queries.increment();
+        counters.writer(1).dropped_send.increment();
+        assert_eq!(counters.total().queries, 4);
+        let per_core: Vec<_> = counters
+            .per_core()
+            .map(|(core, totals)| (core, totals.queries))
+            .collect();
+        assert_eq!(per_core, [(2, 3), (5, 1)]);
+        assert_eq!(counters.total().drops().map(|(_, count)| count).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn rcodes_without_a_place_of_their_own_are_counted_together() {
+        let counters = Counters::new(&[0]);
+        let writer = counters.writer(0);
+        for rcode in [
+            Rcode::NO_ERROR,
+            Rcode::REFUSED,
+            Rcode::BAD_VERS,
+            Rcode(9),
+            Rcode(6),
+        ] {
+            writer.reply(rcode);
+        }
+        let replies: Vec<_> = counters
+            .total()
+            .replies()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(
+            replies,
+            [(Some(Rcode::NO_ERROR), 1), (Some(Rcode::REFUSED), 1), (None, 3)]
+        );
+    }
+
+    #[test]
+    fn blocks_of_two_cores_never_share_a_cache_line() {
+        assert_eq!(size_of::<Block>() % 128, 0);
+        assert!(
+            COUNTED
+                .iter()
+                .enumerate()
+                .all(|(place, rcode)| usize::from(rcode.0) == place)
+        );
+    }
+}

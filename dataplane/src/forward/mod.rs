@@ -1,0 +1,605 @@
+//! What becomes of a query that is not ours to answer.
+//!
+//! ```text
+//!  query ─submit─▶ Pending ─Ask─▶ upstream ─on_reply─▶ is it the answer? ─yes─▶ Answer ─▶ client
+//!                    ▲  │                                 └─no: dropped, waiting goes on
+//!                    │  ├─on_timeout─▶ try again, the next upstream first ──┐
+//!                    │  └─on_error───▶ the next upstream at once ───────────┤
+//!                    └──────────────────────────────────────────────────────┴─▶ SERVFAIL when none is left
+//! ```
+//!
+//! A state machine of octets, addresses and times: it opens no socket and reads no clock. What is to be
+//! sent comes back as an [`Action`], so the same code runs under both engines and in a simulated network.
+//! Every query taken in gets exactly one answer, at the latest after [`FORWARD_TIMEOUT`].
+//!
+//! A reply counts only if it came in on the connected socket that the question left by, with its id, and
+//! repeats the question octet for octet (RFC 5452, section 9.1). Socket, and so source port, and id are
+//! drawn anew for each try, from a generator that cannot be predicted (section 9.2).
+//!
+//! [`FORWARD_TIMEOUT`]: crate::limits::FORWARD_TIMEOUT
+
+mod pending;
+#[cfg(test)]
+mod simulation;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use dns::wire::{HEADER_OCTETS, Head, Header};
+use dns::{Flags, Opcode, Query, Rcode, Reply};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+use self::pending::{Entry, Index, Key, Pending};
+pub use self::upstream::Place;
+use self::upstream::{UpstreamIndex, Upstreams};
+use crate::io::udp::Local;
+use crate::limits::{FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+
+/// The way back to a client: the answer leaves by the socket and from the address that the query came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnPath {
+    /// Which of the core's listening sockets.
+    pub listener: u8,
+    /// The client.
+    pub peer: SocketAddr,
+    /// Our address that it asked.
+    pub local: Local,
+}
+
+/// Something to send.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// To an upstream.
+    Ask(Ask<'a>),
+    /// To a client, which is the end of its query.
+    Answer(Answer<'a>),
+}
+
+/// A question for an upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// The place whose socket it leaves by.
+    pub place: Place,
+    /// The place needs a new socket, connected to the upstream from a random port. The one there before, if any,
+    /// is done with.
+    pub fresh: bool,
+    /// Where to.
+    pub upstream: SocketAddr,
+    /// The message.
+    pub octets: &'a [u8],
+}
+
+/// An answer for a client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// Where to.
+    pub to: ReturnPath,
+    /// The message.
+    pub octets: &'a [u8],
+    /// Its response code.
+    pub rcode: Rcode,
+    /// It was cut, by us or before us, and says so.
+    pub truncated: bool,
+    /// How it came about.
+    pub cause: Cause,
+}
+
+/// Why a client gets its answer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An upstream answered.
+    Answered,
+    /// None did in time.
+    TimedOut,
+    /// None will: each refused, or we are stopping.
+    Failed,
+}
+
+/// The queries of one core that wait for an upstream.
+pub struct Forwarder {
+    pending: Pending,
+    upstreams: Upstreams,
+    random: ChaCha12Rng,
+}
+
+impl Forwarder {
+    /// A forwarder to `upstreams`, in the order of preference. `seed` must be unpredictable, except in tests.
+    #[must_use]
+    pub fn new(upstreams: &[SocketAddr], seed: [u8; 32]) -> Self {
+        Self {
+            pending: Pending::new(),
+            upstreams: Upstreams::new(upstreams),
+            random: ChaCha12Rng::from_seed(seed),
+        }
+    }
+
+    /// Takes in `query`, the octets as the client sent them, and returns what to ask of whom.
+    ///
+    /// None when it cannot be forwarded: the table is full, it is too long, it is no query, or there is no upstream.
+    /// The client is to be told SERVFAIL at once then.
+    pub fn submit(&mut self, now: Instant, query: &[u8], to: ReturnPath) -> Option<Ask<'_>> {
+        let parsed = Query::parse(query).ok()?;
+        let upstream = self.upstreams.first()?;
+        let limit = parsed.edns.map_or(0, |edns| usize::from(edns.udp_size));
+        let limit = limit.clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX);
+        let ends = (parsed.question_end(), query.len());
+        let entry = Entry::new(to, Head::from(&parsed), parsed.id, ends, limit, now);
+        let index = self.pending.insert(entry, query, now)?;
+        self.ask(index, upstream)
+    }
+
+    /// Looks at a packet that came in on the socket of `place`: the first `length` octets of `buffer`.
+    ///
+    /// If it answers a waiting query, it is made ready for the client in place: its own id, RA set, cut if it is
+    /// longer than the client takes. None if not; it is to be counted, and waiting goes on.
+    pub fn on_reply<'b>(&mut self, place: Place, buffer: &'b mut [u8], length: usize) -> Option<Answer<'b>> {
+        let (header, _) = Header::split(buffer.get(..length)?).ok()?;
+        let index = self.pending.find(Key { place, id: header.id })?;
+        let entry = self.pending.get(index)?;
+        let is_reply = header.flags.contains(Flags::QR) && header.flags.opcode() == Opcode::QUERY;
+        let question = HEADER_OCTETS..entry.question_end;
+        let same_question = header.counts.first() == Some(&1)
+            && self.pending.query(index).get(question.clone()) == buffer.get(..length)?.get(question);
+        if !is_reply || !same_question {
+            return None;
+        }
+        let (entry, _) = self.remove(index)?;
+        let rcode = header.flags.rcode();
+        let (length, truncated) = if length > entry.limit {
+            (cut(buffer, &entry, rcode), true)
+        } else {
+            if let [i0, i1, _, flags, ..] = buffer {
+                [*i0, *i1] = entry.id.to_be_bytes();
+                *flags |= RA_OCTET;
+            }
+            (length, header.flags.contains(Flags::TC))
+        };
+        let octets = buffer.get(..length)?;
+        Some(Answer {
+            to: entry.to,
+            octets,
+            rcode,
+            truncated,
+            cause: Cause::Answered,
+        })
+    }
+
+    /// The socket of `place` reported an error: nobody listens at that upstream, or there is no way to it.
+    ///
+    /// To be called until it returns None: each call moves one query on to the next upstream, or fails it.
+    pub fn on_error(&mut self, place: Place) -> Option<Action<'_>> {
+        let index = self.pending.newest_in(place)?;
+        if let Some(key) = self.pending.clear_key(index) {
+            self.upstreams.release(key.place);
+        }
+        let entry = self.pending.get_mut(index)?;
+        let last = entry.upstream;
+        entry.refused.insert(last);
+        let refused = entry.refused;
+        self.upstreams.failed(last);
+        match self.upstreams.after(last, refused) {
+            Some(next) => self.ask(index, next).map(Action::Ask),
+            None => self.fail(index, Cause::Failed),
+        }
+    }
+
+    /// Does what is due at `now`. To be called until it returns None.
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Action<'_>> {
+        let (index, due) = self.pending.next_due()?;
+        if due > now {
+            return None;
+        }
+        let entry = self.pending.get(index)?;
+        let (last, refused) = (entry.upstream, entry.refused);
+        self.upstreams.failed(last);
+        match self.upstreams.after(last, refused) {
+            Some(next) if self.pending.advance(index, now) => self.ask(index, next).map(Action::Ask),
+            _ => self.fail(index, Cause::TimedOut),
+        }
+    }
+
+    /// Ends one waiting query with SERVFAIL, for a core that stops. To be called until it returns None.
+    pub fn give_up(&mut self) -> Option<Action<'_>> {
+        let (index, _) = self.pending.next_due()?;
+        self.fail(index, Cause::Failed)
+    }
+
+    /// When [`Forwarder::on_timeout`] has something to do next. None when nothing waits.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.pending.next_due().map(|(_, deadline)| deadline)
+    }
+
+    /// How many queries wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether no query waits for the socket of `place`, so that it may be closed.
+    #[must_use]
+    pub fn is_free(&self, place: Place) -> bool {
+        self.upstreams.is_free(place)
+    }
+
+    /// One more try, at `upstream`, by a place and id of its own.
+    fn ask(&mut self, index: Index, upstream: UpstreamIndex) -> Option<Ask<'_>> {
+        let address = self.upstreams.address(upstream)?;
+        let (place, fresh) = self.upstreams.take(upstream, &mut self.random)?;
+        let key = self.draw(place);
+        if let Some(replaced) = self.pending.set_key(index, key) {
+            self.upstreams.release(replaced.place);
+        }
+        self.pending.get_mut(index)?.upstream = upstream;
+        if let Some(id) = self.pending.octets_mut(index).first_chunk_mut() {
+            *id = key.id.to_be_bytes();
+        }
+        Some(Ask {
+            place,
+            fresh,
+            upstream: address,
+            octets: self.pending.query(index),
+        })
+    }
+
+    /// A key for `place` that nobody can guess and nobody else waits for.
+    fn draw(&mut self, place: Place) -> Key {
+        let mut id = 0;
+        for _ in 0..ID_DRAWS_MAX {
+            id = self.random.next_u32() as u16;
+            if self.pending.find(Key { place, id }).is_none() {
+                return Key { place, id };
+            }
+        }
+        let mut keys = (0..=u16::MAX).map(|step| Key {
+            place,
+            id: id.wrapping_add(step),
+        });
+        keys.find(|&key| self.pending.find(key).is_none())
+            .expect("`limits` leaves most ids of a place free")
+    }
+
+    /// Takes a query out of the table and lets go of its places.
+    fn remove(&mut self, index: Index) -> Option<(Entry, &mut [u8])> {
+        let (entry, octets) = self.pending.remove(index)?;
+        for key in entry.tries() {
+            self.upstreams.release(key.place);
+        }
+        Some((entry, octets))
+    }
+
+    /// Ends a query with SERVFAIL.
+    fn fail(&mut self, index: Index, cause: Cause) -> Option<Action<'_>> {
+        let (entry, octets) = self.remove(index)?;
+        let mut reply = Reply::begin(octets, entry.head, entry.limit, UDP_SIZE);
+        reply.set_flags(Flags::RA);
+        reply.set_rcode(Rcode::SERV_FAIL);
+        let length = reply.finish();
+        let octets = octets.get(..length)?;
+        Some(Action::Answer(Answer {
+            to: entry.to,
+            octets,
+            rcode: Rcode::SERV_FAIL,
+            truncated: false,
+            cause,
+        }))
+    }
+}
+
+/// Leaves of the reply in `buffer` what tells the client to ask over TCP, and returns its length in octets.
+fn cut(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
+    let mut reply = Reply::begin(buffer, entry.head, entry.limit, UDP_SIZE);
+    reply.set_flags(Flags::RA);
+    reply.set_rcode(rcode);
+    reply.truncate();
+    reply.finish()
+}
+
+/// RA, in the fourth octet of a header.
+const RA_OCTET: u8 = Flags::RA.0 as u8;
+const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
+const _: () = assert!(
+    FORWARD_QUERY_OCTETS_MAX >= UDP_REPLY_OCTETS_MIN,
+    "SERVFAIL is written over the stored query"
+);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::{FORWARD_TIMEOUT, PENDING_MAX};
+
+    /// `id` 7, RD, `ExAmple.com A`, with EDNS of `size` octets unless that is 0.
+    fn query(size: u16) -> Vec<u8> {
+        let mut query =
+            b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07ExAmple\x03com\x00\x00\x01\x00\x01"
+                .to_vec();
+        if size != 0 {
+            query[11] = 1;
+            query.extend([0, 0, 41]);
+            query.extend(size.to_be_bytes());
+            query.extend([0; 6]);
+        }
+        query
+    }
+
+    fn upstreams(count: u8) -> Vec<SocketAddr> {
+        (1..=count)
+            .map(|host| SocketAddr::from(([192, 0, 2, host], 53)))
+            .collect()
+    }
+
+    fn path() -> ReturnPath {
+        ReturnPath {
+            listener: 3,
+            peer: "127.0.0.1:9999".parse().unwrap(),
+            local: Local::Bound,
+        }
+    }
+
+    /// What was asked: place, upstream's last octet, and the message.
+    fn asked(action: Option<Action<'_>>) -> (Place, u8, Vec<u8>) {
+        match action {
+            Some(Action::Ask(Ask {
+                place,
+                upstream: SocketAddr::V4(upstream),
+                octets,
+                ..
+            })) => (place, upstream.ip().octets()[3], octets.to_vec()),
+            other => panic!("expected a question, got {other:?}"),
+        }
+    }
+
+    fn failed(action: Option<Action<'_>>) -> (Cause, Vec<u8>) {
+        match action {
+            Some(Action::Answer(Answer {
+                octets,
+                cause,
+                rcode: Rcode::SERV_FAIL,
+                ..
+            })) => (cause, octets.to_vec()),
+            other => panic!("expected SERVFAIL, got {other:?}"),
+        }
+    }
+
+    /// The reply to `question` with one A record and `padding` more octets behind it, in a buffer.
+    fn reply(question: &[u8], padding: usize) -> (Vec<u8>, usize) {
+        let mut reply = [
+            &question[..29],
+            &[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 9],
+        ]
+        .concat();
+        reply.resize(reply.len() + padding, 0);
+        reply[2] |= 0x80;
+        reply[7] = 1;
+        let length = reply.len();
+        reply.resize(4096, 0xee);
+        (reply, length)
+    }
+
+    #[test]
+    fn an_answer_goes_back_with_the_clients_id_and_ra_and_nothing_else_changed() {
+        let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+        let (place, upstream, question) = asked(
+            forwarder
+                .submit(Instant::now(), &query(1232), path())
+                .map(Action::Ask),
+        );
+        assert_eq!(upstream, 1);
+        assert_eq!(question[2..], query(1232)[2..]);
+        assert_ne!(question[..2], [0, 7], "the id is ours, not the client's");
+        let (mut buffer, length) = reply(&question, 0);
+        let before = buffer.clone();
+        let answer = forwarder.on_reply(place, &mut buffer, length).unwrap();
+        assert_eq!(
+            (answer.to, answer.rcode, answer.cause),
+            (path(), Rcode::NO_ERROR, Cause::Answered)
+        );
+        assert_eq!(answer.octets[..4], [0, 7, 0x81, 0x80]);
+        assert_eq!(answer.octets[4..], before[4..length]);
+        assert!(forwarder.is_free(place) && forwarder.waiting() == 0 && forwarder.next_deadline().is_none());
+    }
+
+    #[test]
+    fn a_reply_longer_than_the_client_takes_is_cut_to_its_question() {
+        for (size, padding, cut_to) in [
+            (0, 480, Some(29)),
+            (0, 400, None),
+            (700, 700, Some(40)),
+            (65_535, 1300, Some(40)),
+        ] {
+            let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+            let (place, _, question) = asked(
+                forwarder
+                    .submit(Instant::now(), &query(size), path())
+                    .map(Action::Ask),
+            );
+            let (mut buffer, length) = reply(&question, padding);
+            let answer = forwarder.on_reply(place, &mut buffer, length).unwrap();
+            assert_eq!(answer.truncated, cut_to.is_some());
+            assert_eq!(answer.octets.len(), cut_to.unwrap_or(length));
+            let (header, _) = Header::split(answer.octets).unwrap();
+            assert_eq!(
+                (header.id, header.flags.contains(Flags::TC)),
+                (7, cut_to.is_some())
+            );
+            if cut_to.is_some() {
+                assert_eq!(header.counts, [1, 0, 0, u16::from(size != 0)]);
+                assert!(header.flags.contains(Flags::QR.with(Flags::RD).with(Flags::RA)));
+            }
+        }
+    }
+
+    // RFC 5452, section 9.1; CVE-2020-25684 and 25685: replies must be matched in full, and CVE-2023-28452: a wrong
+    // one must not end the wait.
+    #[test]
+    fn a_reply_that_differs_anywhere_is_dropped_and_the_right_one_still_counts() {
+        let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+        let (place, _, question) = asked(
+            forwarder
+                .submit(Instant::now(), &query(0), path())
+                .map(Action::Ask),
+        );
+        let (other_place, _, _) = asked(
+            forwarder
+                .submit(Instant::now(), &query(0), path())
+                .map(Action::Ask),
+        );
+        let (right, length) = reply(&question, 0);
+        // What differs, where, and by which bits.
+        let wrongs = [
+            ("id", 0, 0x01),
+            ("QR", 2, 0x80),
+            ("opcode", 2, 0x08),
+            ("question count 0", 5, 0x01),
+            ("question count 3", 5, 0x02),
+            ("case of the name", 13, 0x20),
+            ("type", 26, 0x1d),
+            ("class", 28, 0x02),
+        ];
+        for (what, octet, bits) in wrongs {
+            let mut packet = right.clone();
+            packet[octet] ^= bits;
+            assert_eq!(forwarder.on_reply(place, &mut packet, length), None, "{what}");
+        }
+        assert_eq!(
+            forwarder.on_reply(other_place, &mut right.clone(), length),
+            None,
+            "socket"
+        );
+        for length in 0..29 {
+            assert_eq!(
+                forwarder.on_reply(place, &mut right.clone(), length),
+                None,
+                "{length} octets"
+            );
+        }
+        assert!(forwarder.on_reply(place, &mut right.clone(), length).is_some());
+        assert_eq!(
+            forwarder.on_reply(place, &mut right.clone(), length),
+            None,
+            "a second time"
+        );
+    }
+
+    #[test]
+    fn silence_is_tried_again_elsewhere_and_ends_in_servfail_in_time() {
+        let (mut forwarder, start) = (Forwarder::new(&upstreams(2), [5; 32]), Instant::now());
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let first = asked(forwarder.submit(start, &query(1232), path()).map(Action::Ask));
+        assert_eq!(forwarder.on_timeout(at(799)), None);
+        let second = asked(forwarder.on_timeout(at(800)));
+        assert_eq!(forwarder.on_timeout(at(800)), None);
+        let third = asked(forwarder.on_timeout(at(1600)));
+        assert_eq!((first.1, second.1, third.1), (1, 2, 1));
+        assert!(
+            first.2[..2] != second.2[..2] && second.2[..2] != third.2[..2],
+            "each try has an id of its own"
+        );
+        assert_eq!(forwarder.next_deadline(), Some(start + FORWARD_TIMEOUT));
+        let (cause, octets) = failed(forwarder.on_timeout(at(2500)));
+        assert_eq!(
+            (cause, &octets[..12]),
+            (
+                Cause::TimedOut,
+                [0, 7, 0x81, 0x82, 0, 1, 0, 0, 0, 0, 0, 1].as_slice()
+            )
+        );
+        assert_eq!(octets[12..29], query(0)[12..]);
+        assert_eq!(octets.len(), 29 + 11);
+        assert!(
+            [first.0, second.0, third.0]
+                .iter()
+                .all(|&place| forwarder.is_free(place))
+        );
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_try_is_as_good_as_one_to_the_last() {
+        let (mut forwarder, start) = (Forwarder::new(&upstreams(1), [5; 32]), Instant::now());
+        let (place, _, question) = asked(forwarder.submit(start, &query(0), path()).map(Action::Ask));
+        asked(forwarder.on_timeout(start + Duration::from_millis(900)));
+        let (mut buffer, length) = reply(&question, 0);
+        assert!(forwarder.on_reply(place, &mut buffer, length).is_some());
+        assert_eq!((forwarder.waiting(), forwarder.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn a_refusal_moves_on_at_once_and_fails_once_all_refused() {
+        let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+        let (place, _, _) = asked(
+            forwarder
+                .submit(Instant::now(), &query(0), path())
+                .map(Action::Ask),
+        );
+        let (next, upstream, _) = asked(forwarder.on_error(place));
+        assert_eq!(upstream, 2);
+        assert_eq!(forwarder.on_error(place), None);
+        assert_eq!(failed(forwarder.on_error(next)).0, Cause::Failed);
+        assert_eq!(forwarder.on_error(next), None);
+        assert_eq!(forwarder.waiting(), 0);
+    }
+
+    #[test]
+    fn later_queries_begin_with_the_upstream_that_did_not_fail() {
+        let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+        let (place, _, _) = asked(
+            forwarder
+                .submit(Instant::now(), &query(0), path())
+                .map(Action::Ask),
+        );
+        asked(forwarder.on_error(place));
+        assert_eq!(
+            asked(
+                forwarder
+                    .submit(Instant::now(), &query(0), path())
+                    .map(Action::Ask)
+            )
+            .1,
+            2
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_forwarded_is_given_back_at_once() {
+        let now = Instant::now();
+        assert_eq!(Forwarder::new(&[], [5; 32]).submit(now, &query(0), path()), None);
+        let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+        assert_eq!(forwarder.submit(now, b"no query", path()), None);
+        let long = [query(0), vec![0; FORWARD_QUERY_OCTETS_MAX]].concat();
+        assert_eq!(forwarder.submit(now, &long, path()), None);
+        for _ in 0..PENDING_MAX {
+            asked(forwarder.submit(now, &query(0), path()).map(Action::Ask));
+        }
+        assert_eq!(forwarder.submit(now, &query(0), path()), None);
+        for _ in 0..PENDING_MAX {
+            failed(forwarder.give_up());
+        }
+        assert_eq!(forwarder.give_up(), None);
+        asked(forwarder.submit(now, &query(0), path()).map(Action::Ask));
+    }
+
+    // RFC 5452, section 9.2: ids are unpredictable and use the whole range.
+    #[test]
+    fn ids_use_the_whole_range_and_differ_between_seeds() {
+        let ids = |seed| {
+            let mut forwarder = Forwarder::new(&upstreams(1), [seed; 32]);
+            (0..512)
+                .map(|_| {
+                    let (_, _, question) = asked(
+                        forwarder
+                            .submit(Instant::now(), &query(0), path())
+                            .map(Action::Ask),
+                    );
+                    u16::from_be_bytes([question[0], question[1]])
+                })
+                .collect::<Vec<_>>()
+        };
+        let drawn = ids(1);
+        assert!((0..16).all(|bit| drawn.iter().any(|id| id >> bit & 1 == 1)));
+        assert_ne!(drawn, ids(2));
+    }
+}

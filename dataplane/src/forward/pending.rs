@@ -1,0 +1,400 @@
+//! The table of queries that wait for an upstream.
+//!
+//! ```text
+//!  (place, id) ──▶ keys ──▶ entries[i] ──── octets[i]      as many as PENDING_MAX, made at start
+//!                             │  ▲
+//!                    linked by stage, oldest first:   first try ─▶ … ─▶ …
+//!                                                     second try ─▶ …
+//!                                                     third try ─▶ …
+//! ```
+//!
+//! All tries of one stage wait equally long, so each list is in the order of its deadlines by itself:
+//! the next deadline is one of three heads, and an answered query leaves its list in constant time.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use dns::wire::Head;
+
+use super::ReturnPath;
+use super::upstream::{Place, Refused, UpstreamIndex};
+use crate::limits::{FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, TRIES_MAX, TRY_TIMEOUTS};
+
+/// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) id: u16,
+}
+
+/// A waiting query's position in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index(u16);
+
+/// One waiting query.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Where its answer goes.
+    pub(crate) to: ReturnPath,
+    /// The client's id, flags and EDNS.
+    pub(crate) head: Head,
+    /// The client's id.
+    pub(crate) id: u16,
+    /// Length of header and question, in octets.
+    pub(crate) question_end: usize,
+    /// Length of the whole query, in octets.
+    pub(crate) length: usize,
+    /// The longest reply that the client takes, in octets.
+    pub(crate) limit: usize,
+    /// The upstream asked last.
+    pub(crate) upstream: UpstreamIndex,
+    /// Those that will not be asked again.
+    pub(crate) refused: Refused,
+    /// What each try so far would be answered as; an answer to an earlier one is as good as to the last.
+    tries: [Option<Key>; TRIES_MAX],
+    stage: usize,
+    deadline: Instant,
+    older: Option<Index>,
+    newer: Option<Index>,
+}
+
+impl Entry {
+    /// A query not asked of anyone yet.
+    pub(crate) fn new(
+        to: ReturnPath,
+        head: Head,
+        id: u16,
+        ends: (usize, usize),
+        limit: usize,
+        now: Instant,
+    ) -> Self {
+        Self {
+            to,
+            head,
+            id,
+            question_end: ends.0,
+            length: ends.1,
+            limit,
+            upstream: 0,
+            refused: Refused::default(),
+            tries: [None; TRIES_MAX],
+            stage: 0,
+            deadline: now,
+            older: None,
+            newer: None,
+        }
+    }
+
+    /// The key of the last try.
+    pub(crate) fn last_try(&self) -> Option<Key> {
+        self.tries.get(self.stage).copied().flatten()
+    }
+
+    /// The keys of all tries.
+    pub(crate) fn tries(&self) -> impl Iterator<Item = Key> + use<> {
+        self.tries.into_iter().flatten()
+    }
+}
+
+/// The table.
+pub(crate) struct Pending {
+    entries: Vec<Option<Entry>>,
+    free: Vec<Index>,
+    octets: Vec<u8>,
+    keys: HashMap<Key, Index>,
+    stages: [List; TRIES_MAX],
+    waiting: usize,
+}
+
+/// The two ends of one stage's list.
+#[derive(Clone, Copy, Debug, Default)]
+struct List {
+    oldest: Option<Index>,
+    newest: Option<Index>,
+}
+
+impl Pending {
+    /// An empty table. Allocates all that it will ever use; the kernel gives the memory when it is touched.
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Vec::with_capacity(PENDING_MAX),
+            free: Vec::with_capacity(PENDING_MAX),
+            octets: vec![0; PENDING_MAX * FORWARD_QUERY_OCTETS_MAX],
+            // Twice what it can hold: half empty, it cleans up after removals in place and never grows.
+            keys: HashMap::with_capacity(2 * PENDING_MAX * TRIES_MAX),
+            stages: [List::default(); TRIES_MAX],
+            waiting: 0,
+        }
+    }
+
+    /// How many queries wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Puts `entry` and its `query` into the table, at the first stage. None when there is no room.
+    pub(crate) fn insert(&mut self, entry: Entry, query: &[u8], now: Instant) -> Option<Index> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.entries.len() < PENDING_MAX => {
+                self.entries.push(None);
+                Index(u16::try_from(self.entries.len() - 1).ok()?)
+            }
+            None => return None,
+        };
+        let Some(room) = self.octets_mut(index).get_mut(..query.len()) else {
+            self.free.push(index);
+            return None;
+        };
+        room.copy_from_slice(query);
+        if let Some(slot) = self.entries.get_mut(usize::from(index.0)) {
+            *slot = Some(entry);
+        }
+        self.waiting += 1;
+        self.enter(index, 0, now);
+        Some(index)
+    }
+
+    /// Takes a query out, with the octets it left behind; they stay until the next one comes in.
+    pub(crate) fn remove(&mut self, index: Index) -> Option<(Entry, &mut [u8])> {
+        self.leave(index);
+        let entry = self.entries.get_mut(usize::from(index.0))?.take()?;
+        for key in entry.tries() {
+            self.keys.remove(&key);
+        }
+        self.free.push(index);
+        self.waiting -= 1;
+        Some((entry, self.octets_mut(index)))
+    }
+
+    pub(crate) fn get(&self, index: Index) -> Option<&Entry> {
+        self.entries.get(usize::from(index.0))?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: Index) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::from(index.0))?.as_mut()
+    }
+
+    /// All of the room for a query's octets, of which the entry's `length` are in use.
+    pub(crate) fn octets_mut(&mut self, index: Index) -> &mut [u8] {
+        let start = usize::from(index.0) * FORWARD_QUERY_OCTETS_MAX;
+        self.octets
+            .get_mut(start..start + FORWARD_QUERY_OCTETS_MAX)
+            .unwrap_or_default()
+    }
+
+    /// The query's octets, with the id of its last try.
+    pub(crate) fn query(&self, index: Index) -> &[u8] {
+        let start = usize::from(index.0) * FORWARD_QUERY_OCTETS_MAX;
+        let length = self.get(index).map_or(0, |entry| entry.length);
+        self.octets.get(start..start + length).unwrap_or_default()
+    }
+
+    /// Which query a reply with `key` may answer.
+    pub(crate) fn find(&self, key: Key) -> Option<Index> {
+        self.keys.get(&key).copied()
+    }
+
+    /// Makes `key` the one of the query's present stage, and returns the one it replaces.
+    pub(crate) fn set_key(&mut self, index: Index, key: Key) -> Option<Key> {
+        let replaced = self.clear_key(index);
+        let entry = self.get_mut(index)?;
+        if let Some(slot) = entry.tries.get_mut(entry.stage) {
+            *slot = Some(key);
+            self.keys.insert(key, index);
+        }
+        replaced
+    }
+
+    /// Forgets the key of the query's present stage, and returns it.
+    pub(crate) fn clear_key(&mut self, index: Index) -> Option<Key> {
+        let entry = self.get_mut(index)?;
+        let key = entry.tries.get_mut(entry.stage)?.take()?;
+        self.keys.remove(&key);
+        Some(key)
+    }
+
+    /// Moves a query to its next stage. False, and nothing is changed, if it is in the last one.
+    pub(crate) fn advance(&mut self, index: Index, now: Instant) -> bool {
+        match self.get(index).map(|entry| entry.stage + 1) {
+            Some(stage) if stage < TRIES_MAX => {
+                self.leave(index);
+                self.enter(index, stage, now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The query whose try has waited to its end first, with that end.
+    pub(crate) fn next_due(&self) -> Option<(Index, Instant)> {
+        let heads = self.stages.iter().filter_map(|list| list.oldest);
+        heads
+            .filter_map(|index| Some((index, self.get(index)?.deadline)))
+            .min_by_key(|&(_, deadline)| deadline)
+    }
+
+    /// The newest query whose last try went through `place`.
+    pub(crate) fn newest_in(&self, place: Place) -> Option<Index> {
+        self.stages.iter().find_map(|list| {
+            let mut next = list.newest;
+            while let Some(index) = next {
+                let entry = self.get(index)?;
+                if entry.last_try().is_some_and(|key| key.place == place) {
+                    return Some(index);
+                }
+                next = entry.older;
+            }
+            None
+        })
+    }
+
+    /// Appends a query to the list of `stage`.
+    fn enter(&mut self, index: Index, stage: usize, now: Instant) {
+        let Some((list, timeout)) = self.stages.get_mut(stage).zip(TRY_TIMEOUTS.get(stage)) else {
+            return;
+        };
+        let older = list.newest.replace(index);
+        list.oldest.get_or_insert(index);
+        if let Some(older) = older.and_then(|older| self.get_mut(older)) {
+            older.newer = Some(index);
+        }
+        if let Some(entry) = self.get_mut(index) {
+            (entry.stage, entry.deadline) = (stage, now + *timeout);
+            (entry.older, entry.newer) = (older, None);
+        }
+    }
+
+    /// Takes a query out of its list.
+    fn leave(&mut self, index: Index) {
+        let Some(&Entry {
+            stage, older, newer, ..
+        }) = self.get(index)
+        else {
+            return;
+        };
+        match older.and_then(|older| self.get_mut(older)) {
+            Some(older) => older.newer = newer,
+            None => self.list_mut(stage, |list| list.oldest = newer),
+        }
+        match newer.and_then(|newer| self.get_mut(newer)) {
+            Some(newer) => newer.older = older,
+            None => self.list_mut(stage, |list| list.newest = older),
+        }
+    }
+
+    fn list_mut(&mut self, stage: usize, change: impl FnOnce(&mut List)) {
+        if let Some(list) = self.stages.get_mut(stage) {
+            change(list);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dns::Query;
+    use rand_chacha::ChaCha12Rng;
+    use rand_core::SeedableRng;
+
+    use super::super::upstream::Upstreams;
+    use super::*;
+    use crate::io::udp::Local;
+
+    const QUERY: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x03com\x00\x00\x01\x00\x01";
+
+    fn entry(now: Instant) -> Entry {
+        let to = ReturnPath {
+            listener: 0,
+            peer: "127.0.0.1:9".parse().unwrap(),
+            local: Local::Bound,
+        };
+        let head = Head::from(&Query::parse(QUERY).unwrap());
+        Entry::new(to, head, 7, (QUERY.len(), QUERY.len()), 512, now)
+    }
+
+    fn places() -> impl FnMut() -> Place {
+        let (mut upstreams, mut random) = (
+            Upstreams::new(&["127.0.0.1:53".parse().unwrap()]),
+            ChaCha12Rng::from_seed([1; 32]),
+        );
+        move || upstreams.take(0, &mut random).unwrap().0
+    }
+
+    #[test]
+    fn deadlines_come_in_order_whichever_stage_they_belong_to() {
+        let (mut table, start) = (Pending::new(), Instant::now());
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let first = table.insert(entry(start), QUERY, start).unwrap();
+        let second = table.insert(entry(at(10)), QUERY, at(10)).unwrap();
+        assert_eq!(table.next_due(), Some((first, at(800))));
+        assert!(table.advance(first, at(800)));
+        assert_eq!(table.next_due(), Some((second, at(810))));
+        table.remove(second).unwrap();
+        assert_eq!(table.next_due(), Some((first, at(1600))));
+        assert!(table.advance(first, at(1600)) && !table.advance(first, at(2500)));
+        table.remove(first).unwrap();
+        assert_eq!((table.next_due(), table.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more_and_never_allocates_again() {
+        let (mut table, now, mut place) = (Pending::new(), Instant::now(), places());
+        let place = place();
+        let capacity = table.keys.capacity();
+        let indices: Vec<_> = (0..PENDING_MAX)
+            .map(|_| table.insert(entry(now), QUERY, now).unwrap())
+            .collect();
+        assert_eq!(table.insert(entry(now), QUERY, now), None);
+        // Many generations of keys, all tries of all queries in use.
+        let mut id = 0_u16;
+        for _ in 0..20 {
+            for &index in &indices {
+                id = id.wrapping_add(1);
+                table.set_key(index, Key { place, id });
+            }
+            for &index in &indices {
+                table.remove(index).unwrap();
+            }
+            for _ in &indices {
+                table.insert(entry(now), QUERY, now).unwrap();
+            }
+        }
+        assert_eq!(
+            (table.keys.capacity(), table.entries.capacity()),
+            (capacity, PENDING_MAX)
+        );
+    }
+
+    #[test]
+    fn every_try_can_be_answered_until_the_query_leaves() {
+        let (mut table, now, mut place) = (Pending::new(), Instant::now(), places());
+        let index = table.insert(entry(now), QUERY, now).unwrap();
+        let keys: Vec<_> = (0..2).map(|id| Key { place: place(), id }).collect();
+        assert_eq!(table.set_key(index, keys[0]), None);
+        table.advance(index, now);
+        table.set_key(index, keys[1]);
+        assert_eq!(
+            keys.iter().map(|key| table.find(*key)).collect::<Vec<_>>(),
+            [Some(index); 2]
+        );
+        assert_eq!(table.newest_in(keys[1].place), Some(index));
+        assert_eq!(table.newest_in(keys[0].place), None);
+        assert_eq!(table.remove(index).unwrap().0.tries().collect::<Vec<_>>(), keys);
+        assert_eq!(
+            keys.iter().map(|key| table.find(*key)).collect::<Vec<_>>(),
+            [None; 2]
+        );
+    }
+
+    #[test]
+    fn a_query_too_long_for_its_room_is_not_taken() {
+        let (mut table, now) = (Pending::new(), Instant::now());
+        assert_eq!(
+            table.insert(entry(now), &[0; FORWARD_QUERY_OCTETS_MAX + 1], now),
+            None
+        );
+        assert_eq!(table.len(), 0);
+    }
+}

@@ -1,0 +1,82 @@
+//! Sockets, and the two engines that wait for them. Everything that decides is elsewhere.
+//!
+//! ```text
+//!  glommio.rs ─┐                       ┌─▶ udp.rs        batches in, batches out
+//!  threads.rs ─┴─ wait ─▶ shell.rs ────┼─▶ worker.rs     what becomes of each datagram
+//!                 one core's sockets   └─▶ outbound.rs   sockets towards upstreams
+//! ```
+
+mod bind;
+pub mod udp;
+
+pub(crate) mod glommio;
+mod outbound;
+pub(crate) mod shell;
+pub(crate) mod threads;
+
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle};
+
+pub use self::bind::{BindError, BoundAddress, bind};
+use crate::SpawnError;
+
+/// The threads of an engine, one per core.
+pub(crate) struct Crew {
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How a new thread tells that it runs, or why it cannot.
+pub(crate) struct Ready(mpsc::Sender<Result<(), SpawnError>>);
+
+impl Ready {
+    pub(crate) fn running(self) {
+        self.report(Ok(()));
+    }
+
+    pub(crate) fn failed(self, error: SpawnError) {
+        self.report(Err(error));
+    }
+
+    fn report(self, result: Result<(), SpawnError>) {
+        // Nobody hears it only when another thread failed first, and then all of them stop.
+        let _ = self.0.send(result);
+    }
+}
+
+impl Crew {
+    /// Starts a thread for each job, named after the core given with it, and waits until all of them run.
+    ///
+    /// # Errors
+    ///
+    /// The first that a job or the kernel tells. The other threads end once their bell is dropped.
+    pub(crate) fn start<J>(jobs: impl IntoIterator<Item = (usize, J)>) -> Result<Self, SpawnError>
+    where
+        J: FnOnce(Ready) + Send + 'static,
+    {
+        let (sender, reports) = mpsc::channel();
+        let mut threads = Vec::new();
+        for (core, job) in jobs {
+            let ready = Ready(sender.clone());
+            let name = format!("skydock-{core}");
+            threads.push(
+                Builder::new()
+                    .name(name)
+                    .spawn(move || job(ready))
+                    .map_err(SpawnError::Thread)?,
+            );
+        }
+        drop(sender);
+        for _ in &threads {
+            reports.recv().map_err(|_| SpawnError::Panicked)??;
+        }
+        Ok(Self { threads })
+    }
+
+    /// Waits until all threads have ended.
+    pub(crate) fn join(self) {
+        for thread in self.threads {
+            // A panic was reported by the thread itself, and there is nothing left to do for it.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,759 @@
+//! Batches of datagrams: many queries taken by one system call, answered where they lie, sent by another.
+//!
+//! ```text
+//!  recvmmsg ──▶ slot 0 │ slot 1 │ slot 2 │ …      buffer, peer, local address of each
+//!                 │reply   │drop    │reply
+//!  sendmmsg ◀─────┴─────────────────┘             only those with a reply, from the same buffers
+//! ```
+//!
+//! The only file of this crate with `unsafe`: system calls that std, nix and glommio do not offer without
+//! allocating. Each block is one call on pointers made in the lines above it. What the kernel writes, that is
+//! addresses and control messages, is read as octets by ordinary code.
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg, ppoll and two smaller calls have no safe wrapper that fits"
+)]
+
+use std::io;
+use std::mem::{self, offset_of};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd};
+use std::time::Duration;
+
+use socket2::Socket;
+
+use crate::limits::{BATCH_DATAGRAMS_MAX, DATAGRAM_OCTETS_MAX, SEND_RETRIES_MAX};
+use crate::respond::Outcome;
+
+/// A socket that queries arrive on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    wildcard: bool,
+}
+
+impl Listener {
+    /// `wildcard`: the socket is bound to all addresses and set to tell each datagram's own.
+    pub(crate) fn new(socket: Socket, wildcard: bool) -> Self {
+        Self { socket, wildcard }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The address of ours that a query came to, which its reply must leave from (RFC 2181, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// The one address that the socket is bound to.
+    Bound,
+    /// This one.
+    V4(Ipv4Addr),
+    /// This one, on the interface with this index (0: whichever the route says).
+    V6(Ipv6Addr, u32),
+}
+
+/// Why a datagram was dropped before anyone read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Longer than the buffer.
+    Oversize,
+    /// From port 0, or an address family that we do not know.
+    Unanswerable,
+}
+
+/// One received datagram, in its slot.
+#[derive(Debug)]
+pub struct Datagram<'b> {
+    /// Room for the reply; its first `len` octets are the query.
+    pub buffer: &'b mut [u8],
+    /// Length of the query, in octets.
+    pub len: usize,
+    /// Who sent it, or why it is of no use.
+    pub peer: Result<SocketAddr, Unusable>,
+    /// Our address that it was sent to.
+    pub local: Local,
+    /// What is to become of it; [`Outcome::Drop`] until someone says otherwise.
+    pub outcome: &'b mut Outcome,
+}
+
+/// What came of sending a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Replies that the kernel took.
+    pub sent: usize,
+    /// Replies that it would not take (ENOBUFS, EPERM, EMSGSIZE, …), each dropped by itself.
+    pub dropped: usize,
+}
+
+/// Room for [`BATCH_DATAGRAMS_MAX`] datagrams, made once and used for ever.
+pub struct Batch {
+    slots: Box<[Slot]>,
+    headers: Box<[libc::mmsghdr]>,
+    received: usize,
+}
+
+struct Slot {
+    buffer: [u8; DATAGRAM_OCTETS_MAX],
+    name: Name,
+    control: Control,
+    iovec: libc::iovec,
+    // What the kernel reported with the datagram.
+    len: usize,
+    name_len: u32,
+    control_len: usize,
+    cut: bool,
+    outcome: Outcome,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Batch {
+    /// An empty batch. Allocates; nothing after it does.
+    #[must_use]
+    pub fn new() -> Self {
+        let slots = (0..BATCH_DATAGRAMS_MAX).map(|_| Slot::empty()).collect();
+        let headers = (0..BATCH_DATAGRAMS_MAX).map(|_| empty_header()).collect();
+        Self {
+            slots,
+            headers,
+            received: 0,
+        }
+    }
+
+    /// Takes what is queued on `listener`, as many datagrams as there is room for, and never waits.
+    ///
+    /// Returns how many; 0 when the queue is empty.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, except that nothing is there. The batch is empty then.
+    pub fn receive(&mut self, listener: &Listener) -> io::Result<usize> {
+        // All of them, though the last batch may have used one: some stores each, and no pointer outlives a call.
+        for (slot, header) in self.slots.iter_mut().zip(&mut self.headers) {
+            slot.aim(&mut header.msg_hdr, listener.wildcard);
+        }
+        self.received = 0;
+        // SAFETY: `headers` holds as many headers as the length says; each points at the name, control and buffer
+        // of its own slot with their true lengths (`Slot::aim`, just above), which live as long as `self`, and
+        // nothing else refers to the slots while the call runs. A null timeout is allowed.
+        let received = unsafe {
+            libc::recvmmsg(
+                listener.socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH_DATAGRAMS_MAX as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        let Ok(received) = usize::try_from(received) else {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::WouldBlock {
+                Ok(0)
+            } else {
+                Err(error)
+            };
+        };
+        for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(received) {
+            slot.len = (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX);
+            slot.name_len = header.msg_hdr.msg_namelen;
+            slot.control_len = header.msg_hdr.msg_controllen.min(CONTROL_OCTETS);
+            slot.cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+            slot.outcome = Outcome::Drop;
+        }
+        self.received = received;
+        Ok(received)
+    }
+
+    /// The datagrams received last.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        self.slots.iter_mut().take(self.received).map(Slot::datagram)
+    }
+
+    /// Sends every datagram with [`Outcome::Reply`] back where it came from, from the address it came to.
+    ///
+    /// A reply that the kernel will not take is dropped by itself, and the others still leave.
+    pub fn send(&mut self, listener: &Listener) -> Sent {
+        let mut queued = 0;
+        let slots = self.slots.iter_mut().take(self.received);
+        for slot in slots {
+            let Outcome::Reply { length, .. } = slot.outcome else {
+                continue;
+            };
+            let Some(header) = self.headers.get_mut(queued) else {
+                break;
+            };
+            slot.aim_back(&mut header.msg_hdr, length);
+            queued += 1;
+        }
+        self.received = 0;
+        let mut result = Sent::default();
+        let mut retries = SEND_RETRIES_MAX;
+        let mut rest = self.headers.get_mut(..queued).unwrap_or_default();
+        while !rest.is_empty() {
+            // SAFETY: `rest` is a slice of headers, each aimed by `Slot::aim_back` at a slot of `self` with lengths
+            // inside its arrays; the kernel reads them, and nothing else refers to the slots meanwhile.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    listener.socket.as_raw_fd(),
+                    rest.as_mut_ptr(),
+                    rest.len() as libc::c_uint,
+                    libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                )
+            };
+            // The kernel stops at the first that fails and reports why only if none went before it.
+            let done = match usize::try_from(sent) {
+                Ok(sent) => {
+                    result.sent += sent;
+                    sent.max(1)
+                }
+                Err(_) if retries > 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => {
+                    retries -= 1;
+                    std::thread::yield_now();
+                    continue;
+                }
+                Err(_) => {
+                    result.dropped += 1;
+                    1
+                }
+            };
+            rest = rest.get_mut(done..).unwrap_or_default();
+        }
+        result
+    }
+}
+
+impl Slot {
+    fn empty() -> Self {
+        Self {
+            buffer: [0; DATAGRAM_OCTETS_MAX],
+            name: Name([0; NAME_OCTETS]),
+            control: Control([0; CONTROL_OCTETS]),
+            iovec: libc::iovec {
+                iov_base: std::ptr::null_mut(),
+                iov_len: 0,
+            },
+            len: 0,
+            name_len: 0,
+            control_len: 0,
+            cut: false,
+            outcome: Outcome::Drop,
+        }
+    }
+
+    /// Points `header` at this slot, all of it free.
+    fn aim(&mut self, header: &mut libc::msghdr, wildcard: bool) {
+        self.iovec = libc::iovec {
+            iov_base: self.buffer.as_mut_ptr().cast(),
+            iov_len: DATAGRAM_OCTETS_MAX,
+        };
+        header.msg_iov = &raw mut self.iovec;
+        header.msg_iovlen = 1;
+        header.msg_name = self.name.0.as_mut_ptr().cast();
+        header.msg_namelen = NAME_OCTETS as libc::socklen_t;
+        header.msg_control = self.control.0.as_mut_ptr().cast();
+        header.msg_controllen = if wildcard { CONTROL_OCTETS } else { 0 };
+        header.msg_flags = 0;
+    }
+
+    /// Points `header` at this slot's reply of `len` octets.
+    fn aim_back(&mut self, header: &mut libc::msghdr, len: usize) {
+        self.iovec = libc::iovec {
+            iov_base: self.buffer.as_mut_ptr().cast(),
+            iov_len: len.min(DATAGRAM_OCTETS_MAX),
+        };
+        header.msg_iov = &raw mut self.iovec;
+        header.msg_iovlen = 1;
+        header.msg_name = self.name.0.as_mut_ptr().cast();
+        header.msg_namelen = self.name_len;
+        let local = self.control.local(self.control_len);
+        header.msg_controllen = self.control.write(local);
+        header.msg_control = self.control.0.as_mut_ptr().cast();
+        header.msg_flags = 0;
+    }
+
+    fn datagram(&mut self) -> Datagram<'_> {
+        let peer = match self.name.read(self.name_len) {
+            _ if self.cut => Err(Unusable::Oversize),
+            Some(peer) if peer.port() != 0 => Ok(peer),
+            _ => Err(Unusable::Unanswerable),
+        };
+        Datagram {
+            local: self.control.local(self.control_len),
+            buffer: &mut self.buffer,
+            len: self.len,
+            peer,
+            outcome: &mut self.outcome,
+        }
+    }
+}
+
+/// Sends one datagram to `peer`, from `local`. Used for answers that come one by one, from upstream.
+///
+/// # Errors
+///
+/// What the kernel says; the datagram is lost then.
+pub fn send(listener: &Listener, octets: &[u8], peer: SocketAddr, local: Local) -> io::Result<()> {
+    let mut name = Name([0; NAME_OCTETS]);
+    let mut control = Control([0; CONTROL_OCTETS]);
+    let mut iovec = libc::iovec {
+        iov_base: octets.as_ptr().cast_mut().cast(),
+        iov_len: octets.len(),
+    };
+    let mut header = empty_header().msg_hdr;
+    header.msg_namelen = name.write(peer);
+    header.msg_name = name.0.as_mut_ptr().cast();
+    header.msg_controllen = control.write(local);
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_iov = &raw mut iovec;
+    header.msg_iovlen = 1;
+    // SAFETY: every pointer of `header` is to a local variable or to `octets`, with its true length, and the kernel
+    // only reads through them, so the cast from `*const` is never written through.
+    let sent = unsafe {
+        libc::sendmsg(
+            listener.socket.as_raw_fd(),
+            &raw const header,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+// --- what the kernel writes beside a datagram, read and written as octets ---
+
+/// A `sockaddr_in` or `sockaddr_in6`.
+#[repr(C, align(8))]
+struct Name([u8; NAME_OCTETS]);
+
+const NAME_OCTETS: usize = size_of::<libc::sockaddr_in6>();
+
+impl Name {
+    /// The address, or none when it is of neither family.
+    fn read(&self, len: u32) -> Option<SocketAddr> {
+        let (&[f0, f1, p0, p1], rest) = self.0.split_first_chunk()?;
+        let port = u16::from_be_bytes([p0, p1]);
+        match libc::c_int::from(u16::from_ne_bytes([f0, f1])) {
+            libc::AF_INET if len as usize >= size_of::<libc::sockaddr_in>() => {
+                Some((Ipv4Addr::from(*rest.first_chunk::<4>()?), port).into())
+            }
+            libc::AF_INET6 if len as usize >= NAME_OCTETS => {
+                let (&flow, rest) = rest.split_first_chunk::<4>()?;
+                let (&address, rest) = rest.split_first_chunk::<16>()?;
+                let (flow, scope) = (u32::from_ne_bytes(flow), u32::from_ne_bytes(*rest.first_chunk()?));
+                Some(SocketAddrV6::new(address.into(), port, flow, scope).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes `address` and returns the length of its structure.
+    fn write(&mut self, address: SocketAddr) -> u32 {
+        let family = if address.is_ipv4() {
+            libc::AF_INET
+        } else {
+            libc::AF_INET6
+        } as u16;
+        let mut octets = family
+            .to_ne_bytes()
+            .into_iter()
+            .chain(address.port().to_be_bytes());
+        let mut fill = |rest: &mut dyn Iterator<Item = u8>| {
+            for (to, octet) in self.0.iter_mut().zip(octets.by_ref().chain(rest)) {
+                *to = octet;
+            }
+        };
+        match address {
+            SocketAddr::V4(v4) => {
+                fill(&mut v4.ip().octets().into_iter());
+                size_of::<libc::sockaddr_in>() as u32
+            }
+            SocketAddr::V6(v6) => {
+                let flow = v6.flowinfo().to_ne_bytes().into_iter();
+                fill(&mut flow.chain(v6.ip().octets()).chain(v6.scope_id().to_ne_bytes()));
+                NAME_OCTETS as u32
+            }
+        }
+    }
+}
+
+/// Room for one control message: a `cmsghdr` and an `in_pktinfo` or `in6_pktinfo`.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_OCTETS]);
+
+const CONTROL_OCTETS: usize = 64;
+const CMSG_OCTETS: usize = size_of::<libc::cmsghdr>();
+
+// The octets are read by these layouts, which are those of 64-bit Linux.
+const _: () = assert!(CMSG_OCTETS == 16 && offset_of!(libc::cmsghdr, cmsg_level) == 8);
+const _: () = assert!(offset_of!(libc::cmsghdr, cmsg_type) == 12);
+const _: () = assert!(size_of::<libc::in_pktinfo>() == 12 && offset_of!(libc::in_pktinfo, ipi_spec_dst) == 4);
+const _: () =
+    assert!(size_of::<libc::in6_pktinfo>() == 20 && offset_of!(libc::in6_pktinfo, ipi6_ifindex) == 16);
+const _: () =
+    assert!(offset_of!(libc::sockaddr_in, sin_addr) == 4 && offset_of!(libc::sockaddr_in6, sin6_addr) == 8);
+const _: () = assert!(CMSG_OCTETS + size_of::<libc::in6_pktinfo>() + 8 <= CONTROL_OCTETS);
+
+impl Control {
+    /// The local address in the first `len` octets. PKTINFO is the only message that the sockets ask for.
+    fn local(&self, len: usize) -> Local {
+        self.pktinfo(len).unwrap_or(Local::Bound)
+    }
+
+    fn pktinfo(&self, len: usize) -> Option<Local> {
+        let (header, data) = self.0.get(..len)?.split_first_chunk::<CMSG_OCTETS>()?;
+        let &[_, _, _, _, _, _, _, _, l0, l1, l2, l3, t0, t1, t2, t3] = header;
+        match (
+            i32::from_ne_bytes([l0, l1, l2, l3]),
+            i32::from_ne_bytes([t0, t1, t2, t3]),
+        ) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // `ipi_spec_dst`, not `ipi_addr`: for a broadcast only the former can be replied from.
+                let (_interface, rest) = data.split_first_chunk::<4>()?;
+                Some(Local::V4(Ipv4Addr::from(*rest.first_chunk::<4>()?)))
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let (&address, rest) = data.split_first_chunk::<16>()?;
+                let address = Ipv6Addr::from(address);
+                // Naming the interface bypasses the routing table, so only where the address means nothing without.
+                let interface = if address.is_unicast_link_local() {
+                    u32::from_ne_bytes(*rest.first_chunk()?)
+                } else {
+                    0
+                };
+                Some(Local::V6(address, interface))
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes the message that makes a datagram leave from `local`, and returns its length with padding.
+    fn write(&mut self, local: Local) -> usize {
+        let mut data = [0; size_of::<libc::in6_pktinfo>()];
+        let (level, kind, len) = match local {
+            Local::Bound => return 0,
+            Local::V4(address) => {
+                copy(&mut data, 4, &address.octets());
+                (libc::IPPROTO_IP, libc::IP_PKTINFO, size_of::<libc::in_pktinfo>())
+            }
+            Local::V6(address, interface) => {
+                copy(&mut data, 0, &address.octets());
+                copy(&mut data, 16, &interface.to_ne_bytes());
+                (
+                    libc::IPPROTO_IPV6,
+                    libc::IPV6_PKTINFO,
+                    size_of::<libc::in6_pktinfo>(),
+                )
+            }
+        };
+        copy(&mut self.0, 0, &(CMSG_OCTETS + len).to_ne_bytes());
+        copy(&mut self.0, 8, &level.to_ne_bytes());
+        copy(&mut self.0, 12, &kind.to_ne_bytes());
+        copy(&mut self.0, CMSG_OCTETS, &data);
+        CMSG_OCTETS + len.next_multiple_of(8)
+    }
+}
+
+fn copy(to: &mut [u8], at: usize, octets: &[u8]) {
+    if let Some(to) = to.get_mut(at..at + octets.len()) {
+        to.copy_from_slice(octets);
+    }
+}
+
+fn empty_header() -> libc::mmsghdr {
+    // SAFETY: integers and pointers only, for which all zeros is a value: nothing, of length nothing.
+    unsafe { mem::zeroed() }
+}
+
+// --- the smaller calls ---
+
+/// Keeps no path-MTU state for `socket` and never sets DF, so that forged ICMP cannot shrink what we send (RFC 9715).
+///
+/// # Errors
+///
+/// What the kernel says.
+pub(crate) fn ignore_path_mtu(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    let (level, option, value) = if ipv6 {
+        (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_OMIT,
+        )
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+    };
+    // SAFETY: the kernel reads one integer, of the length given, from a variable that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// A second handle on `listener`'s socket for glommio to wait on, to be used in the executor that it belongs to.
+///
+/// # Errors
+///
+/// No descriptor is left.
+pub(crate) fn waiter(listener: &Listener) -> io::Result<glommio::net::UdpSocket> {
+    let descriptor = listener.socket.try_clone()?.into_raw_fd();
+    // SAFETY: `into_raw_fd` gave up the only owner of this open descriptor, so glommio becomes it.
+    Ok(unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) })
+}
+
+/// Tells the kernel that this process will use private expedited memory barriers, as glommio does before each sleep.
+///
+/// Done before any thread exists it is free; done by the first sleep of one thread among several, as
+/// glommio 0.9 does by itself, it stalls that sleep for 30 to 80 ms on kernels from 6.8 on. Where the call is
+/// unknown glommio has other means.
+pub(crate) fn register_barrier() {
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+    // SAFETY: takes two integers, no memory; the result only says whether it is supported.
+    unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) };
+}
+
+/// Descriptors to wait for, all for something to read.
+pub(crate) struct PollSet {
+    entries: Vec<libc::pollfd>,
+}
+
+impl PollSet {
+    /// With room for `capacity` descriptors.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            entries: Vec::with_capacity(capacity),
+        }
+    }
+
+    /// Appends a descriptor; its place is the number of those before it.
+    pub(crate) fn push(&mut self, descriptor: BorrowedFd<'_>) {
+        self.entries.push(libc::pollfd {
+            fd: descriptor.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        });
+    }
+
+    /// Forgets all descriptors from place `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+    }
+
+    /// Sleeps until one is ready or `timeout` is over; for ever without one. Returns whether one is ready.
+    ///
+    /// A signal ends the sleep early, as if nothing were ready.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> bool {
+        let timeout = timeout.map(|timeout| libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the pointer and the count are those of one live vector; the timeout is null or points at a local.
+        let ready = unsafe {
+            libc::ppoll(
+                self.entries.as_mut_ptr(),
+                self.entries.len() as libc::nfds_t,
+                timeout,
+                std::ptr::null(),
+            )
+        };
+        if ready <= 0 {
+            self.entries.iter_mut().for_each(|entry| entry.revents = 0);
+        }
+        ready > 0
+    }
+
+    /// Whether the descriptor at `place` had something, or an error, after the last wait.
+    pub(crate) fn is_ready(&self, place: usize) -> bool {
+        self.entries.get(place).is_some_and(|entry| entry.revents != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use dns::Rcode;
+
+    use super::*;
+    use crate::io::bind::bind;
+
+    fn listener(address: &str) -> (Listener, SocketAddr) {
+        let bound = bind(address.parse().unwrap(), 1).unwrap();
+        let address = bound.address();
+        (bound.into_listeners().pop().unwrap(), address)
+    }
+
+    fn client(address: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    }
+
+    fn receive(batch: &mut Batch, listener: &Listener) -> usize {
+        let mut set = PollSet::with_capacity(1);
+        set.push(listener.as_fd());
+        assert!(set.wait(Some(Duration::from_secs(5))));
+        batch.receive(listener).unwrap()
+    }
+
+    /// Turns each datagram into the reply "re: " and itself.
+    fn reply_to_all(batch: &mut Batch) {
+        for datagram in batch.datagrams() {
+            datagram.buffer.copy_within(..datagram.len, 4);
+            datagram.buffer[..4].copy_from_slice(b"re: ");
+            *datagram.outcome = Outcome::Reply {
+                length: datagram.len + 4,
+                rcode: Rcode::NO_ERROR,
+                truncated: false,
+            };
+        }
+    }
+
+    #[test]
+    fn a_batch_takes_all_that_is_queued_and_answers_those_it_should() {
+        let (listener, address) = listener("127.0.0.1:0");
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(&listener).unwrap(), 0);
+        let clients: Vec<_> = (0..5).map(|_| client("127.0.0.1:0")).collect();
+        for client in &clients {
+            client.send_to(b"hello", address).unwrap();
+        }
+        assert_eq!(receive(&mut batch, &listener), 5);
+        reply_to_all(&mut batch);
+        *batch.datagrams().nth(1).unwrap().outcome = Outcome::Drop;
+        *batch.datagrams().nth(3).unwrap().outcome = Outcome::Forward;
+        assert_eq!(batch.send(&listener), Sent { sent: 3, dropped: 0 });
+        for (place, client) in clients.iter().enumerate() {
+            client.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 64];
+            match client.recv(&mut buffer) {
+                Ok(len) => assert_eq!((&buffer[..len], place % 2), (b"re: hello".as_slice(), 0)),
+                Err(_) => assert_eq!(place % 2, 1),
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_wider_than_a_batch_is_taken_by_several() {
+        let (listener, address) = listener("127.0.0.1:0");
+        let client = client("127.0.0.1:0");
+        for _ in 0..BATCH_DATAGRAMS_MAX + 3 {
+            client.send_to(b"x", address).unwrap();
+        }
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(&listener).unwrap(), BATCH_DATAGRAMS_MAX);
+        assert_eq!(batch.receive(&listener).unwrap(), 3);
+        assert_eq!(batch.datagrams().count(), 3);
+    }
+
+    #[test]
+    fn a_reply_leaves_from_the_address_that_was_asked() {
+        for (wildcard, asked) in [
+            ("0.0.0.0:0", "127.0.0.2"),
+            ("0.0.0.0:0", "127.0.0.1"),
+            ("[::]:0", "::1"),
+        ] {
+            let (listener, address) = listener(wildcard);
+            let asked = SocketAddr::new(asked.parse().unwrap(), address.port());
+            let client = client(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+            client.send_to(b"who", asked).unwrap();
+            let mut batch = Batch::new();
+            assert_eq!(receive(&mut batch, &listener), 1);
+            let (peer, local) = batch
+                .datagrams()
+                .map(|datagram| (datagram.peer, datagram.local))
+                .next()
+                .unwrap();
+            reply_to_all(&mut batch);
+            batch.send(&listener);
+            let mut buffer = [0; 64];
+            assert_eq!(client.recv_from(&mut buffer).unwrap(), (7, asked));
+            // And so does one sent later, by itself.
+            send(&listener, b"late", peer.unwrap(), local).unwrap();
+            assert_eq!(client.recv_from(&mut buffer).unwrap(), (4, asked));
+        }
+    }
+
+    #[test]
+    fn a_datagram_longer_than_the_buffer_is_of_no_use() {
+        let (listener, address) = listener("127.0.0.1:0");
+        client("127.0.0.1:0")
+            .send_to(&[0; DATAGRAM_OCTETS_MAX + 1], address)
+            .unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(receive(&mut batch, &listener), 1);
+        assert_eq!(batch.datagrams().next().unwrap().peer, Err(Unusable::Oversize));
+    }
+
+    #[test]
+    fn one_reply_that_the_kernel_refuses_does_not_hold_back_the_others() {
+        let (listener, address) = listener("0.0.0.0:0");
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port());
+        let clients: Vec<_> = (0..4).map(|_| client("127.0.0.1:0")).collect();
+        for client in &clients {
+            client.send_to(b"x", address).unwrap();
+        }
+        let mut batch = Batch::new();
+        assert_eq!(receive(&mut batch, &listener), 4);
+        reply_to_all(&mut batch);
+        // The first and the third would have to leave from an address that this host does not have.
+        for place in [0, 2] {
+            let control = &mut batch.slots[place].control;
+            control.write(Local::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        }
+        assert_eq!(batch.send(&listener), Sent { sent: 2, dropped: 2 });
+        assert_eq!(clients[1].recv(&mut [0; 64]).unwrap(), 5);
+        assert_eq!(clients[3].recv(&mut [0; 64]).unwrap(), 5);
+    }
+
+    #[test]
+    fn addresses_read_back_as_they_were_written() {
+        for address in ["192.0.2.1:53", "[2001:db8::1]:5353", "[fe80::1%7]:9"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let mut name = Name([0xff; NAME_OCTETS]);
+            let len = name.write(address);
+            assert_eq!(name.read(len), Some(address));
+            assert_eq!(name.read(len - 1), None);
+        }
+        for local in [
+            Local::Bound,
+            Local::V4(Ipv4Addr::new(127, 0, 0, 2)),
+            Local::V6(Ipv6Addr::LOCALHOST, 0),
+            Local::V6("fe80::1".parse().unwrap(), 3),
+        ] {
+            let mut control = Control([0xff; CONTROL_OCTETS]);
+            let len = control.write(local);
+            assert_eq!(control.local(len), local);
+        }
+    }
+
+    #[test]
+    fn an_unknown_family_or_a_foreign_control_message_is_not_misread() {
+        assert_eq!(Name([0; NAME_OCTETS]).read(NAME_OCTETS as u32), None);
+        let mut control = Control([0; CONTROL_OCTETS]);
+        control.write(Local::V4(Ipv4Addr::LOCALHOST));
+        control.0[12] = 99;
+        assert_eq!(control.local(32), Local::Bound);
+        assert_eq!(control.local(5), Local::Bound);
+    }
+}

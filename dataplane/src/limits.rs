@@ -1,0 +1,125 @@
+//! Every bound of the data plane: its unit, its reason, and what happens at it.
+//!
+//! All tables and buffers are made once per core when it starts, at the sizes named here, so what a
+//! flood can cost is fixed in advance and nothing on the query path allocates.
+
+use std::time::Duration;
+
+// --- datagrams ---
+
+/// Largest reply sent over UDP, in octets: 1280 (least IPv6 MTU) less 40 (IPv6) and 8 (UDP), so that no
+/// reply is ever cut into fragments (RFC 9715). A longer one leaves with TC set.
+pub const UDP_REPLY_OCTETS_MAX: usize = 1280 - 40 - 8;
+
+/// What every client takes over UDP, EDNS or not, in octets (RFC 1035, section 2.3.4).
+pub const UDP_REPLY_OCTETS_MIN: usize = 512;
+
+/// Largest message there is, in octets: its length over TCP is a 16-bit number (RFC 1035, section 4.2.2).
+pub const REPLY_OCTETS_MAX: usize = 65_535;
+
+/// Room for one received datagram, in octets. Queries are far smaller, but one padded or stuffed with
+/// options is legal; a longer datagram is dropped and counted.
+pub const DATAGRAM_OCTETS_MAX: usize = 4096;
+
+/// Datagrams taken by one system call. Past 16 a wider batch saves next to nothing and costs latency; 32
+/// leaves room for bursts. What does not fit waits in the socket for the next call.
+pub const BATCH_DATAGRAMS_MAX: usize = 32;
+
+/// Batches taken from one listener before the others, and the executor, get a turn. The rest waits in the socket.
+pub const BATCHES_PER_TURN_MAX: usize = 16;
+
+/// Receive queue asked of the kernel for each listening socket, in octets. A small datagram is charged
+/// about 768, so this rides out some 15 ms of 300 000 queries a second; past it the kernel drops.
+pub const RECEIVE_QUEUE_OCTETS: usize = 4 << 20;
+
+/// Times that a batch whose send would block is tried again before its datagram is dropped and counted.
+pub const SEND_RETRIES_MAX: usize = 4;
+
+/// Listening addresses. `spawn` refuses more.
+pub const LISTENERS_MAX: usize = 64;
+
+// --- waiting ---
+
+/// How long a core that has run out of work sleeps in one plain `ppoll` before it parks its executor.
+///
+/// Parking glommio costs some ten system calls, `ppoll` one. At 200 queries a second and more the next
+/// one comes within this time, so the executor is parked only where it hardly matters. While it
+/// lasts the executor serves nothing else, hence no longer than this.
+pub const LINGER: Duration = Duration::from_millis(20);
+
+/// How long a stopping core waits for answers from upstream; clients still waiting then get SERVFAIL.
+/// Service managers and people expect a stop within a second.
+pub const DRAIN_MAX: Duration = Duration::from_millis(500);
+
+// --- forwarding ---
+
+/// Queries that wait for an upstream, per core. The next one is answered SERVFAIL.
+pub const PENDING_MAX: usize = 4096;
+
+/// Largest query that is forwarded, in octets: what fits into one unfragmented datagram. A longer one is
+/// answered SERVFAIL.
+pub const FORWARD_QUERY_OCTETS_MAX: usize = UDP_REPLY_OCTETS_MAX;
+
+/// Upstreams. `spawn` refuses more.
+pub const UPSTREAMS_MAX: usize = 8;
+
+/// Sockets towards one upstream, per core. Each query gets a fresh one, on a fresh source port, while
+/// there is a free place; at the bound queries share them and differ by id only.
+pub const UPSTREAM_SOCKETS_MAX: usize = 32;
+
+/// Room for a reply from upstream, in octets: the largest there can be, so none arrives cut.
+pub const UPSTREAM_REPLY_OCTETS_MAX: usize = REPLY_OCTETS_MAX;
+
+/// Replies read from one upstream socket before the listeners get a turn. The rest waits in the socket.
+pub const UPSTREAM_REPLIES_PER_TURN_MAX: usize = 32;
+
+/// How long each try of a forwarded query waits for its answer. Stub resolvers give up after five seconds
+/// and most ask again after one or two, so the first retry comes before theirs.
+pub const TRY_TIMEOUTS: [Duration; TRIES_MAX] = [
+    Duration::from_millis(800),
+    Duration::from_millis(800),
+    Duration::from_millis(900),
+];
+
+/// Tries of one forwarded query. After the last one the client gets SERVFAIL.
+pub const TRIES_MAX: usize = 3;
+
+/// How long a client waits at most for the answer to a forwarded query, be it SERVFAIL.
+pub const FORWARD_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Tries to find a message id that is not in use on a socket before the free ones are looked for in order.
+pub const ID_DRAWS_MAX: usize = 16;
+
+const _: () = assert!(
+    UDP_REPLY_OCTETS_MAX >= UDP_REPLY_OCTETS_MIN,
+    "RFC 1035, section 2.3.4"
+);
+const _: () = assert!(
+    DATAGRAM_OCTETS_MAX >= UDP_REPLY_OCTETS_MAX,
+    "a reply is written over its query"
+);
+const _: () = assert!(
+    BATCH_DATAGRAMS_MAX <= 1024,
+    "UIO_MAXIOV: the kernel takes no wider batch"
+);
+const _: () = assert!(
+    LISTENERS_MAX <= 256,
+    "a waiting query names its listener in one octet"
+);
+const _: () = assert!(
+    UPSTREAMS_MAX <= 8,
+    "a waiting query keeps one bit for each upstream in one octet"
+);
+const _: () = assert!(
+    PENDING_MAX < u16::MAX as usize,
+    "u16::MAX marks the end of a list of waiting queries"
+);
+const _: () = assert!(
+    PENDING_MAX * TRIES_MAX / UPSTREAM_SOCKETS_MAX < 1 << 15,
+    "most ids stay free on a socket even when all queries wait on one upstream"
+);
+const _: () = assert!(
+    TRY_TIMEOUTS[0].as_millis() + TRY_TIMEOUTS[1].as_millis() + TRY_TIMEOUTS[2].as_millis()
+        == FORWARD_TIMEOUT.as_millis(),
+    "the tries fill the whole wait"
+);
