@@ -1,0 +1,353 @@
+//! Flags, their environment variables, and what `--help` says.
+//!
+//! ```text
+//!  argv ──spelling::modern──▶ --flag=value ... ──clap──▶ Flags ──settings──▶ Settings
+//! ```
+//!
+//! Values stay text here. `settings` gives them meaning, and needs to know where each came from to name it in
+//! an error: [`Cli::origin`].
+
+use std::ffi::OsString;
+use std::sync::LazyLock;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+
+use crate::failure::Failure;
+use crate::spelling;
+
+/// Version, and the commit where whoever built this binary named it in `SKYDOCK_COMMIT`.
+pub(crate) static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("SKYDOCK_COMMIT") {
+    Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+    None => env!("CARGO_PKG_VERSION").to_owned(),
+});
+
+const EXAMPLES: &str = "\
+Examples:
+  skydock                                  no flags, no root: watch Docker, answer <name>.<image>.dev.docker
+  skydock --domain corp --environment prod --ttl 10
+  skydock --listen 127.0.0.1:5353 --nameserver 9.9.9.9,1.1.1.1
+  skydock --listen 0.0.0.0 --cores 0-3     port 53 of every address, one worker on each of four cores
+  SKYDOCK_TTL=5 skydock -s tcp://10.0.0.5:2375
+
+Each flag may also be set as SKYDOCK_<NAME> in the environment, lists separated by commas; the flag wins.
+RUST_LOG sets what is logged to stderr (default: info), NO_COLOR turns its colours off.
+
+Old command lines:
+  skydock -ttl 30 -environment dev -s /docker.sock -domain docker
+  One dash works like two. -skydns, -name, -secret, -workers, -beat and -plugins are accepted, and a line at the
+  start says why each does nothing.";
+
+/// Watches a container engine and answers DNS for what runs there.
+///
+/// Start a container, ask for its name: <container>.<image>.<environment>.<domain>, or any part of it read from
+/// the right. Everything outside the domain is forwarded.
+#[derive(Debug, Parser)]
+#[command(name = "skydock", version = VERSION.as_str(), after_help = EXAMPLES, args_override_self = true)]
+pub(crate) struct Flags {
+    /// Domain that we answer for; repeat it, or separate several with commas
+    #[arg(
+        long,
+        env = "SKYDOCK_DOMAIN",
+        value_name = "NAME",
+        default_value = "docker",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Names"
+    )]
+    pub(crate) domain: Vec<String>,
+
+    /// Environment label of the containers on this host
+    #[arg(
+        long,
+        env = "SKYDOCK_ENVIRONMENT",
+        value_name = "LABEL",
+        default_value = "dev",
+        hide_env_values = true,
+        help_heading = "Names"
+    )]
+    pub(crate) environment: String,
+
+    /// Region label of the containers on this host [default: its host name]
+    #[arg(
+        long,
+        env = "SKYDOCK_REGION",
+        value_name = "LABEL",
+        hide_env_values = true,
+        help_heading = "Names"
+    )]
+    pub(crate) region: Option<String>,
+
+    /// Time to live of every record
+    #[arg(
+        long,
+        env = "SKYDOCK_TTL",
+        value_name = "SECONDS",
+        default_value = "30",
+        hide_env_values = true,
+        help_heading = "Names"
+    )]
+    pub(crate) ttl: String,
+
+    /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT or http://HOST:PORT [default: DOCKER_HOST,
+    /// else the first socket found]
+    #[arg(
+        short = 's',
+        long,
+        env = "SKYDOCK_DOCKER",
+        value_name = "ENDPOINT",
+        hide_env_values = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) docker: Option<String>,
+
+    /// Address to answer on, port 53 if none is given; repeat it, or separate several with commas [default: port 53
+    /// of 127.0.0.1 and of the bridge docker0, else 127.0.0.1:5300]
+    #[arg(
+        long,
+        env = "SKYDOCK_LISTEN",
+        value_name = "ADDRESS[:PORT]",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) listen: Vec<String>,
+
+    /// Where questions outside the domain go, port 53 if none is given; repeat it, or separate several with commas
+    /// [default: those of /etc/resolv.conf]
+    #[arg(
+        long,
+        env = "SKYDOCK_NAMESERVER",
+        value_name = "ADDRESS[:PORT]",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) nameserver: Vec<String>,
+
+    /// Networks that may ask, besides this host's loopback; repeat it, or separate several with commas [default:
+    /// private and link-local networks]
+    #[arg(
+        long,
+        env = "SKYDOCK_ALLOW",
+        value_name = "NETWORK",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) allow: Vec<String>,
+
+    /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all we may run on]
+    #[arg(
+        long,
+        env = "SKYDOCK_CORES",
+        value_name = "COUNT|LIST",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) cores: Option<String>,
+
+    /// How workers wait for packets: glommio (io_uring), threads, or auto: glommio where the kernel allows io_uring
+    #[arg(
+        long,
+        env = "SKYDOCK_ENGINE",
+        value_name = "auto|glommio|threads",
+        default_value = "auto",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) engine: String,
+
+    /// Address of /health, /ready and /metrics
+    #[arg(
+        long,
+        env = "SKYDOCK_HTTP",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8053",
+        hide_env_values = true,
+        help_heading = "Admin"
+    )]
+    pub(crate) http: String,
+
+    // From old command lines alone, so they have no variable and no place in --help; `settings` says why each
+    // does nothing.
+    #[arg(long, hide = true)]
+    pub(crate) skydns: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) name: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) secret: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) workers: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) beat: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) plugins: Option<String>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Run with these flags.
+    Run(Box<Cli>),
+    /// Print this text and end: `--help` or `--version`.
+    Print(String),
+}
+
+/// The flags, and where each value came from.
+#[derive(Debug)]
+pub(crate) struct Cli {
+    /// The values, as text.
+    pub(crate) flags: Flags,
+    matches: ArgMatches,
+}
+
+impl Cli {
+    /// What the user wrote to set `flag`, a long flag's name: `--ttl`, or `SKYDOCK_TTL` from the environment.
+    pub(crate) fn origin(&self, flag: &str) -> String {
+        match self.matches.value_source(flag) {
+            Some(ValueSource::EnvVariable) => variable(flag),
+            _ => format!("--{flag}"),
+        }
+    }
+
+    /// Whether the user set `flag`, rather than that its default stands.
+    pub(crate) fn is_given(&self, flag: &str) -> bool {
+        matches!(
+            self.matches.value_source(flag),
+            Some(ValueSource::EnvVariable | ValueSource::CommandLine)
+        )
+    }
+}
+
+/// Reads a command line, without the program's name, and the environment.
+///
+/// # Errors
+///
+/// [`Failure::Usage`]: an unknown flag, a flag without its value, or a word that is no flag.
+pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
+    let mut command = Flags::command();
+    let arguments = spelling::modern(&command, arguments)?;
+    // `SKYDOCK_TTL=` is how Compose files and shells say "not set"; clap alone would read an empty value.
+    let unset: Vec<_> = command
+        .get_arguments()
+        .filter(|flag| {
+            flag.get_env()
+                .is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()))
+        })
+        .map(|flag| flag.get_id().clone())
+        .collect();
+    for flag in unset {
+        command = command.mut_arg(flag, |flag| flag.env(clap::builder::Resettable::Reset));
+    }
+    let parsed = command
+        .try_get_matches_from(std::iter::once(OsString::from("skydock")).chain(arguments))
+        .and_then(|matches| {
+            Ok(Cli {
+                flags: Flags::from_arg_matches(&matches)?,
+                matches,
+            })
+        });
+    match parsed {
+        Ok(cli) => Ok(Asked::Run(Box::new(cli))),
+        Err(error) if !error.use_stderr() => Ok(Asked::Print(error.to_string())),
+        Err(error) => {
+            let text = error.to_string();
+            let sentence = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            Err(Failure::Usage(format!(
+                "{sentence}; `skydock --help` lists every flag"
+            )))
+        }
+    }
+}
+
+/// The environment variable of a long flag.
+fn variable(flag: &str) -> String {
+    format!("SKYDOCK_{}", flag.to_ascii_uppercase().replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> Flags {
+        match read(line.split_whitespace().map(OsString::from)) {
+            Ok(Asked::Run(cli)) => cli.flags,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_flags_are_a_well_formed_command() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flags_give_the_documented_defaults() {
+        let flags = flags("");
+        assert_eq!(flags.domain, ["docker"]);
+        assert_eq!((flags.environment.as_str(), flags.ttl.as_str()), ("dev", "30"));
+        assert_eq!(
+            (flags.http.as_str(), flags.engine.as_str()),
+            ("127.0.0.1:8053", "auto")
+        );
+        assert!(flags.listen.is_empty() && flags.nameserver.is_empty() && flags.docker.is_none());
+    }
+
+    #[test]
+    fn an_old_command_line_means_what_it_meant() {
+        let flags = flags("-ttl 30 -environment prod -s /docker.sock -domain docker -plugins /p.js");
+        assert_eq!((flags.ttl.as_str(), flags.environment.as_str()), ("30", "prod"));
+        assert_eq!(flags.docker.as_deref(), Some("/docker.sock"));
+        assert_eq!(flags.plugins.as_deref(), Some("/p.js"));
+    }
+
+    #[test]
+    fn lists_may_be_repeated_or_separated_by_commas() {
+        let flags = flags("--domain a,b --domain c --listen 127.0.0.1,[::1]:53");
+        assert_eq!(flags.domain, ["a", "b", "c"]);
+        assert_eq!(flags.listen, ["127.0.0.1", "[::1]:53"]);
+    }
+
+    #[test]
+    fn of_a_single_value_given_twice_the_last_stands() {
+        assert_eq!(flags("-ttl 30 --ttl 5").ttl, "5");
+    }
+
+    #[test]
+    fn every_flag_with_a_place_in_help_has_its_variable() {
+        for flag in Flags::command()
+            .get_arguments()
+            .filter(|flag| !flag.is_hide_set())
+        {
+            let long = flag.get_long().unwrap();
+            assert_eq!(flag.get_env(), Some(variable(long).as_ref()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn version_and_help_are_printed_and_end() {
+        for (line, expected) in [
+            ("--version", env!("CARGO_PKG_VERSION")),
+            ("-help", "--nameserver"),
+            ("-h", "-ttl 30"),
+        ] {
+            match read(line.split_whitespace().map(OsString::from)) {
+                Ok(Asked::Print(text)) => assert!(text.contains(expected), "{line}: {text}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_double_dash_is_left_alone_and_refused() {
+        match read(["--", "-ttl"].map(OsString::from)) {
+            Err(Failure::Usage(sentence)) => assert!(sentence.contains("'-ttl'"), "{sentence}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Both planes: put together, watched, and taken down.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use controlplane::docker::{ContainerSettings, Endpoint, EngineState, Watch};
+use controlplane::{EngineStatus, Published, Status};
+use dataplane::cores::Shown;
+use dns::{Builder, ZoneSettings};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::listen::{self, Fallback};
+use crate::report::Report;
+use crate::settings::{self, Settings};
+use crate::upstreams::{self, Ourselves, RESOLV_CONF, Upstreams};
+use crate::{admin, counts};
+
+/// How long the report waits for the names of the engine. Thousands of containers are listed within this; an engine
+/// that takes longer is reported as it is.
+const REPORT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long stopping may take in all. Whoever stops us begins to wonder after about a second.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+pub(crate) struct Planes {
+    workers: dataplane::Handle,
+    control: JoinHandle<Result<(), controlplane::PartEnded>>,
+    stop: CancellationToken,
+    status: watch::Receiver<Status>,
+    facts: Facts,
+}
+
+/// What the report tells that does not change.
+struct Facts {
+    settings: Settings,
+    listeners: Vec<SocketAddr>,
+    workers: String,
+    fallback: Option<Fallback>,
+    notes: Vec<String>,
+    bridge: Vec<IpAddr>,
+    upstreams: Upstreams,
+    admin: String,
+}
+
+impl Planes {
+    /// Binds what there is to bind, then starts both planes. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] and [`Failure::Runtime`], as binding and starting have it; nothing is left running then.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
+        let endpoint = Endpoint::find(
+            settings.docker.as_deref(),
+            |name| std::env::var(name).ok(),
+            Path::exists,
+        )
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+
+        let bridge = listen::bridge_addresses();
+        let listeners = listen::bind(&settings.listen, &bridge, |address| {
+            dataplane::bind(address, settings.cores.len())
+        })?;
+        let (fallback, notes) = (listeners.fallback, listeners.notes);
+        let listeners: Vec<_> = listeners.bound.into_iter().map(|(_, bound)| bound).collect();
+        let addresses: Vec<_> = listeners.iter().map(dataplane::BoundAddress::address).collect();
+        let upstreams = upstreams::find(
+            &settings.nameservers,
+            Path::new(RESOLV_CONF),
+            &Ourselves::new(addresses.clone()),
+        )?;
+        let admin = admin::bind(settings.http).await?;
+
+        let zones = settings
+            .zones
+            .iter()
+            .map(|zone| ZoneSettings::of(zone.clone(), settings.ttl_seconds));
+        let mut builder = Builder::new(zones.collect(), hash_seed()?, serial())
+            .map_err(|error| Failure::Usage(format!("--domain: {error}")))?;
+        let (publisher, reader) = dns::channel(builder.build());
+
+        let engine = engine(settings.engine)?;
+        let config = dataplane::Config {
+            cores: settings.cores.clone(),
+            listeners,
+            upstreams: upstreams.addresses.clone(),
+            allow: settings.allow.clone(),
+            engine,
+        };
+        let workers =
+            dataplane::spawn(config, reader).map_err(|error| Failure::Runtime(error.to_string()))?;
+
+        let (admin, admin_shown) = match admin {
+            Ok(listener) => {
+                let shown = format!(
+                    "http://{}, with /health, /ready and /metrics",
+                    settings.http.address
+                );
+                (Some(listener), shown)
+            }
+            Err(reason) => (None, reason),
+        };
+        let labels = ContainerSettings {
+            environment: settings.environment.clone(),
+            region: settings.region.clone(),
+            ttl_seconds: settings.ttl_seconds,
+        };
+        let config = controlplane::Config {
+            zones: settings.zones.clone(),
+            engines: vec![Watch::new(endpoint, labels)],
+            admin,
+            count_cores: counts::of(workers.counters()),
+        };
+        let stop = CancellationToken::new();
+        let (sender, status) = watch::channel(Status::default());
+        let control = tokio::spawn(controlplane::run(
+            config,
+            builder,
+            publisher,
+            sender,
+            stop.clone(),
+        ));
+
+        let facts = Facts {
+            workers: workers_shown(engine, &settings.cores),
+            fallback,
+            notes,
+            listeners: addresses,
+            bridge,
+            upstreams,
+            admin: admin_shown,
+            settings,
+        };
+        Ok(Self {
+            workers,
+            control,
+            stop,
+            status,
+            facts,
+        })
+    }
+
+    /// Waits a moment for the names of the engine, then tells how everything stands.
+    pub(crate) async fn report(&mut self) -> Report {
+        let settled = |status: &Status| {
+            let away = |engine: &EngineStatus| matches!(engine.state, EngineState::Away { .. });
+            status.is_complete || status.engines.iter().any(away)
+        };
+        // An engine that takes longer, or a control plane that has ended, is shown as it is.
+        let _ = tokio::time::timeout(REPORT_WAIT_MAX, self.status.wait_for(settled)).await;
+        let status = self.status.borrow().clone();
+        let Facts {
+            settings,
+            listeners,
+            workers,
+            fallback,
+            notes,
+            bridge,
+            upstreams,
+            admin,
+        } = &self.facts;
+        Report {
+            engines: status.engines.iter().map(engine_shown).collect(),
+            zones: settings.zones.iter().map(ToString::to_string).collect(),
+            listeners: listeners.clone(),
+            workers: workers.clone(),
+            fallback: fallback.clone(),
+            notes: notes.clone(),
+            upstreams: upstreams.to_string(),
+            resolved: upstreams.are_resolved(),
+            bridge: bridge.clone(),
+            admin: admin.clone(),
+            names: match status.published {
+                Published { names: 0, .. } => {
+                    "none yet; a line is logged for each that comes or goes".to_owned()
+                }
+                Published { names, services, .. } => format!("{names}, of {services} containers"),
+            },
+            sample: status.published.sample.as_ref().map(ToString::to_string),
+            environment: settings.environment.clone(),
+        }
+    }
+
+    /// Waits until something ends that never should.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        match (&mut self.control).await {
+            Ok(Err(ended)) => Failure::Runtime(ended.to_string()),
+            Ok(Ok(())) => Failure::Runtime("the control plane stopped without being asked to".to_owned()),
+            Err(error) => Failure::Runtime(format!("the control plane broke down ({error})")),
+        }
+    }
+
+    /// Stops both planes: what is queued is answered, and what waits for an upstream gets [`STOP_WAIT_MAX`].
+    pub(crate) async fn stop(self) {
+        let Self {
+            workers,
+            control,
+            stop,
+            ..
+        } = self;
+        stop.cancel();
+        let drained = tokio::task::spawn_blocking(move || workers.stop());
+        let ended = async {
+            // How each ended no longer matters.
+            let _ = tokio::join!(drained, control);
+        };
+        if tokio::time::timeout(STOP_WAIT_MAX, ended).await.is_err() {
+            tracing::warn!("not everything stopped within {STOP_WAIT_MAX:?}; ending without it");
+        }
+    }
+}
+
+/// What the workers run on. Where io_uring was not asked for by name, its absence costs speed and a log line, no more.
+fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
+    match (asked, dataplane::probe(dataplane::Engine::Glommio)) {
+        (settings::Engine::Threads, _) => Ok(dataplane::Engine::Threads),
+        (settings::Engine::Auto | settings::Engine::Glommio, Ok(())) => Ok(dataplane::Engine::Glommio),
+        (settings::Engine::Glommio, Err(reason)) => {
+            Err(Failure::Runtime(format!("--engine glommio: {reason}")))
+        }
+        (settings::Engine::Auto, Err(reason)) => {
+            tracing::warn!("the workers run on plain threads, which is slower: {reason}");
+            Ok(dataplane::Engine::Threads)
+        }
+    }
+}
+
+/// `2 cores (0-1) with io_uring`.
+fn workers_shown(engine: dataplane::Engine, cores: &[usize]) -> String {
+    let plural = if cores.len() == 1 { "core" } else { "cores" };
+    let engine = match engine {
+        dataplane::Engine::Glommio => "io_uring",
+        dataplane::Engine::Threads => "threads",
+    };
+    format!("{} {plural} ({}) with {engine}", cores.len(), Shown::of(cores))
+}
+
+/// Where we stand with an engine, as a sentence.
+fn engine_shown(engine: &EngineStatus) -> String {
+    match &engine.state {
+        EngineState::Connected { version, api, .. } => format!("{version} at {}, API {api}", engine.endpoint),
+        EngineState::Connecting => format!("{} has not answered yet; skydock keeps trying", engine.endpoint),
+        EngineState::Away { reason, remedy, .. } => format!("{reason}; skydock keeps trying\n{remedy}"),
+    }
+}
+
+/// Secret of the snapshot's hash: whoever may choose names must not be able to choose colliding ones.
+fn hash_seed() -> Result<u64, Failure> {
+    getrandom::u64()
+        .map_err(|error| Failure::Runtime(format!("the kernel gives no random numbers ({error})")))
+}
+
+/// First serial of the zones: seconds since 1970, so that a restart goes on above where it was (RFC 1982).
+fn serial() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The serial is a number modulo 2^32 by definition.
+    (since.as_secs() & u64::from(u32::MAX)) as u32
+}

@@ -1,0 +1,408 @@
+//! What the daemon is told: flags and environment, checked once, as one typed value.
+
+use std::net::SocketAddr;
+
+use dataplane::access;
+use dns::Name;
+use ipnet::IpNet;
+
+use crate::address::{self, DNS_PORT};
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
+/// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
+const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
+/// Longest label, in octets (RFC 1035, section 2.3.4).
+const LABEL_OCTETS_MAX: usize = 63;
+/// Labels that a question may hold in any place to mean "every one": nothing can be called so.
+const WILDCARDS: [&str; 3] = ["*", "any", "all"];
+
+/// Everything the user may set, with defaults filled in where they do not depend on what this host allows.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Domains we answer for; at least one, none inside another. The first is where PTR records point.
+    pub(crate) zones: Vec<Name>,
+    /// Environment label.
+    pub(crate) environment: String,
+    /// Region label.
+    pub(crate) region: String,
+    /// Time to live of every record, in seconds.
+    pub(crate) ttl_seconds: u32,
+    /// Container engine; `None`: look for it.
+    pub(crate) docker: Option<String>,
+    /// Addresses to answer on; empty: the defaults of `listen`.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Upstreams; empty: the host's.
+    pub(crate) nameservers: Vec<SocketAddr>,
+    /// Networks that may ask, loopback among them.
+    pub(crate) allow: Vec<IpNet>,
+    /// Cores that answer, by number; at least one.
+    pub(crate) cores: Vec<usize>,
+    /// How workers wait for packets.
+    pub(crate) engine: Engine,
+    /// The admin listener.
+    pub(crate) http: Http,
+    /// Sentences about flags that have no effect, for the log.
+    pub(crate) notes: Vec<String>,
+}
+
+/// How workers wait for packets, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// glommio where the kernel allows io_uring, else threads.
+    Auto,
+    /// glommio, or not at all.
+    Glommio,
+    /// Threads.
+    Threads,
+}
+
+/// Where the admin listener goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Http {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Whether the user named it. The default one is given up with a line in the report when it is taken.
+    pub(crate) is_given: bool,
+}
+
+/// Checks what the command line and the environment say.
+///
+/// # Errors
+///
+/// [`Failure::Usage`]: a value that cannot be; the sentence names the flag or variable, the value and the remedy.
+pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
+    let flags = &cli.flags;
+    let bad = |flag: &str, value: &str, remedy: &str| {
+        Failure::Usage(format!("{} {value:?}: {remedy}", cli.origin(flag)))
+    };
+
+    let label = |flag: &str, value: &str| {
+        let remedy = match value {
+            "" => "an empty label names nothing; give one to 63 letters, digits and hyphens",
+            _ if value.len() > LABEL_OCTETS_MAX => "a DNS label has at most 63 octets; give a shorter one",
+            _ if WILDCARDS
+                .iter()
+                .any(|wildcard| value.eq_ignore_ascii_case(wildcard)) =>
+            {
+                "questions use this word to mean every one; give another"
+            }
+            _ => return Ok(value.to_owned()),
+        };
+        Err(bad(flag, value, remedy))
+    };
+    let addresses = |flag: &str, values: &[String]| {
+        values
+            .iter()
+            .map(|value| {
+                address::socket(value, DNS_PORT).ok_or_else(|| {
+                    bad(
+                        flag,
+                        value,
+                        "no IP address; write 127.0.0.1, 127.0.0.1:5300, ::1 or [::1]:5300",
+                    )
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()
+    };
+
+    let ttl_seconds = flags
+        .ttl
+        .trim()
+        .parse()
+        .ok()
+        .filter(|ttl| *ttl <= TTL_SECONDS_MAX);
+    let ttl_seconds = ttl_seconds.ok_or_else(|| {
+        bad(
+            "ttl",
+            &flags.ttl,
+            &format!("give whole seconds from 0 to {TTL_SECONDS_MAX}, which is a week"),
+        )
+    })?;
+    let engine = match flags.engine.as_str() {
+        "auto" => Engine::Auto,
+        "glommio" => Engine::Glommio,
+        "threads" => Engine::Threads,
+        other => {
+            return Err(bad(
+                "engine",
+                other,
+                "no such engine; give auto, glommio or threads",
+            ));
+        }
+    };
+    let http = address::socket(&flags.http, 0)
+        .filter(|address| address.port() != 0)
+        .ok_or_else(|| {
+            bad(
+                "http",
+                &flags.http,
+                "no IP address with a port; write 127.0.0.1:8053 or [::1]:8053",
+            )
+        })?;
+    let mut allow: Vec<IpNet> = flags
+        .allow
+        .iter()
+        .map(|value| {
+            address::network(value).ok_or_else(|| {
+                bad(
+                    "allow",
+                    value,
+                    "no network; write 10.0.0.0/8, fd00::/8 or one IP address",
+                )
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    // Whoever is on this host can see the containers anyway, and `dig` on it should not depend on a list.
+    let loopback = |network: &IpNet| network.addr().is_loopback();
+    match allow.is_empty() {
+        true => allow.extend(access::default_networks()),
+        false => allow.extend(access::default_networks().filter(loopback)),
+    }
+    if flags.docker.as_deref() == Some("") {
+        return Err(bad(
+            "docker",
+            "",
+            "names no engine; give a socket's path, or leave it out to search",
+        ));
+    }
+
+    Ok(Settings {
+        zones: zones(&flags.domain, &bad)?,
+        environment: label("environment", &flags.environment)?,
+        region: match &flags.region {
+            Some(region) => label("region", region)?,
+            None => host_name(),
+        },
+        ttl_seconds,
+        docker: flags.docker.clone(),
+        listen: addresses("listen", &flags.listen)?,
+        nameservers: addresses("nameserver", &flags.nameserver)?,
+        allow,
+        cores: cores(flags.cores.as_deref(), &bad)?,
+        engine,
+        http: Http {
+            address: http,
+            is_given: cli.is_given("http"),
+        },
+        notes: notes(cli),
+    })
+}
+
+/// Domains, each once: naming the same one twice is harmless, one inside another is not.
+fn zones(values: &[String], bad: &impl Fn(&str, &str, &str) -> Failure) -> Result<Vec<Name>, Failure> {
+    let mut zones: Vec<Name> = Vec::new();
+    for value in values {
+        let zone: Name = value
+            .trim()
+            .parse()
+            .map_err(|error: dns::NameError| bad("domain", value, &error.to_string()))?;
+        if zone == Name::root() {
+            return Err(bad(
+                "domain",
+                value,
+                "the root is not ours to answer for; give a name such as docker",
+            ));
+        }
+        if zones.contains(&zone) {
+            continue;
+        }
+        if let Some(other) = zones
+            .iter()
+            .find(|other| zone.is_within(other) || other.is_within(&zone))
+        {
+            let remedy =
+                format!("overlaps with {other}, and a name must belong to one domain; give only one of them");
+            return Err(bad("domain", value, &remedy));
+        }
+        zones.push(zone);
+    }
+    Ok(zones)
+}
+
+fn cores(value: Option<&str>, bad: &impl Fn(&str, &str, &str) -> Failure) -> Result<Vec<usize>, Failure> {
+    let selection = value
+        .map(|value| dataplane::cores::parse(value).map_err(|error| bad("cores", value, &error.to_string())))
+        .transpose()?;
+    dataplane::cores::select(selection.as_ref())
+        .map_err(|error| bad("cores", value.unwrap_or("all"), &error.to_string()))
+}
+
+/// This host's name up to its first dot: a region is one label.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    match name.split('.').next() {
+        Some(label) if !label.is_empty() => label.to_owned(),
+        _ => "localhost".to_owned(),
+    }
+}
+
+/// One sentence for each flag that is accepted from old command lines alone.
+fn notes(cli: &Cli) -> Vec<String> {
+    let flags = &cli.flags;
+    [
+        (
+            &flags.skydns,
+            "-skydns does nothing: skydock answers DNS itself, so there is no SkyDNS to register with",
+        ),
+        (
+            &flags.name,
+            "-name does nothing: skydock answers DNS itself, so there is no SkyDNS container to look up",
+        ),
+        (
+            &flags.secret,
+            "-secret does nothing: there is no REST interface yet that it could guard",
+        ),
+        (
+            &flags.workers,
+            "-workers does nothing: events of one container are always taken in order; see --cores",
+        ),
+        (
+            &flags.beat,
+            "-beat does nothing: records live as long as their container, so there are no heartbeats",
+        ),
+        (
+            &flags.plugins,
+            "-plugins does nothing yet: containers get their built-in names, and no JavaScript runs",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(flag, note)| flag.as_ref().map(|_| note.to_owned()))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::{self, Asked};
+    use crate::report;
+
+    fn settings(line: &str) -> Result<Settings, Failure> {
+        match cli::read(line.split_whitespace().map(OsString::from))? {
+            Asked::Run(cli) => from(&cli),
+            Asked::Print(text) => panic!("{line}: {text}"),
+        }
+    }
+
+    /// The sentence that `line` ends with, and that it is a usage error.
+    fn check(line: &str, expected: &str) {
+        match settings(line) {
+            Err(Failure::Usage(sentence)) => assert!(sentence.starts_with(expected), "{line}: {sentence}"),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_flags_are_enough() {
+        let settings = settings("").unwrap();
+        assert_eq!(settings.zones, ["docker".parse().unwrap()]);
+        assert_eq!((settings.environment.as_str(), settings.ttl_seconds), ("dev", 30));
+        assert!(!settings.region.is_empty() && !settings.region.contains('.'));
+        assert!(!settings.cores.is_empty() && settings.notes.is_empty() && !settings.http.is_given);
+    }
+
+    #[test]
+    fn several_domains_are_several_zones() {
+        let zones = settings("--domain docker,Corp.Example. --domain docker")
+            .unwrap()
+            .zones;
+        assert_eq!(
+            zones,
+            ["docker".parse().unwrap(), "corp.example".parse().unwrap()]
+        );
+    }
+
+    #[test]
+    fn a_domain_inside_another_is_refused_either_way_round() {
+        check(
+            "--domain corp,dev.corp",
+            "--domain \"dev.corp\": overlaps with corp",
+        );
+        check(
+            "--domain dev.corp,corp",
+            "--domain \"corp\": overlaps with dev.corp",
+        );
+        assert!(settings("--domain corp,xcorp").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        check("--domain .", "--domain \".\": the root is not ours");
+        check("--domain a..b", "--domain \"a..b\": ");
+        check("--domain=", "--domain \"\": ");
+    }
+
+    #[test]
+    fn a_ttl_is_seconds_up_to_a_week() {
+        assert_eq!(settings("--ttl 0").unwrap().ttl_seconds, 0);
+        assert_eq!(settings("--ttl 604800").unwrap().ttl_seconds, 604_800);
+        for bad in ["604801", "-5", "30s", "4294967296"] {
+            check(
+                &format!("--ttl {bad}"),
+                &format!("--ttl {bad:?}: give whole seconds from 0 to 604800"),
+            );
+        }
+    }
+
+    #[test]
+    fn who_may_ask_is_as_told_and_always_this_host() {
+        let shown = |line: &str| report::join(&settings(line).unwrap().allow);
+        assert_eq!(
+            shown("--allow 203.0.113.0/24,2001:db8::7"),
+            "203.0.113.0/24, 2001:db8::7/128, 127.0.0.0/8, ::1/128"
+        );
+        assert!(shown("").contains("192.168.0.0/16"));
+    }
+
+    #[test]
+    fn labels_that_questions_use_for_every_one_are_refused() {
+        check(
+            "--environment any",
+            "--environment \"any\": questions use this word",
+        );
+        check("--region *", "--region \"*\": questions use this word");
+        check("--environment=", "--environment \"\": an empty label");
+        check(&format!("--region {}", "r".repeat(64)), "--region ");
+    }
+
+    #[test]
+    fn addresses_and_networks_that_are_none_are_refused() {
+        check("--listen localhost", "--listen \"localhost\": no IP address");
+        check(
+            "--nameserver 9.9.9.9,dns.example",
+            "--nameserver \"dns.example\": no IP address",
+        );
+        check(
+            "--http 127.0.0.1",
+            "--http \"127.0.0.1\": no IP address with a port",
+        );
+        check("--allow private", "--allow \"private\": no network");
+        check("--engine uring", "--engine \"uring\": no such engine");
+        check("--cores none", "--cores \"none\": ");
+        check("-s=", "--docker \"\": names no engine");
+    }
+
+    #[test]
+    fn flags_of_old_command_lines_that_do_nothing_say_so() {
+        let line = "-skydns http://h -name skydns -secret x -workers 3 -beat 20 -plugins /p.js";
+        let notes = settings(line).unwrap().notes;
+        assert_eq!(notes.len(), 6);
+        for (flag, note) in [
+            "-skydns ",
+            "-name ",
+            "-secret ",
+            "-workers ",
+            "-beat ",
+            "-plugins ",
+        ]
+        .iter()
+        .zip(&notes)
+        {
+            assert!(note.starts_with(flag), "{note}");
+        }
+    }
+}

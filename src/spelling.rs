@@ -1,0 +1,224 @@
+//! Old spellings of flags, rewritten before clap sees them.
+//!
+//! The predecessor was a Go program: `-ttl 30`, `-ttl=30`, `--ttl 30` and `--ttl=30` all meant the same. clap would
+//! read `-ttl` as the short flags `-t -t -l`. So each flag becomes `--flag=value` here, and a flag that we do not
+//! know ends here with one sentence, whichever way it was spelled.
+
+use std::ffi::OsString;
+
+use clap::Command;
+
+use crate::failure::Failure;
+
+/// Rewrites each flag of `arguments` (without the program's name) to `--flag=value`, or `--flag` where it takes
+/// none.
+///
+/// What follows `--` is left alone, and so are words that are no flags: clap judges those.
+///
+/// # Errors
+///
+/// [`Failure::Usage`]: a flag that `command` does not have, or one whose value is missing.
+pub(crate) fn modern(
+    command: &Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Vec<OsString>, Failure> {
+    let mut modern = Vec::new();
+    let mut rest = arguments.into_iter().peekable();
+    while let Some(argument) = rest.next() {
+        // A flag is ASCII; what is not UTF-8 can only be a stray word.
+        let Some(text) = argument.to_str() else {
+            modern.push(argument);
+            continue;
+        };
+        if text == "--" {
+            modern.push(argument);
+            modern.extend(rest);
+            break;
+        }
+        match Flag::of(command, text)? {
+            None => modern.push(argument),
+            Some(Flag {
+                long,
+                takes_value: false,
+                ..
+            }) => modern.push(format!("--{long}").into()),
+            Some(Flag {
+                long,
+                value: Some(value),
+                ..
+            }) => modern.push(format!("--{long}={value}").into()),
+            Some(Flag {
+                long, value: None, ..
+            }) => {
+                // Not a flag of ours, so a value, even when it begins with a dash: `-ttl -5` is a bad ttl.
+                let is_value = |next: &OsString| next.to_str().is_none_or(|next| !is_known(command, next));
+                let Some(value) = rest.next_if(is_value) else {
+                    return Err(Failure::Usage(format!(
+                        "{text} needs a value; `skydock --help` shows which"
+                    )));
+                };
+                let mut joined = OsString::from(format!("--{long}="));
+                joined.push(value);
+                modern.push(joined);
+            }
+        }
+    }
+    Ok(modern)
+}
+
+/// A flag as it was spelled.
+struct Flag<'a> {
+    long: &'a str,
+    takes_value: bool,
+    value: Option<&'a str>,
+}
+
+impl<'a> Flag<'a> {
+    /// `None` for a word that is no flag: `-` alone, or one that begins with no dash.
+    fn of(command: &'a Command, text: &'a str) -> Result<Option<Self>, Failure> {
+        let dashless = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
+        let Some(spelled) = dashless.filter(|spelled| !spelled.is_empty()) else {
+            return Ok(None);
+        };
+        let (name, value) = match spelled.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (spelled, None),
+        };
+        if let Some((long, takes_value)) = find(command, name) {
+            return Ok(Some(Self {
+                long,
+                takes_value,
+                value,
+            }));
+        }
+        // `-s/docker.sock`, a short flag with its value behind it. What does not look like an endpoint is more
+        // likely a mistyped flag that happens to begin with an s.
+        let attached = text
+            .strip_prefix("-s")
+            .filter(|value| value.starts_with(['/', '.']) || value.contains("://"));
+        if let Some(value) = attached {
+            return Ok(Some(Self {
+                long: "docker",
+                takes_value: true,
+                value: Some(value),
+            }));
+        }
+        Err(Failure::Usage(unknown(
+            command,
+            text.split('=').next().unwrap_or(text),
+            name,
+        )))
+    }
+}
+
+/// The long name of the flag that `name`, long or short, stands for, and whether it takes a value.
+fn find<'a>(command: &'a Command, name: &str) -> Option<(&'a str, bool)> {
+    // clap adds these two only when it builds the command, after this has run.
+    match name {
+        "h" | "help" => return Some(("help", false)),
+        "V" | "version" => return Some(("version", false)),
+        _ => {}
+    }
+    let flag = command.get_arguments().find(|flag| {
+        flag.get_long() == Some(name) || flag.get_short().is_some_and(|short| name.chars().eq([short]))
+    })?;
+    Some((flag.get_long()?, flag.get_action().takes_values()))
+}
+
+fn is_known(command: &Command, text: &str) -> bool {
+    text.starts_with('-') && matches!(Flag::of(command, text), Ok(Some(_)))
+}
+
+/// The sentence about `written`, a flag that is not ours; `name` is it without dashes.
+fn unknown(command: &Command, written: &str, name: &str) -> String {
+    let nearest = command
+        .get_arguments()
+        .filter_map(|flag| flag.get_long())
+        .chain(["help", "version"])
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
+        .unwrap_or("help");
+    format!("unknown flag {written}; the nearest is --{nearest}, and `skydock --help` lists every flag")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Flags;
+
+    fn check(line: &str, expected: &str) {
+        let arguments = line.split_whitespace().map(OsString::from);
+        let modern =
+            modern(&Flags::command(), arguments).unwrap_or_else(|failure| vec![failure.to_string().into()]);
+        let modern: Vec<_> = modern.iter().map(|argument| argument.to_string_lossy()).collect();
+        assert_eq!(modern.join(" "), expected, "{line}");
+    }
+
+    #[test]
+    fn one_dash_works_like_two_with_and_without_an_equals_sign() {
+        for line in ["-ttl 30", "-ttl=30", "--ttl 30", "--ttl=30"] {
+            check(line, "--ttl=30");
+        }
+        check(
+            "-environment dev -domain docker",
+            "--environment=dev --domain=docker",
+        );
+        check(
+            "-skydns http://10.0.0.1:8080 -name skydns -workers 3 -secret x -beat 20 -plugins /p.js",
+            "--skydns=http://10.0.0.1:8080 --name=skydns --workers=3 --secret=x --beat=20 --plugins=/p.js",
+        );
+    }
+
+    #[test]
+    fn short_flags_stay_short_flags() {
+        for line in [
+            "-s /docker.sock",
+            "-s=/docker.sock",
+            "-s/docker.sock",
+            "--docker /docker.sock",
+        ] {
+            check(line, "--docker=/docker.sock");
+        }
+        check("-stcp://10.0.0.5:2375", "--docker=tcp://10.0.0.5:2375");
+        check(
+            "-h -V -help -version --help",
+            "--help --version --help --version --help",
+        );
+    }
+
+    #[test]
+    fn what_follows_a_double_dash_is_untouched() {
+        check("-ttl 30 -- -ttl 30 -foo", "--ttl=30 -- -ttl 30 -foo");
+    }
+
+    #[test]
+    fn words_that_are_no_flags_are_left_to_clap() {
+        check("check - -ttl 5", "check - --ttl=5");
+    }
+
+    #[test]
+    fn a_value_may_begin_with_a_dash_but_not_be_one_of_our_flags() {
+        check("-ttl -5", "--ttl=-5");
+        check(
+            "-environment -ttl 30",
+            "-environment needs a value; `skydock --help` shows which",
+        );
+        check("--ttl", "--ttl needs a value; `skydock --help` shows which");
+    }
+
+    #[test]
+    fn a_value_keeps_its_own_equals_signs() {
+        check("-skydns=http://u:p=1@h", "--skydns=http://u:p=1@h");
+    }
+
+    #[test]
+    fn an_unknown_flag_is_named_with_its_nearest() {
+        let sentence = |flag, nearest| {
+            format!("unknown flag {flag}; the nearest is --{nearest}, and `skydock --help` lists every flag")
+        };
+        check("-nameservers 9.9.9.9", &sentence("-nameservers", "nameserver"));
+        check("--domian=x", &sentence("--domian", "domain"));
+        check("-sokcet", &sentence("-sokcet", "secret"));
+    }
+}
