@@ -64,6 +64,15 @@ pub struct Service {
     pub ttl_seconds: u32,
 }
 
+impl Service {
+    /// The port that SRV announces: the lowest TCP port, else the lowest of the others; none if it listens
+    /// nowhere.
+    #[must_use]
+    pub fn announced_port(&self) -> Option<u16> {
+        self.ports.iter().min().map(|port| port.number)
+    }
+}
+
 /// What the pipeline is told, by every source alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -1,0 +1,268 @@
+//! What a name says: the RRsets of the services that it speaks for.
+
+use std::net::IpAddr;
+
+use dns::{Name, Record, RecordData, RrSet};
+
+use crate::naming::{Naming, target};
+use crate::service::Service;
+
+/// SRV priority of every service; SkyDNS gives 20 to those of other regions than the one asked for.
+const SRV_PRIORITY: u16 = 10;
+
+/// SRV records of a name that can be of use: as many of 32 octets (a uuid of ten digits in a zone of one
+/// letter), with an A record of 28 octets for the target of each, as one TCP message of 65 535 octets holds.
+/// Of more, the first by id are taken.
+const SRV_MEMBERS_MAX: usize = 65_535 / (32 + 28);
+
+/// A, AAAA and SRV of `services` at a name in `zone`; no RRset is empty.
+///
+/// Records are ordered and without doubles, so equal services make equal octets. An RRset's TTL is the least
+/// of its services (RFC 2181, section 5.2).
+pub(super) fn forward(services: &[&Service], zone: &Name) -> Vec<RrSet> {
+    let (mut v4, mut v6) = (Vec::with_capacity(services.len()), Vec::new());
+    let (mut v4_ttl_seconds, mut v6_ttl_seconds) = (u32::MAX, u32::MAX);
+    for service in services {
+        for address in &service.addresses {
+            match address {
+                IpAddr::V4(address) => {
+                    v4.push(*address);
+                    v4_ttl_seconds = v4_ttl_seconds.min(service.ttl_seconds);
+                }
+                IpAddr::V6(address) => {
+                    v6.push(*address);
+                    v6_ttl_seconds = v6_ttl_seconds.min(service.ttl_seconds);
+                }
+            }
+        }
+    }
+    let sets = [
+        rrset(v4, v4_ttl_seconds, RecordData::A),
+        rrset(v6, v6_ttl_seconds, RecordData::Aaaa),
+        srv(services, zone),
+    ];
+    sets.into_iter().flatten().collect()
+}
+
+/// PTR to the names of `services`; none if there are none.
+pub(super) fn reverse(services: &[&Service], naming: &Naming) -> Option<RrSet> {
+    let names = services
+        .iter()
+        .filter_map(|service| naming.canonical(service))
+        .collect();
+    rrset(names, ttl_seconds(services.iter().copied()), RecordData::Ptr)
+}
+
+/// SRV of the services that have a port, and their addresses to go with it (RFC 2782).
+fn srv(services: &[&Service], zone: &Name) -> Option<RrSet> {
+    let with_port = services
+        .iter()
+        .filter_map(|service| Some((service.announced_port()?, *service)));
+    let with_target = with_port.filter_map(|(port, service)| Some((target(service, zone)?, port, service)));
+    let mut hosts: Vec<_> = with_target.take(SRV_MEMBERS_MAX).collect();
+    hosts.sort_by(|(a, a_port, _), (b, b_port, _)| (a, a_port).cmp(&(b, b_port)));
+    let ttl_seconds = ttl_seconds(hosts.iter().map(|(_, _, service)| *service));
+
+    // Two engines may show the same container: one record each for what is the same target and port.
+    let mut targets: Vec<_> = hosts.iter().map(|(target, port, _)| (target, *port)).collect();
+    targets.dedup();
+    let (priority, weight) = (SRV_PRIORITY, weight(targets.len()));
+    let record = |(target, port): (&Name, u16)| RecordData::Srv {
+        priority,
+        weight,
+        port,
+        target: target.clone(),
+    };
+    let mut rrset = rrset(targets, ttl_seconds, record)?;
+
+    rrset.additional.reserve(hosts.len());
+    for (owner, _, service) in hosts {
+        for address in &service.addresses {
+            let data = match address {
+                IpAddr::V4(address) => RecordData::A(*address),
+                IpAddr::V6(address) => RecordData::Aaaa(*address),
+            };
+            let mut same_owner = rrset
+                .additional
+                .iter()
+                .rev()
+                .take_while(|record| record.owner == owner);
+            if !same_owner.any(|record| record.data == data) {
+                let (owner, ttl_seconds) = (owner.clone(), service.ttl_seconds);
+                rrset.additional.push(Record {
+                    owner,
+                    ttl_seconds,
+                    data,
+                });
+            }
+        }
+    }
+    Some(rrset)
+}
+
+/// Orders what the records say, drops doubles and makes the records; none if there is nothing to say.
+fn rrset<T: Ord>(mut values: Vec<T>, ttl_seconds: u32, record: impl Fn(T) -> RecordData) -> Option<RrSet> {
+    values.sort_unstable();
+    values.dedup();
+    let records: Vec<_> = values.into_iter().map(record).collect();
+    (!records.is_empty()).then_some(RrSet {
+        ttl_seconds,
+        records,
+        additional: Vec::new(),
+    })
+}
+
+/// The least TTL of `services`.
+fn ttl_seconds<'s>(services: impl Iterator<Item = &'s Service>) -> u32 {
+    services
+        .map(|service| service.ttl_seconds)
+        .min()
+        .unwrap_or(u32::MAX)
+}
+
+/// SkyDNS's share of each of `records`: 100 / n, but never 0, which RFC 2782 all but excludes from use.
+fn weight(records: usize) -> u16 {
+    let share = 100_usize.checked_div(records).unwrap_or(0).max(1);
+    u16::try_from(share).expect("100 divided by something")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::service;
+    use crate::service::{Port, Protocol};
+
+    fn zone() -> Name {
+        "docker".parse().unwrap()
+    }
+
+    fn replica(uuid: &str, addresses: &[&str]) -> Service {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Service {
+            uuid: uuid.into(),
+            addresses,
+            ..service("e", uuid)
+        }
+    }
+
+    /// Everything in one line for each set: `A 30 10.0.0.1 | ...`.
+    fn check(services: &[&Service], expected: &[&str]) {
+        let line = |rrset: &RrSet| {
+            let records: Vec<_> = rrset.records.iter().map(text).collect();
+            let mut line = format!("{} {}", rrset.ttl_seconds, records.join(", "));
+            for record in &rrset.additional {
+                line += &format!(" + {} {}", record.owner, text(&record.data));
+            }
+            line
+        };
+        assert_eq!(
+            forward(services, &zone()).iter().map(line).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    fn text(data: &RecordData) -> String {
+        match data {
+            RecordData::A(address) => format!("A {address}"),
+            RecordData::Aaaa(address) => format!("AAAA {address}"),
+            RecordData::Srv {
+                priority,
+                weight,
+                port,
+                target,
+            } => {
+                format!("SRV {priority} {weight} {port} {target}")
+            }
+            RecordData::Ptr(name) => format!("PTR {name}"),
+        }
+    }
+
+    #[test]
+    fn one_service_has_its_addresses_and_its_port() {
+        let redis = replica("0123456789", &["172.17.0.4", "fd00::4"]);
+        check(
+            &[&redis],
+            &[
+                "30 A 172.17.0.4",
+                "30 AAAA fd00::4",
+                "30 SRV 10 100 80 0123456789.docker + 0123456789.docker A 172.17.0.4 + 0123456789.docker AAAA fd00::4",
+            ],
+        );
+    }
+
+    #[test]
+    fn records_are_ordered_single_and_have_the_least_ttl() {
+        let (a, mut b) = (
+            replica("b", &["10.0.0.9", "10.0.0.2"]),
+            replica("a", &["10.0.0.2"]),
+        );
+        b.ttl_seconds = 7;
+        (b.ports, b.addresses) = (
+            vec![],
+            vec!["10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()],
+        );
+        check(
+            &[&a, &b],
+            &[
+                "7 A 10.0.0.1, A 10.0.0.2, A 10.0.0.9",
+                "30 SRV 10 100 80 b.docker + b.docker A 10.0.0.9 + b.docker A 10.0.0.2",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_service_that_listens_nowhere_has_no_srv() {
+        let mut quiet = replica("a", &["10.0.0.1"]);
+        quiet.ports.clear();
+        check(&[&quiet], &["30 A 10.0.0.1"]);
+    }
+
+    #[test]
+    fn srv_announces_tcp_before_udp_and_the_lowest_port() {
+        let mut both = replica("a", &["10.0.0.1"]);
+        let port = |protocol, number| Port { protocol, number };
+        both.ports = vec![
+            port(Protocol::Udp, 53),
+            port(Protocol::Tcp, 8080),
+            port(Protocol::Tcp, 443),
+        ];
+        check(
+            &[&both],
+            &[
+                "30 A 10.0.0.1",
+                "30 SRV 10 100 443 a.docker + a.docker A 10.0.0.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_container_seen_twice_is_one_target() {
+        let a = replica("a", &["10.0.0.1"]);
+        let (twice, b) = (a.clone(), replica("b", &["10.0.0.2"]));
+        check(
+            &[&a, &b, &twice],
+            &[
+                "30 A 10.0.0.1, A 10.0.0.2",
+                "30 SRV 10 50 80 a.docker, SRV 10 50 80 b.docker + a.docker A 10.0.0.1 + b.docker A 10.0.0.2",
+            ],
+        );
+    }
+
+    // SkyDNS gave 100 / n, which is 0 from the 101st service on.
+    #[test]
+    fn weights_share_a_hundred_and_are_never_zero() {
+        assert_eq!([1, 3, 100, 101, 5000].map(weight), [100, 33, 1, 1, 1]);
+    }
+
+    #[test]
+    fn addresses_point_to_canonical_names() {
+        let naming = Naming::new(vec![zone(), "corp".parse().unwrap()]);
+        let (a, b) = (service("e", "web2"), service("e", "web1"));
+        let ptr = reverse(&[&a, &b], &naming).unwrap();
+        assert_eq!(
+            ptr.records.iter().map(text).collect::<Vec<_>>(),
+            ["PTR web1.web.dev.docker", "PTR web2.web.dev.docker"]
+        );
+        assert_eq!(reverse(&[], &naming), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! For the unit tests: services made of one word each, and questions to what is made of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use dns::wire::HEADER_OCTETS;
+use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
+
+use crate::service::{Port, Protocol, Service, ServiceId, Source};
+
+/// An engine by its name.
+pub(crate) fn source(engine: &str) -> Source {
+    Source::Engine(engine.into())
+}
+
+/// The id of [`service`].
+pub(crate) fn id(engine: &str, instance: &str) -> ServiceId {
+    ServiceId {
+        source: source(engine),
+        id: format!("id-of-{instance}").into(),
+    }
+}
+
+/// A service `<instance>.web.dev` with an address, a uuid and a port that follow from its instance.
+pub(crate) fn service(engine: &str, instance: &str) -> Service {
+    let digest = instance
+        .bytes()
+        .fold(5381_u64, |hash, octet| hash.wrapping_mul(33) ^ u64::from(octet));
+    let [.., b, c, d] = digest.to_be_bytes();
+    Service {
+        id: id(engine, instance),
+        environment: "dev".into(),
+        service: "web".into(),
+        instance: instance.into(),
+        region: "here".into(),
+        host: format!("10.{b}.{c}.{d}"),
+        uuid: format!("{:010x}", digest & 0xff_ffff_ffff),
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d))],
+        ports: vec![Port {
+            protocol: Protocol::Tcp,
+            number: 80,
+        }],
+        ttl_seconds: 30,
+    }
+}
+
+/// A builder of `zones` that begins at serial 0.
+pub(crate) fn builder(zones: &[&str]) -> Builder {
+    let zones = zones
+        .iter()
+        .map(|apex| ZoneSettings::of(name(apex), 30))
+        .collect();
+    Builder::new(zones, 7, 0).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// The addresses that an A question gets, in order, or the word for there being none.
+pub(crate) fn addresses(snapshot: &Snapshot, text: &str) -> String {
+    let octets = answer(snapshot, &name(text), RType::A);
+    let address = |record: &[u8]| {
+        record
+            .last_chunk::<4>()
+            .map(|octets| Ipv4Addr::from(*octets).to_string())
+    };
+    match octets {
+        Ok(octets) => octets
+            .chunks(16)
+            .filter_map(address)
+            .collect::<Vec<_>>()
+            .join(" "),
+        Err(word) => word.to_owned(),
+    }
+}
+
+/// The records that answer a question, in an order that does not depend on how the snapshot came to be.
+pub(crate) fn answer(snapshot: &Snapshot, owner: &Name, qtype: RType) -> Result<Vec<u8>, &'static str> {
+    let question = Question {
+        qname: owner.as_ref(),
+        qtype,
+        qclass: Class::IN,
+    };
+    match snapshot.lookup(&question) {
+        Lookup::Found(answer) => Ok([answer.answer, answer.additional].concat()),
+        Lookup::Matches(matches) => {
+            let mut buffer = [0; 65_535];
+            let packet = [
+                &[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+                owner.octets(),
+                &[0, 1, 0, 1],
+            ]
+            .concat();
+            let end = packet.len();
+            buffer[..end].copy_from_slice(&packet);
+            let head = (&Query::parse(&packet).unwrap()).into();
+            let mut reply = Reply::begin(&mut buffer, head, 65_535, 1232);
+            let _ = matches.write(qtype, 0, &mut reply);
+            let length = reply.finish();
+            assert!(
+                end > HEADER_OCTETS && qtype == RType::A,
+                "only A records have one length"
+            );
+            let mut records: Vec<_> = buffer[end..length].chunks(16).collect();
+            records.sort_unstable();
+            Ok(records.concat())
+        }
+        Lookup::Soa(_) => Err("soa"),
+        Lookup::NoData(_) => Err("nodata"),
+        Lookup::NxDomain(_) => Err("nxdomain"),
+        Lookup::NotOurs => Err("not ours"),
+    }
+}
