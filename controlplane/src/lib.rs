@@ -1,5 +1,161 @@
 //! Watches container engines and publishes what runs there as DNS snapshots.
+//!
+//! ```text
+//!  an event
+//!     │                                            ┌───────────────── pipeline ──────────────────┐
+//!  docker::run ─ inspect ─▶ Service ─▶ Change ══▶ Registry ─▶ Delta ─▶ Compiler ─▶ Snapshot ─▶ Publisher ═▶ workers
+//!     │  one task an engine             queue     all that runs     names, records      one swap │
+//!     │                                                                                          │
+//!     └─▶ EngineState ─▶ Status ◀── what was published ──────────────────────────────────────────┘
+//!                          ├─▶ api: /health /ready /metrics
+//!                          └─▶ main: the start-up report
+//! ```
+//!
+//! Changes of one engine keep their order. The pipeline alone owns the registry and the publisher; what it
+//! cannot name is logged and skipped, and everything else goes on being served. While an engine is away its
+//! last records keep serving.
+//!
+//! Modules in the order of the line: [`docker`], [`service`], `pipeline`, [`registry`], [`naming`],
+//! [`compile`]; then what shows how it goes: [`status`], [`metrics`], `api`.
 
-mod service;
+pub mod docker;
+pub mod service;
 
+mod pipeline;
+
+pub mod compile;
+pub mod naming;
+pub mod registry;
+
+mod api;
+pub mod metrics;
+pub mod status;
+
+#[cfg(test)]
+mod fixture;
+
+use dns::{Builder, Name, Publisher};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+pub use metrics::{CoreCounts, CountCores};
+pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{Change, Port, Protocol, Service, ServiceId, Source};
+pub use status::{EngineStatus, Published, Status};
+
+use compile::Compiler;
+use metrics::{Exposition, Metrics};
+use naming::Naming;
+use pipeline::Pipeline;
+
+/// What the control plane is to do.
+pub struct Config {
+    /// The zones that names are made in, those of the builder; the first is the one that reverse names point
+    /// into.
+    pub zones: Vec<Name>,
+    /// Engines to watch. Without any, what is published stays empty.
+    pub engines: Vec<docker::Watch>,
+    /// Where health, readiness and metrics are served, bound already; none serves them nowhere.
+    pub admin: Option<TcpListener>,
+    /// Asks the data plane for its counters, each time metrics are read.
+    pub count_cores: CountCores,
+}
+
+/// A part of the control plane came to an end by itself, which none should.
+#[derive(Debug, thiserror::Error)]
+#[error("the control plane stopped: its {part} ended by itself")]
+pub struct PartEnded {
+    /// Which part.
+    pub part: &'static str,
+}
+
+/// Runs the control plane on the current tokio runtime until `stop`, and returns when all of its parts have
+/// ended.
+///
+/// `builder` is the one that made the snapshot `publisher` was connected with. `status` is kept up to date
+/// from the first moment on; [`Status::is_complete`] tells the first complete publication.
+///
+/// # Errors
+///
+/// [`PartEnded`]: a part ended before `stop`. The others are stopped then: a daemon that watches nothing any
+/// more would serve ever older answers and look alive.
+pub async fn run(
+    config: Config,
+    builder: Builder,
+    publisher: Publisher,
+    status: watch::Sender<Status>,
+    stop: CancellationToken,
+) -> Result<(), PartEnded> {
+    let Config {
+        zones,
+        engines,
+        admin,
+        count_cores,
+    } = config;
+    status.send_replace(Status::of(&engines));
+    let stop = stop.child_token();
+    // Kept to the end: the pipeline would end with its last sender, and there may be no engine.
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+    let metrics = Metrics::new();
+    let mut parts = JoinSet::new();
+
+    let compiler = Compiler::new(Naming::new(zones), builder);
+    let pipeline = Pipeline::new(compiler, publisher, status.clone(), metrics.clone());
+    let line = pipeline.run(queue, stop.clone());
+    parts.spawn(async {
+        line.await;
+        "pipeline"
+    });
+
+    if let Some(listener) = admin {
+        let exposition = Exposition::new(metrics, status.subscribe(), count_cores);
+        let serving = api::serve(
+            listener,
+            api::router(status.subscribe(), exposition),
+            stop.clone(),
+        );
+        parts.spawn(async {
+            serving.await;
+            "admin listener"
+        });
+    }
+    for (place, engine) in engines.into_iter().enumerate() {
+        let (state, news) = watch::channel(docker::EngineState::Connecting);
+        // Ends with its watch, which alone can send to it.
+        tokio::spawn(follow(news, place, status.clone()));
+        let watching = docker::run(engine, changes.clone(), state, stop.clone());
+        parts.spawn(async {
+            watching.await;
+            "engine watch"
+        });
+    }
+
+    let mut ended_early = None;
+    while let Some(ended) = parts.join_next().await {
+        let part = ended.unwrap_or("task that panicked");
+        if !stop.is_cancelled() {
+            error!("{part} ended by itself; stopping");
+            ended_early = Some(PartEnded { part });
+            stop.cancel();
+        }
+    }
+    ended_early.map_or(Ok(()), Err)
+}
+
+/// Copies the state of one engine into the status of all.
+async fn follow(mut news: watch::Receiver<docker::EngineState>, place: usize, status: watch::Sender<Status>) {
+    while news.changed().await.is_ok() {
+        let state = news.borrow_and_update().clone();
+        status.send_modify(|status| {
+            if let Some(engine) = status.engines.get_mut(place) {
+                engine.state = state;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

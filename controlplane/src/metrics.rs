@@ -1,0 +1,293 @@
+//! What `/metrics` shows, in CoreDNS's shapes, so that its dashboards need only another prefix.
+//!
+//! ```text
+//!  pipeline ──observes──▶ Metrics ───────────┐
+//!  watches, pipeline ──▶ Status ─────────────┼──▶ Exposition ──▶ text
+//!  data plane ──▶ CoreCounts, by a closure ──┘
+//! ```
+//!
+//! Counters of the data plane stay there: this crate does not know it, and asks a closure when it is scraped.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::watch;
+
+use crate::docker::EngineCounters;
+use crate::service::{Change, Source};
+use crate::status::{EngineStatus, Status};
+
+/// Content type of what [`Exposition::text`] gives.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counters of one core of the data plane, since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoreCounts {
+    /// The core's number.
+    pub core: usize,
+    /// Queries read.
+    pub queries: u64,
+    /// Replies sent, by rcode in CoreDNS's spelling: `NOERROR`, `NXDOMAIN`, ..., `other`.
+    pub responses: Vec<(Cow<'static, str>, u64)>,
+    /// Replies that were cut to fit.
+    pub truncated: u64,
+    /// Queries sent on to an upstream.
+    pub forwards: u64,
+    /// Replies of upstreams passed on.
+    pub forward_replies: u64,
+    /// Queries that no upstream answered in time.
+    pub forward_timeouts: u64,
+    /// Packets not answered, by reason.
+    pub drops: Vec<(&'static str, u64)>,
+    /// Batches of packets received.
+    pub batches: u64,
+    /// Times the core went to sleep.
+    pub parks: u64,
+}
+
+/// Asks the data plane for the counters of all its cores.
+pub type CountCores = Arc<dyn Fn() -> Vec<CoreCounts> + Send + Sync>;
+
+/// What the pipeline counts. Clones count into the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    changes: Family<[(&'static str, String); 2], Counter>,
+    publishes: Counter,
+    publish_seconds: Histogram,
+    skipped: Counter,
+}
+
+/// Everything that can be scraped.
+pub(crate) struct Exposition {
+    registry: Registry,
+}
+
+/// Reads what others keep, when it is asked.
+struct Planes {
+    status: watch::Receiver<Status>,
+    count_cores: CountCores,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        // 10 us, one container more, to 0.66 s, a hundred thousand at once.
+        let publish_seconds = Histogram::new(exponential_buckets(1e-5, 2.0, 17));
+        Self {
+            changes: Family::default(),
+            publishes: Counter::default(),
+            publish_seconds,
+            skipped: Counter::default(),
+        }
+    }
+
+    /// A source told us something.
+    pub(crate) fn received(&self, change: &Change) {
+        let (kind, source) = match change {
+            Change::Put(service) => ("put", &service.id.source),
+            Change::Remove(id) => ("remove", &id.source),
+            Change::Reset { source, .. } => ("reset", source),
+        };
+        let Source::Engine(endpoint) = source;
+        self.changes
+            .get_or_create(&[("engine", endpoint.to_string()), ("kind", kind.to_owned())])
+            .inc();
+    }
+
+    /// A snapshot was published, `took` after its first change was taken from the queue.
+    pub(crate) fn published(&self, took: Duration) {
+        self.publishes.inc();
+        self.publish_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A service got no names.
+    pub(crate) fn skipped(&self) {
+        self.skipped.inc();
+    }
+}
+
+impl Exposition {
+    pub(crate) fn new(metrics: Metrics, status: watch::Receiver<Status>, count_cores: CountCores) -> Self {
+        let mut registry = Registry::with_prefix("skydock");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program that answers", version);
+        registry.register(
+            "engine_changes",
+            "Changes that engines told us, repetitions included",
+            metrics.changes,
+        );
+        registry.register("snapshot_publishes", "Snapshots published", metrics.publishes);
+        registry.register_with_unit(
+            "snapshot_publish_duration",
+            "Time from taking changes out of the queue to their publication",
+            Unit::Seconds,
+            metrics.publish_seconds,
+        );
+        registry.register(
+            "services_skipped",
+            "Services that could not be named",
+            metrics.skipped,
+        );
+        registry.register_collector(Box::new(Planes { status, count_cores }));
+        Self { registry }
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: a `String` takes whatever is written to it.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Planes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planes").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Planes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = self.status.borrow().clone();
+        encode_status(&mut encoder, &status)?;
+        encode_cores(&mut encoder, &(self.count_cores)())
+    }
+}
+
+/// A metric's name, its help, and where it is read.
+type Reading<From, Number> = (&'static str, &'static str, fn(&From) -> Number);
+
+fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
+    let published = &status.published;
+    for (name, help, value) in [
+        (
+            "snapshot_serial",
+            "Serial of the snapshot that is served, as its SOA has it",
+            i64::from(published.serial),
+        ),
+        ("snapshot_names", "Names with records", count(published.names)),
+        (
+            "snapshot_services",
+            "Services that have names",
+            count(published.services),
+        ),
+        (
+            "ready",
+            "Whether all that the engines told us first is served",
+            i64::from(status.is_complete),
+        ),
+    ] {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(to.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    let gauges: [Reading<EngineStatus, bool>; 2] = [
+        (
+            "engine_connected",
+            "Whether we hear the engine's events",
+            EngineStatus::is_connected,
+        ),
+        (
+            "engine_synced",
+            "Whether all that the engine told us first is served",
+            |engine| engine.is_synced,
+        ),
+    ];
+    for (name, help, read) in gauges {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for engine in &status.engines {
+            let labels = [("engine", engine.endpoint.to_string())];
+            ConstGauge::new(i64::from(read(engine))).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let counters: [Reading<EngineCounters, u64>; 4] = [
+        ("engine_events", "Events received", EngineCounters::events),
+        (
+            "engine_resyncs",
+            "Complete states told to the pipeline",
+            EngineCounters::resyncs,
+        ),
+        (
+            "engine_inspects",
+            "Inspects that came back",
+            EngineCounters::inspects,
+        ),
+        (
+            "engine_inspect_failures",
+            "Inspects that failed or took too long",
+            EngineCounters::inspect_failures,
+        ),
+    ];
+    for (name, help, read) in counters {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for engine in &status.engines {
+            let labels = [("engine", engine.endpoint.to_string())];
+            ConstCounter::new(read(&engine.counters)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
+    let plain: [Reading<CoreCounts, u64>; 7] = [
+        ("dns_requests", "Queries read", |core| core.queries),
+        ("dns_responses_truncated", "Replies cut to fit", |core| {
+            core.truncated
+        }),
+        ("dns_forwards", "Queries sent on to an upstream", |core| {
+            core.forwards
+        }),
+        ("dns_forward_replies", "Replies of upstreams passed on", |core| {
+            core.forward_replies
+        }),
+        (
+            "dns_forward_timeouts",
+            "Queries that no upstream answered in time",
+            |core| core.forward_timeouts,
+        ),
+        ("worker_batches", "Batches of packets received", |core| {
+            core.batches
+        }),
+        ("worker_parks", "Times a worker went to sleep", |core| core.parks),
+    ];
+    for (name, help, read) in plain {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for core in cores {
+            let labels = [("core", core.core.to_string())];
+            ConstCounter::new(read(core)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let mut family = to.encode_descriptor("dns_responses", "Replies sent", None, MetricType::Counter)?;
+    for core in cores {
+        for (rcode, replies) in &core.responses {
+            let labels = [("core", core.core.to_string()), ("rcode", rcode.to_string())];
+            ConstCounter::new(*replies).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let mut family = to.encode_descriptor("dns_drops", "Packets not answered", None, MetricType::Counter)?;
+    for core in cores {
+        for (reason, packets) in &core.drops {
+            let labels = [("core", core.core.to_string()), ("reason", (*reason).to_owned())];
+            ConstCounter::new(*packets).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

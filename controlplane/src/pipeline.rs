@@ -1,0 +1,176 @@
+//! The event's line itself: one loop, every step in order.
+//!
+//! ```text
+//!  Change ──queue──▶ Registry::apply ──▶ Delta ──▶ Compiler::apply ──▶ Applied
+//!                     └──────── for each that is queued ────────┘         │
+//!                                                                         ▼
+//!                            Compiler::compile ──▶ Publisher::publish ──▶ Status, metrics, a log line each
+//! ```
+//!
+//! One task owns the registry, the compiler and the publisher, so nothing here is locked. Whatever is queued
+//! when it looks becomes one snapshot: a burst of a thousand containers is a few publications, not a
+//! thousand.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use dns::Publisher;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::compile::{Announcement, Applied, Compiler};
+use crate::metrics::Metrics;
+use crate::naming::Mapping;
+use crate::registry::Registry;
+use crate::service::{Change, Source};
+use crate::status::{Published, Status};
+
+/// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
+/// an engine keeps its events for us, so nothing is lost.
+pub const CHANGES_QUEUED_MAX: usize = 1024;
+
+/// Time between two looks at replaced snapshots that a worker still held. Idle workers let go when they next
+/// wake, so it decides only how long that memory stays.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changed words that are remembered as told. Past them all are forgotten, and told once more.
+const MAPPINGS_TOLD_MAX: usize = 1024;
+
+/// The owner of the registry and of the publisher.
+pub(crate) struct Pipeline {
+    registry: Registry,
+    compiler: Compiler,
+    publisher: Publisher,
+    /// What was published last.
+    published: Published,
+    /// Replaced snapshots that a worker still held when we last looked.
+    retired: usize,
+    told: HashSet<Mapping>,
+    status: watch::Sender<Status>,
+    metrics: Metrics,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        compiler: Compiler,
+        publisher: Publisher,
+        status: watch::Sender<Status>,
+        metrics: Metrics,
+    ) -> Self {
+        let (registry, told, published) = (Registry::default(), HashSet::new(), Published::default());
+        Self {
+            registry,
+            compiler,
+            publisher,
+            published,
+            retired: 0,
+            told,
+            status,
+            metrics,
+        }
+    }
+
+    /// Turns changes into snapshots until `stop`, or until nobody is left to send any.
+    pub(crate) async fn run(mut self, mut changes: mpsc::Receiver<Change>, stop: CancellationToken) {
+        // Without any engine everything they could tell us is served.
+        self.report(&[]);
+        let mut batch = Vec::with_capacity(CHANGES_QUEUED_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                received = changes.recv_many(&mut batch, CHANGES_QUEUED_MAX) => {
+                    if received == 0 {
+                        return;
+                    }
+                    self.step(batch.drain(..));
+                }
+                () = sleep(COLLECT_INTERVAL), if self.retired > 0 => self.retired = self.publisher.collect(),
+            }
+        }
+    }
+
+    /// Takes in one burst: everything that an event causes, from here to the log, happens in this function.
+    fn step(&mut self, changes: impl Iterator<Item = Change>) {
+        let began = Instant::now();
+        let mut synced = Vec::new();
+        let mut applied = Vec::new();
+        for change in changes {
+            self.metrics.received(&change);
+            if let Change::Reset { source, .. } = &change {
+                synced.push(source.clone());
+            }
+            let deltas = self.registry.apply(change);
+            applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
+        }
+        if !applied.is_empty() {
+            self.publish(began);
+        }
+        if !applied.is_empty() || !synced.is_empty() {
+            self.report(&synced);
+        }
+        for applied in applied {
+            self.tell(applied);
+        }
+    }
+
+    fn publish(&mut self, began: Instant) {
+        let (snapshot, errors) = self.compiler.compile();
+        self.published = Published {
+            serial: snapshot.serial(),
+            names: snapshot.names(),
+            services: snapshot.endpoints(),
+            sample: self.compiler.sample(),
+        };
+        self.publisher.publish(snapshot);
+        self.retired = self.publisher.collect();
+
+        let took = began.elapsed();
+        self.metrics.published(took);
+        let Published { serial, names, .. } = self.published;
+        debug!(serial, names, took_us = took.as_micros(), "published");
+        for error in errors {
+            error!("a name keeps its last records: {error}");
+        }
+    }
+
+    fn report(&self, synced: &[Source]) {
+        self.status
+            .send_modify(|status| status.served(synced, self.published.clone()));
+    }
+
+    /// Tells the operator; after publication, so that no answer waits for a terminal.
+    fn tell(&mut self, applied: Applied) {
+        let Applied {
+            went,
+            came,
+            mapped,
+            failed,
+        } = applied;
+        if let Some(Announcement { name, .. }) = went {
+            info!("- {name}");
+        }
+        if let Some(Announcement { name, addresses }) = came {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            info!("+ {name} -> {}", addresses.join(", "));
+        }
+        for mapping in mapped {
+            if self.told.len() >= MAPPINGS_TOLD_MAX {
+                self.told.clear();
+            }
+            if !self.told.contains(&mapping) {
+                info!("{mapping}");
+                self.told.insert(mapping);
+            }
+        }
+        if let Some(failed) = failed {
+            self.metrics.skipped();
+            warn!("{failed}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use dns::Reader;
+
+use super::*;
+use crate::compile::Compiler;
+use crate::docker::{ContainerSettings, Endpoint, Watch};
+use crate::fixture::{addresses, builder, id, name, service};
+use crate::naming::Naming;
+use crate::service::Service;
+
+/// A pipeline that waits for the engines `/e` and so on, its reader and its status.
+fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {
+    let settings = ContainerSettings {
+        environment: "dev".into(),
+        region: "here".into(),
+        ttl_seconds: 30,
+    };
+    let watches: Vec<_> = engines
+        .iter()
+        .map(|path| {
+            Watch::new(
+                Endpoint::find(Some(path), |_| None, |_| false).unwrap(),
+                settings.clone(),
+            )
+        })
+        .collect();
+    let mut builder = builder(&["docker"]);
+    let (publisher, reader) = dns::channel(builder.build());
+    let (status, watched) = watch::channel(Status::of(&watches));
+    let compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
+    (
+        Pipeline::new(compiler, publisher, status, Metrics::new()),
+        reader,
+        watched,
+    )
+}
+
+fn with(instance: &str, address: &str) -> Service {
+    Service {
+        addresses: vec![address.parse().unwrap()],
+        ..service("unix:///e", instance)
+    }
+}
+
+fn reset(engine: &str, services: Vec<Service>) -> Change {
+    Change::Reset {
+        source: Source::Engine(engine.into()),
+        services,
+    }
+}
+
+/// What is logged while `work` runs, one line each, without the level.
+fn logged(work: impl FnOnce()) -> Vec<String> {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Lines {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let octets = lines.0.lock().unwrap().clone();
+    String::from_utf8(octets)
+        .unwrap()
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_container_comes_is_renamed_and_goes_a_line_each() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    let lines = logged(|| {
+        pipeline.step([Change::Put(with("redis1", "172.17.0.4"))].into_iter());
+        assert_eq!(addresses(reader.load(), "redis1.web.dev.docker"), "172.17.0.4");
+        let mut renamed = with("redis1", "172.17.0.4");
+        renamed.instance = "redis2".into();
+        pipeline.step([Change::Put(renamed.clone())].into_iter());
+        pipeline.step([Change::Put(renamed)].into_iter());
+        assert_eq!(addresses(reader.load(), "redis1.web.dev.docker"), "nxdomain");
+        pipeline.step([Change::Remove(id("unix:///e", "redis1"))].into_iter());
+        assert_eq!(addresses(reader.load(), "redis2.web.dev.docker"), "nxdomain");
+    });
+    assert_eq!(
+        lines,
+        [
+            "INFO + redis1.web.dev.docker -> 172.17.0.4",
+            "INFO - redis1.web.dev.docker",
+            "INFO + redis2.web.dev.docker -> 172.17.0.4",
+            "INFO - redis2.web.dev.docker",
+        ]
+    );
+}
+
+#[test]
+fn a_burst_is_one_publication_and_a_repetition_none() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    let burst: Vec<_> = (0..1000)
+        .map(|n| service("unix:///e", &format!("web{n}")))
+        .collect();
+    pipeline.step(burst.iter().cloned().map(Change::Put));
+    assert_eq!((reader.load().serial(), reader.load().endpoints()), (2, 1000));
+    pipeline.step([reset("unix:///e", burst)].into_iter());
+    assert_eq!(reader.load().serial(), 2);
+}
+
+#[test]
+fn a_changed_word_is_told_once_and_a_service_that_cannot_be_named_each_time() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    let dotted = |instance: &str| Service {
+        region: "my.host".into(),
+        ..service("unix:///e", instance)
+    };
+    let bad = |ttl_seconds| Service {
+        environment: String::new(),
+        ttl_seconds,
+        ..service("unix:///e", "bad")
+    };
+    let lines = logged(|| {
+        let burst = [dotted("a"), bad(1), bad(1), dotted("b"), bad(2)];
+        pipeline.step(burst.into_iter().map(Change::Put));
+    });
+    let told = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(
+        (
+            told("\"my-host\""),
+            told("WARN \"bad\" (id-of-bad) gets no names")
+        ),
+        (1, 2),
+        "{lines:?}"
+    );
+    assert_eq!(reader.load().endpoints(), 2);
+}
+
+#[test]
+fn a_log_line_cannot_be_forged_by_a_container() {
+    let (mut pipeline, _, _) = pipeline(&["/e"]);
+    let lines = logged(|| {
+        let mut evil = with("a", "10.0.0.1");
+        evil.instance = "a\nINFO + forged.docker -> 10.0.0.2\u{1b}[2J".into();
+        pipeline.step([Change::Put(evil)].into_iter());
+    });
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line.starts_with("INFO + forged") && !line.contains('\u{1b}')),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_complete_once_every_engine_was_heard_and_what_it_said_is_served() {
+    let (pipeline, mut reader, mut status) = pipeline(&["/e", "/f"]);
+    assert_eq!(
+        status.borrow().missing(),
+        ["engine unix:///e: connecting", "engine unix:///f: connecting"]
+    );
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(pipeline.run(queue, stop.clone()));
+
+    changes
+        .send(reset("unix:///e", vec![with("web1", "10.0.0.1")]))
+        .await
+        .unwrap();
+    status
+        .wait_for(|status| status.published.services == 1)
+        .await
+        .unwrap();
+    assert_eq!(status.borrow().missing(), ["engine unix:///f: connecting"]);
+    assert_eq!(
+        status.borrow().published.sample,
+        Some(name("web1.web.dev.docker"))
+    );
+    assert_eq!(addresses(reader.load(), "web1.docker"), "10.0.0.1");
+
+    // An engine without containers was heard, too.
+    changes.send(reset("unix:///f", vec![])).await.unwrap();
+    status.wait_for(|status| status.is_complete).await.unwrap();
+    let published = status.borrow().published.clone();
+    assert_eq!(
+        (published.serial, published.names),
+        (reader.load().serial(), reader.load().names())
+    );
+    assert_eq!(status.borrow().missing(), Vec::<String>::new());
+
+    stop.cancel();
+    running.await.unwrap();
+    assert!(
+        changes.send(reset("unix:///e", vec![])).await.is_err(),
+        "a source sees that nobody listens"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_engines_it_is_complete_at_once() {
+    let (pipeline, _, mut status) = pipeline(&[]);
+    assert!(!status.borrow().is_complete);
+    let (_changes, queue) = mpsc::channel(1);
+    tokio::spawn(pipeline.run(queue, CancellationToken::new()));
+    status.wait_for(|status| status.is_complete).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_with_its_last_source() {
+    let (pipeline, _, _) = pipeline(&["/e"]);
+    let (changes, queue) = mpsc::channel(1);
+    let running = tokio::spawn(pipeline.run(queue, CancellationToken::new()));
+    drop(changes);
+    running.await.unwrap();
+}
+
+#[test]
+fn replaced_snapshots_are_counted_until_no_worker_holds_them() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    reader.load();
+    pipeline.step([Change::Put(service("unix:///e", "a"))].into_iter());
+    assert_eq!(pipeline.retired, 1, "the reader has not looked since");
+    reader.load();
+    pipeline.step([Change::Put(service("unix:///e", "b"))].into_iter());
+    reader.load();
+    pipeline.retired = pipeline.publisher.collect();
+    assert_eq!(pipeline.retired, 0);
+}

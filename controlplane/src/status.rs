@@ -1,0 +1,109 @@
+//! How the control plane is doing, at one moment: for the start-up report, `/ready` and `/metrics`.
+
+use std::sync::Arc;
+
+use dns::Name;
+
+use crate::docker::{EngineCounters, EngineState, Watch};
+use crate::service::Source;
+
+/// How the control plane is doing. The pipeline and the watches keep one up to date in a
+/// `tokio::sync::watch`.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Every configured engine.
+    pub engines: Vec<EngineStatus>,
+    /// Whether everything that the engines told us first is in what we serve. Never turns false again: while
+    /// an engine is away its last records keep serving.
+    pub is_complete: bool,
+    /// What was published last.
+    pub published: Published,
+}
+
+/// One engine.
+#[derive(Clone, Debug)]
+pub struct EngineStatus {
+    /// Where it is, for example `unix:///var/run/docker.sock`.
+    pub endpoint: Arc<str>,
+    /// Whether we are connected, and to what; or why not.
+    pub state: EngineState,
+    /// Whether all that it told us first is in what we serve.
+    pub is_synced: bool,
+    /// What its watch counts.
+    pub counters: EngineCounters,
+}
+
+/// What was published last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Serial of the snapshot.
+    pub serial: u32,
+    /// Names with records.
+    pub names: usize,
+    /// Services that have names.
+    pub services: usize,
+    /// The name of one of them, to try.
+    pub sample: Option<Name>,
+}
+
+impl Status {
+    /// Before anything is known of `engines`.
+    pub(crate) fn of(engines: &[Watch]) -> Self {
+        let engines = engines.iter().map(|watch| EngineStatus {
+            endpoint: watch.endpoint.to_string().into(),
+            state: EngineState::Connecting,
+            is_synced: false,
+            counters: watch.counters.clone(),
+        });
+        Self {
+            engines: engines.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What is missing until we are ready, a line each; nothing once we are.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        if self.is_complete {
+            return Vec::new();
+        }
+        let waiting = self.engines.iter().filter(|engine| !engine.is_synced);
+        let lines: Vec<_> = waiting.map(EngineStatus::sentence).collect();
+        // Between the last engine's word and its publication nothing else is missing.
+        if lines.is_empty() {
+            vec!["first publication: under way".to_owned()]
+        } else {
+            lines
+        }
+    }
+
+    /// Takes note that what `synced` told us is in what we serve.
+    pub(crate) fn served(&mut self, synced: &[Source], published: Published) {
+        for engine in &mut self.engines {
+            engine.is_synced |= synced
+                .iter()
+                .any(|Source::Engine(endpoint)| *endpoint == engine.endpoint);
+        }
+        self.is_complete = self.engines.iter().all(|engine| engine.is_synced);
+        self.published = published;
+    }
+}
+
+impl EngineStatus {
+    /// Whether we hear the engine's events.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, EngineState::Connected { .. })
+    }
+
+    fn sentence(&self) -> String {
+        let endpoint = &self.endpoint;
+        match &self.state {
+            EngineState::Connecting => format!("engine {endpoint}: connecting"),
+            EngineState::Connected { version, .. } => {
+                format!("engine {endpoint}: connected to {version}, its containers are being named")
+            }
+            EngineState::Away { reason, remedy, .. } => format!("engine {endpoint}: {reason}; {remedy}"),
+        }
+    }
+}
