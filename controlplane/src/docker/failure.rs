@@ -34,6 +34,18 @@ pub(crate) struct Trouble {
 }
 
 impl Failure {
+    /// Whether nothing took our connection: no engine runs there, so nothing is asked too much of by looking often.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        let kind = match self {
+            Self::Request { error, .. } => io_kind(error),
+            Self::Deadline { .. } | Self::NotASocket | Self::EventsEnded | Self::EventsBroke(_) => None,
+        };
+        matches!(
+            kind,
+            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+        )
+    }
+
     /// Puts it in words.
     pub(crate) fn explain(&self, endpoint: &Endpoint) -> Trouble {
         let trouble = |reason: String, remedy: &str| Trouble {

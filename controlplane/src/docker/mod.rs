@@ -26,6 +26,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -58,12 +59,15 @@ struct Pace {
     deadline: Duration,
     /// Between tries to connect.
     backoff: Bounds,
+    /// Between looks at whether a unix socket that was missing or refused us takes connections again.
+    look: Duration,
     /// From the first list of a connection to the second.
     relist_first: Duration,
     /// From then on between lists.
     relist: Duration,
 }
 
+/// - `look`: a few system calls, so that names are right within a second of a local engine's return.
 /// - `deadline`: an engine that is alive lists thousands of containers in well under a second.
 /// - `relist`: an engine drops the events of a reader that is too slow, and says nothing; a list costs it little.
 const PACE: Pace = Pace {
@@ -72,6 +76,7 @@ const PACE: Pace = Pace {
         first: Duration::from_millis(100),
         last: Duration::from_secs(5),
     },
+    look: Duration::from_millis(250),
     relist_first: Duration::from_secs(1),
     relist: Duration::from_secs(5 * 60),
 };
@@ -97,7 +102,7 @@ impl Watch {
 ///
 /// Each connection begins with one [`Change::Reset`] that lists all running containers, paused ones left out; then come
 /// [`Change::Put`] and [`Change::Remove`] as containers come, change and go. While the engine is away nothing is sent,
-/// and it is tried again after 100 ms to 5 s. `state` is set on every change of it. A change of it, not a try, is logged.
+/// and it is tried again after 100 ms to 5 s, or as soon as its unix socket takes connections. `state` is set on every change of it. A change of it, not a try, is logged.
 ///
 /// A full `changes` keeps no event unread: what waits is merged, one change per container.
 pub async fn run(
@@ -122,6 +127,20 @@ pub async fn run(
         tokio::select! {
             () = outlets.stop.cancelled() => return,
             () = tokio::time::sleep(backoff.wait()) => {}
+            () = back_at_its_socket(&watch), if failure.is_unreachable() => {}
+        }
+    }
+}
+
+/// Waits until the engine's unix socket takes connections. An engine elsewhere is only tried, never looked at.
+async fn back_at_its_socket(watch: &Watch) {
+    let Address::Unix(path) = &watch.endpoint.address else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(watch.pace.look).await;
+        if UnixStream::connect(path).await.is_ok() {
+            return;
         }
     }
 }

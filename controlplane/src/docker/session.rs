@@ -24,7 +24,7 @@ use super::engine::Engine;
 use super::events::Event;
 use super::failure::Failure;
 use super::state::EngineState;
-use super::tracker::{Inspection, ListTicket, Tracker, Verdict};
+use super::tracker::{CONTAINERS_MAX, Inspection, ListTicket, Tracker, Verdict};
 use super::{Pace, Watch};
 use crate::service::{Change, Source};
 
@@ -70,7 +70,7 @@ pub(super) async fn serve(
         report(watch, tracker, &engine, &outlets.state);
         if tracker.overflowed() > overflowed {
             if overflowed == 0 {
-                tracing::warn!(endpoint = %watch.endpoint, "more containers than can be watched; the rest get no names");
+                tracing::warn!(endpoint = %watch.endpoint, "over {CONTAINERS_MAX} containers; the rest get no names");
             }
             overflowed = tracker.overflowed();
         }
@@ -135,7 +135,7 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
             );
             if engine.is_old {
                 tracing::warn!(
-                    "{version} is older than API 1.41, which nobody tried; update it if names are missing"
+                    "{version} speaks an API older than 1.41, the oldest we were tried with; update it if names are missing"
                 );
             }
             *state = EngineState::Connected {

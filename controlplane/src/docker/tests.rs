@@ -20,6 +20,7 @@ const TEST_PACE: Pace = Pace {
         first: Duration::from_millis(1),
         last: Duration::from_millis(8),
     },
+    look: HOUR,
     relist_first: HOUR,
     relist: HOUR,
 };
@@ -441,6 +442,27 @@ async fn while_the_engine_is_away_the_last_records_stay_and_its_return_is_one_re
     engine.start();
     rig.expect(&["=b=10.0.0.2,c=10.0.0.3"]).await;
     rig.connected(2).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_appears_at_its_socket_is_connected_to_however_long_the_wait_has_grown() {
+    let mut engine = FakeEngine::new();
+    let backoff = Bounds {
+        first: HOUR,
+        last: HOUR,
+    };
+    let mut rig = Rig::start(
+        &engine.socket(),
+        Pace {
+            backoff,
+            look: Duration::from_millis(5),
+            ..TEST_PACE
+        },
+    );
+    rig.away().await;
+    engine.run("a", "10.0.0.1");
+    engine.start();
+    rig.expect(&["=a=10.0.0.1"]).await;
 }
 
 #[tokio::test]

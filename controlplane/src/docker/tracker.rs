@@ -85,7 +85,8 @@ pub(crate) struct Tracker {
     planned: BTreeSet<(Instant, Arc<str>)>,
     /// How many entries' work is [`Work::UnderWay`].
     under_way: usize,
-    /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first.
+    /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first. Empty until the first
+    /// complete state was sent.
     outbox: VecDeque<Arc<str>>,
     sync: Sync,
     /// How many entries hold a service.
@@ -225,9 +226,13 @@ impl Tracker {
                 entry.failures = 0;
                 self.plan(&listed.id, now);
             }
-            if syncing && let Some(entry) = self.entries.get_mut(&listed.id) {
-                entry.awaited = entry.work.is_due(now);
-                awaited += usize::from(entry.awaited);
+            if syncing
+                && let Some(entry) = self.entries.get_mut(&listed.id)
+                && entry.work.is_due(now)
+                && !entry.awaited
+            {
+                entry.awaited = true;
+                awaited += 1;
             }
             self.tidy(&listed.id);
         }
@@ -348,10 +353,8 @@ impl Tracker {
 
     fn reset(&mut self) -> Change {
         self.sync = Sync::Sent;
-        self.outbox.clear();
         let mut services = Vec::with_capacity(self.services);
         for entry in self.entries.values_mut() {
-            entry.unsent = false;
             entry.announced = entry.service.is_some();
             services.extend(entry.service.as_deref().cloned());
         }
