@@ -59,7 +59,13 @@ impl Pipeline {
         status: watch::Sender<Status>,
         metrics: Metrics,
     ) -> Self {
-        let (registry, told, published) = (Registry::default(), HashSet::new(), Published::default());
+        let (registry, told) = (Registry::default(), HashSet::new());
+        // What workers serve until the first change is the snapshot that the publisher was connected with.
+        let serial = publisher.reader().load().serial();
+        let published = Published {
+            serial,
+            ..Published::default()
+        };
         Self {
             registry,
             compiler,

@@ -209,11 +209,12 @@ async fn it_is_complete_once_every_engine_was_heard_and_what_it_said_is_served()
 
 #[tokio::test(start_paused = true)]
 async fn without_engines_it_is_complete_at_once() {
-    let (pipeline, _, mut status) = pipeline(&[]);
+    let (pipeline, mut reader, mut status) = pipeline(&[]);
     assert!(!status.borrow().is_complete);
     let (_changes, queue) = mpsc::channel(1);
     tokio::spawn(pipeline.run(queue, CancellationToken::new()));
     status.wait_for(|status| status.is_complete).await.unwrap();
+    assert_eq!(status.borrow().published.serial, reader.load().serial());
 }
 
 #[tokio::test(start_paused = true)]
