@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is logged where `RUST_LOG` says nothing: what an operator can act on.
-const DEFAULT_FILTER: &str = "info";
+/// What is logged where `RUST_LOG` says nothing: what an operator can act on. glommio warns of buffers that it cannot
+/// lock in memory, for files that we do not have.
+const DEFAULT_FILTER: &str = "info,glommio=error";
 
 /// Starts logging, with `notes` for the first lines. `RUST_LOG` chooses what is logged, `NO_COLOR` (if set and not
 /// empty) turns colours off.

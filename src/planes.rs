@@ -177,6 +177,9 @@ impl Planes {
                 Published { names: 0, .. } => {
                     "none yet; a line is logged for each that comes or goes".to_owned()
                 }
+                Published {
+                    names, services: 1, ..
+                } => format!("{names}, of 1 container"),
                 Published { names, services, .. } => format!("{names}, of {services} containers"),
             },
             sample: status.published.sample.as_ref().map(ToString::to_string),
@@ -215,13 +218,15 @@ impl Planes {
 
 /// What the workers run on. Where io_uring was not asked for by name, its absence costs speed and a log line, no more.
 fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
-    match (asked, dataplane::probe(dataplane::Engine::Glommio)) {
-        (settings::Engine::Threads, _) => Ok(dataplane::Engine::Threads),
-        (settings::Engine::Auto | settings::Engine::Glommio, Ok(())) => Ok(dataplane::Engine::Glommio),
-        (settings::Engine::Glommio, Err(reason)) => {
+    if asked == settings::Engine::Threads {
+        return Ok(dataplane::Engine::Threads);
+    }
+    match dataplane::probe(dataplane::Engine::Glommio) {
+        Ok(()) => Ok(dataplane::Engine::Glommio),
+        Err(reason) if asked == settings::Engine::Glommio => {
             Err(Failure::Runtime(format!("--engine glommio: {reason}")))
         }
-        (settings::Engine::Auto, Err(reason)) => {
+        Err(reason) => {
             tracing::warn!("the workers run on plain threads, which is slower: {reason}");
             Ok(dataplane::Engine::Threads)
         }
