@@ -158,7 +158,8 @@ pub fn probe(engine: Engine) -> Result<(), SpawnError> {
 
 /// Starts one worker on each core, and returns once all of them answer.
 ///
-/// Best called before the process has other threads: see the note on memory barriers in `io::udp`.
+/// Best called before the process has other threads, as is [`probe`]: where it has some, registering for memory
+/// barriers takes up to 80 ms, once.
 ///
 /// # Errors
 ///
@@ -244,3 +245,6 @@ fn check(cores: &[usize], listeners: &[BoundAddress], upstreams: &[SocketAddr]) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

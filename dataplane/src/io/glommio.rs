@@ -19,35 +19,47 @@ use std::task::Poll;
 
 use futures_channel::oneshot;
 use glommio::net::UdpSocket;
-use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::shell::{Setup, Shell, Turn};
-use super::{Crew, Ready, udp};
+use super::{Crew, Ready, pin, udp};
 use crate::SpawnError;
 use crate::limits::LINGER;
 
 /// Entries in each of an executor's three rings: a listener takes one, and there is little else.
 const RING_ENTRIES: usize = 32;
 
+/// Glommio refuses to start below this limit of locked memory, in octets, whether or not the kernel would.
+const LOCKABLE_OCTETS_MIN: u64 = 512 << 10;
+
 /// Stops the executors when dropped.
 pub(crate) struct Bell {
     _senders: Vec<oneshot::Sender<()>>,
 }
 
-/// Finds out whether executors can be made here at all, by making one.
+/// Finds out whether executors can be made here at all: by the bare system calls first, and then by making one.
+///
+/// On a thread of its own, because the kernel takes a ring apart in the thread that made it, some time later,
+/// and whatever that thread sleeps in then ends with EINTR.
 pub(crate) fn probe() -> Result<(), SpawnError> {
-    let probe = std::thread::Builder::new()
+    udp::register_barrier();
+    let attempt = || {
+        udp::try_io_uring().map_err(|error| explain(&error))?;
+        executor(Placement::Unbound).map(drop)
+    };
+    let thread = std::thread::Builder::new()
         .name("skydock-probe".into())
-        .spawn(|| executor(Placement::Unbound).map(drop));
-    match probe.map_err(SpawnError::Thread)?.join() {
-        Ok(result) => result,
-        Err(_) => Err(SpawnError::IoUring("the attempt ended in a panic".into())),
-    }
+        .spawn(attempt);
+    thread
+        .map_err(SpawnError::Thread)?
+        .join()
+        .unwrap_or(Err(SpawnError::Panicked))
 }
 
 /// Starts an executor for each of `setups`.
 pub(crate) fn spawn(setups: Vec<Setup>) -> Result<(Crew, Bell), SpawnError> {
-    udp::register_barrier();
     probe()?;
     let (senders, jobs): (Vec<_>, Vec<_>) = setups
         .into_iter()
@@ -60,29 +72,29 @@ pub(crate) fn spawn(setups: Vec<Setup>) -> Result<(Crew, Bell), SpawnError> {
 }
 
 fn executor(placement: Placement) -> Result<LocalExecutor, SpawnError> {
-    // No registered memory: it would count against the memlock limit, and datagrams have buffers of their own.
-    LocalExecutorBuilder::new(placement)
+    let (lockable, _) = getrlimit(Resource::RLIMIT_MEMLOCK).unwrap_or((u64::MAX, u64::MAX));
+    if lockable < LOCKABLE_OCTETS_MIN {
+        return Err(SpawnError::MemoryLock);
+    }
+    // No registered memory: it would count against that limit, and datagrams have buffers of their own.
+    let builder = LocalExecutorBuilder::new(placement)
         .io_memory(0)
-        .ring_depth(RING_ENTRIES)
-        .make()
-        .map_err(explain)
+        .ring_depth(RING_ENTRIES);
+    builder.make().map_err(|error| explain(&error.into()))
 }
 
-fn explain(error: GlommioError<()>) -> SpawnError {
-    match error {
-        GlommioError::IoError(error) => match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => SpawnError::IoUringForbidden,
-            Some(libc::ENOSYS) => SpawnError::IoUringAbsent,
-            Some(libc::ENOMEM) => SpawnError::MemoryLock,
-            _ => SpawnError::IoUring(error.to_string()),
-        },
-        GlommioError::ReactorError(glommio::ReactorErrorKind::MemLockLimit(..)) => SpawnError::MemoryLock,
-        other => SpawnError::IoUring(other.to_string()),
+fn explain(error: &io::Error) -> SpawnError {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES) => SpawnError::IoUringForbidden,
+        Some(Errno::ENOSYS) => SpawnError::IoUringAbsent,
+        Some(Errno::ENOMEM) => SpawnError::MemoryLock,
+        _ if error.kind() == io::ErrorKind::Unsupported => SpawnError::IoUringAbsent,
+        _ => SpawnError::IoUring(error.to_string()),
     }
 }
 
 fn work(setup: Setup, stop: oneshot::Receiver<()>, ready: Ready) {
-    let executor = match executor(Placement::Fixed(setup.core)) {
+    let executor = match pin(setup.core).and_then(|()| executor(Placement::Fixed(setup.core))) {
         Ok(executor) => executor,
         Err(error) => return ready.failed(error),
     };
@@ -147,5 +159,27 @@ impl Parking<'_> {
             if woken { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_io_uring_is_told_with_its_remedy() {
+        for (errno, remedy) in [
+            (Errno::EPERM, "seccomp profile"),
+            (Errno::EPERM, "kernel.io_uring_disabled=0"),
+            (Errno::ENOSYS, "Linux 5.8"),
+            (Errno::ENOMEM, "ulimit -l"),
+            (Errno::EINVAL, "does not work here"),
+        ] {
+            let told = explain(&errno.into()).to_string();
+            assert!(
+                told.contains(remedy) && told.contains("--engine threads"),
+                "{told}"
+            );
+        }
     }
 }

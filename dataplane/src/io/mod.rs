@@ -6,6 +6,7 @@
 //!                 one core's sockets   └─▶ outbound.rs   sockets towards upstreams
 //! ```
 
+mod ancillary;
 mod bind;
 pub mod udp;
 
@@ -16,6 +17,9 @@ pub(crate) mod threads;
 
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 pub use self::bind::{BindError, BoundAddress, bind};
 use crate::SpawnError;
@@ -79,4 +83,13 @@ impl Crew {
             let _ = thread.join();
         }
     }
+}
+
+/// Keeps the calling thread, and those that it starts, on `core`.
+fn pin(core: usize) -> Result<(), SpawnError> {
+    let mut only = CpuSet::new();
+    let pinned = only
+        .set(core)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+    pinned.map_err(|source| SpawnError::Pin { core, source })
 }

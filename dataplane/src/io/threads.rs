@@ -4,11 +4,8 @@ use std::io::{PipeReader, PipeWriter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
-
 use super::shell::{Setup, Shell};
-use super::{Crew, Ready};
+use super::{Crew, Ready, pin};
 use crate::SpawnError;
 
 /// Stops the threads when dropped.
@@ -44,12 +41,8 @@ pub(crate) fn spawn(setups: Vec<Setup>) -> Result<(Crew, Bell), SpawnError> {
 }
 
 fn work(setup: Setup, bell: PipeReader, stopping: &AtomicBool, ready: Ready) {
-    if let Err(source) = pin(setup.core) {
-        ready.failed(SpawnError::Pin {
-            core: setup.core,
-            source,
-        });
-        return;
+    if let Err(error) = pin(setup.core) {
+        return ready.failed(error);
     }
     let mut shell = Shell::new(setup, Some(bell));
     ready.running();
@@ -57,10 +50,4 @@ fn work(setup: Setup, bell: PipeReader, stopping: &AtomicBool, ready: Ready) {
         shell.turn(None);
     }
     shell.drain();
-}
-
-fn pin(core: usize) -> nix::Result<()> {
-    let mut only = CpuSet::new();
-    only.set(core)?;
-    sched_setaffinity(Pid::from_raw(0), &only)
 }

@@ -7,21 +7,23 @@
 //! ```
 //!
 //! The only file of this crate with `unsafe`: system calls that std, nix and glommio do not offer without
-//! allocating. Each block is one call on pointers made in the lines above it. What the kernel writes, that is
-//! addresses and control messages, is read as octets by ordinary code.
+//! allocating. Each block is one call on pointers made in the lines above it. Addresses and control messages are
+//! read and written as octets, by ordinary code in `ancillary`.
 #![expect(
     unsafe_code,
-    reason = "recvmmsg, sendmmsg, ppoll and two smaller calls have no safe wrapper that fits"
+    reason = "recvmmsg, sendmmsg, ppoll and some smaller calls have no safe wrapper that fits"
 )]
 
 use std::io;
 use std::mem::{self, offset_of};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::Socket;
 
+pub use super::ancillary::Local;
+use super::ancillary::{self, CONTROL_OCTETS, Control, NAME_OCTETS, Name};
 use crate::limits::{BATCH_DATAGRAMS_MAX, DATAGRAM_OCTETS_MAX, SEND_RETRIES_MAX};
 use crate::respond::Outcome;
 
@@ -43,17 +45,6 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The address of ours that a query came to, which its reply must leave from (RFC 2181, section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Local {
-    /// The one address that the socket is bound to.
-    Bound,
-    /// This one.
-    V4(Ipv4Addr),
-    /// This one, on the interface with this index (0: whichever the route says).
-    V6(Ipv6Addr, u32),
 }
 
 /// Why a datagram was dropped before anyone read it.
@@ -330,150 +321,28 @@ pub fn send(listener: &Listener, octets: &[u8], peer: SocketAddr, local: Local) 
     }
 }
 
-// --- what the kernel writes beside a datagram, read and written as octets ---
-
-/// A `sockaddr_in` or `sockaddr_in6`.
-#[repr(C, align(8))]
-struct Name([u8; NAME_OCTETS]);
-
-const NAME_OCTETS: usize = size_of::<libc::sockaddr_in6>();
-
-impl Name {
-    /// The address, or none when it is of neither family.
-    fn read(&self, len: u32) -> Option<SocketAddr> {
-        let (&[f0, f1, p0, p1], rest) = self.0.split_first_chunk()?;
-        let port = u16::from_be_bytes([p0, p1]);
-        match libc::c_int::from(u16::from_ne_bytes([f0, f1])) {
-            libc::AF_INET if len as usize >= size_of::<libc::sockaddr_in>() => {
-                Some((Ipv4Addr::from(*rest.first_chunk::<4>()?), port).into())
-            }
-            libc::AF_INET6 if len as usize >= NAME_OCTETS => {
-                let (&flow, rest) = rest.split_first_chunk::<4>()?;
-                let (&address, rest) = rest.split_first_chunk::<16>()?;
-                let (flow, scope) = (u32::from_ne_bytes(flow), u32::from_ne_bytes(*rest.first_chunk()?));
-                Some(SocketAddrV6::new(address.into(), port, flow, scope).into())
-            }
-            _ => None,
-        }
-    }
-
-    /// Writes `address` and returns the length of its structure.
-    fn write(&mut self, address: SocketAddr) -> u32 {
-        let family = if address.is_ipv4() {
-            libc::AF_INET
-        } else {
-            libc::AF_INET6
-        } as u16;
-        let mut octets = family
-            .to_ne_bytes()
-            .into_iter()
-            .chain(address.port().to_be_bytes());
-        let mut fill = |rest: &mut dyn Iterator<Item = u8>| {
-            for (to, octet) in self.0.iter_mut().zip(octets.by_ref().chain(rest)) {
-                *to = octet;
-            }
-        };
-        match address {
-            SocketAddr::V4(v4) => {
-                fill(&mut v4.ip().octets().into_iter());
-                size_of::<libc::sockaddr_in>() as u32
-            }
-            SocketAddr::V6(v6) => {
-                let flow = v6.flowinfo().to_ne_bytes().into_iter();
-                fill(&mut flow.chain(v6.ip().octets()).chain(v6.scope_id().to_ne_bytes()));
-                NAME_OCTETS as u32
-            }
-        }
-    }
-}
-
-/// Room for one control message: a `cmsghdr` and an `in_pktinfo` or `in6_pktinfo`.
-#[repr(C, align(8))]
-struct Control([u8; CONTROL_OCTETS]);
-
-const CONTROL_OCTETS: usize = 64;
-const CMSG_OCTETS: usize = size_of::<libc::cmsghdr>();
-
-// The octets are read by these layouts, which are those of 64-bit Linux.
-const _: () = assert!(CMSG_OCTETS == 16 && offset_of!(libc::cmsghdr, cmsg_level) == 8);
-const _: () = assert!(offset_of!(libc::cmsghdr, cmsg_type) == 12);
-const _: () = assert!(size_of::<libc::in_pktinfo>() == 12 && offset_of!(libc::in_pktinfo, ipi_spec_dst) == 4);
-const _: () =
-    assert!(size_of::<libc::in6_pktinfo>() == 20 && offset_of!(libc::in6_pktinfo, ipi6_ifindex) == 16);
-const _: () =
-    assert!(offset_of!(libc::sockaddr_in, sin_addr) == 4 && offset_of!(libc::sockaddr_in6, sin6_addr) == 8);
-const _: () = assert!(CMSG_OCTETS + size_of::<libc::in6_pktinfo>() + 8 <= CONTROL_OCTETS);
-
-impl Control {
-    /// The local address in the first `len` octets. PKTINFO is the only message that the sockets ask for.
-    fn local(&self, len: usize) -> Local {
-        self.pktinfo(len).unwrap_or(Local::Bound)
-    }
-
-    fn pktinfo(&self, len: usize) -> Option<Local> {
-        let (header, data) = self.0.get(..len)?.split_first_chunk::<CMSG_OCTETS>()?;
-        let &[_, _, _, _, _, _, _, _, l0, l1, l2, l3, t0, t1, t2, t3] = header;
-        match (
-            i32::from_ne_bytes([l0, l1, l2, l3]),
-            i32::from_ne_bytes([t0, t1, t2, t3]),
-        ) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // `ipi_spec_dst`, not `ipi_addr`: for a broadcast only the former can be replied from.
-                let (_interface, rest) = data.split_first_chunk::<4>()?;
-                Some(Local::V4(Ipv4Addr::from(*rest.first_chunk::<4>()?)))
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                let (&address, rest) = data.split_first_chunk::<16>()?;
-                let address = Ipv6Addr::from(address);
-                // Naming the interface bypasses the routing table, so only where the address means nothing without.
-                let interface = if address.is_unicast_link_local() {
-                    u32::from_ne_bytes(*rest.first_chunk()?)
-                } else {
-                    0
-                };
-                Some(Local::V6(address, interface))
-            }
-            _ => None,
-        }
-    }
-
-    /// Writes the message that makes a datagram leave from `local`, and returns its length with padding.
-    fn write(&mut self, local: Local) -> usize {
-        let mut data = [0; size_of::<libc::in6_pktinfo>()];
-        let (level, kind, len) = match local {
-            Local::Bound => return 0,
-            Local::V4(address) => {
-                copy(&mut data, 4, &address.octets());
-                (libc::IPPROTO_IP, libc::IP_PKTINFO, size_of::<libc::in_pktinfo>())
-            }
-            Local::V6(address, interface) => {
-                copy(&mut data, 0, &address.octets());
-                copy(&mut data, 16, &interface.to_ne_bytes());
-                (
-                    libc::IPPROTO_IPV6,
-                    libc::IPV6_PKTINFO,
-                    size_of::<libc::in6_pktinfo>(),
-                )
-            }
-        };
-        copy(&mut self.0, 0, &(CMSG_OCTETS + len).to_ne_bytes());
-        copy(&mut self.0, 8, &level.to_ne_bytes());
-        copy(&mut self.0, 12, &kind.to_ne_bytes());
-        copy(&mut self.0, CMSG_OCTETS, &data);
-        CMSG_OCTETS + len.next_multiple_of(8)
-    }
-}
-
-fn copy(to: &mut [u8], at: usize, octets: &[u8]) {
-    if let Some(to) = to.get_mut(at..at + octets.len()) {
-        to.copy_from_slice(octets);
-    }
-}
-
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: integers and pointers only, for which all zeros is a value: nothing, of length nothing.
     unsafe { mem::zeroed() }
 }
+
+// `ancillary` goes by these numbers and layouts, those of 64-bit Linux.
+const _: () = assert!(ancillary::AF_INET == libc::AF_INET && ancillary::AF_INET6 == libc::AF_INET6);
+const _: () = assert!(ancillary::IPPROTO_IP == libc::IPPROTO_IP && ancillary::IP_PKTINFO == libc::IP_PKTINFO);
+const _: () = assert!(ancillary::IPPROTO_IPV6 == libc::IPPROTO_IPV6);
+const _: () = assert!(ancillary::IPV6_PKTINFO == libc::IPV6_PKTINFO);
+const _: () = assert!(ancillary::NAME_V4_OCTETS == size_of::<libc::sockaddr_in>());
+const _: () = assert!(NAME_OCTETS == size_of::<libc::sockaddr_in6>());
+const _: () = assert!(offset_of!(libc::sockaddr_in, sin_addr) == 4);
+const _: () = assert!(offset_of!(libc::sockaddr_in6, sin6_addr) == 8);
+const _: () = assert!(ancillary::CMSG_OCTETS == size_of::<libc::cmsghdr>());
+const _: () =
+    assert!(offset_of!(libc::cmsghdr, cmsg_level) == 8 && offset_of!(libc::cmsghdr, cmsg_type) == 12);
+const _: () = assert!(ancillary::PKTINFO_V4_OCTETS == size_of::<libc::in_pktinfo>());
+const _: () = assert!(offset_of!(libc::in_pktinfo, ipi_spec_dst) == 4);
+const _: () = assert!(ancillary::PKTINFO_V6_OCTETS == size_of::<libc::in6_pktinfo>());
+const _: () = assert!(offset_of!(libc::in6_pktinfo, ipi6_ifindex) == 16);
+const _: () = assert!(CONTROL_OCTETS >= ancillary::CMSG_OCTETS + ancillary::PKTINFO_V6_OCTETS + 4);
 
 // --- the smaller calls ---
 
@@ -529,6 +398,66 @@ pub(crate) fn register_barrier() {
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
     // SAFETY: takes two integers, no memory; the result only says whether it is supported.
     unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) };
+}
+
+/// Finds out whether io_uring may be used here, by trying each of its three system calls once.
+///
+/// Glommio 0.9 panics where it is forbidden and ends the process where an operation is missing, so it must not
+/// be the one that finds out.
+///
+/// # Errors
+///
+/// What the kernel says: EPERM or EACCES where a seccomp profile or sysctl forbids it, ENOSYS where there is none.
+/// [`io::ErrorKind::Unsupported`]: it lacks an operation that glommio asks for.
+pub(crate) fn try_io_uring() -> io::Result<()> {
+    const REGISTER_PROBE: libc::c_uint = 8;
+    const OPERATIONS: usize = 256;
+    // `struct io_uring_params` has 120 octets, all of which may be zero.
+    let mut params = [0_u64; 15];
+    // SAFETY: the kernel reads and writes the 120 octets of `params`, and returns a new descriptor or an error.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, params.as_mut_ptr()) };
+    if ring < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call above made this descriptor and nobody else has it.
+    let ring = unsafe { OwnedFd::from_raw_fd(ring as libc::c_int) };
+    // `struct io_uring_probe`: 16 octets, then 8 for each operation, whose second 16 bits are its flags.
+    let mut probe = [[0_u16; 4]; 2 + OPERATIONS];
+    // SAFETY: `probe` is as long as a probe of OPERATIONS operations, which is what the kernel is told it may write.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring.as_raw_fd(),
+            REGISTER_PROBE,
+            probe.as_mut_ptr(),
+            OPERATIONS,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: submits nothing, waits for nothing, and passes no memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_enter,
+            ring.as_raw_fd(),
+            0,
+            0,
+            0,
+            std::ptr::null::<libc::sigset_t>(),
+            0,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Glommio's operations all lie between NOP (0) and RECV (27), as Linux 5.8 had them.
+    let supported = |operation: &[u16; 4]| matches!(operation, [_, flags, ..] if flags & 1 == 1);
+    if probe.iter().skip(2).take(28).all(supported) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Descriptors to wait for, all for something to read.
@@ -590,7 +519,7 @@ impl PollSet {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{Ipv4Addr, UdpSocket};
 
     use dns::Rcode;
 
@@ -724,36 +653,5 @@ mod tests {
         assert_eq!(batch.send(&listener), Sent { sent: 2, dropped: 2 });
         assert_eq!(clients[1].recv(&mut [0; 64]).unwrap(), 5);
         assert_eq!(clients[3].recv(&mut [0; 64]).unwrap(), 5);
-    }
-
-    #[test]
-    fn addresses_read_back_as_they_were_written() {
-        for address in ["192.0.2.1:53", "[2001:db8::1]:5353", "[fe80::1%7]:9"] {
-            let address: SocketAddr = address.parse().unwrap();
-            let mut name = Name([0xff; NAME_OCTETS]);
-            let len = name.write(address);
-            assert_eq!(name.read(len), Some(address));
-            assert_eq!(name.read(len - 1), None);
-        }
-        for local in [
-            Local::Bound,
-            Local::V4(Ipv4Addr::new(127, 0, 0, 2)),
-            Local::V6(Ipv6Addr::LOCALHOST, 0),
-            Local::V6("fe80::1".parse().unwrap(), 3),
-        ] {
-            let mut control = Control([0xff; CONTROL_OCTETS]);
-            let len = control.write(local);
-            assert_eq!(control.local(len), local);
-        }
-    }
-
-    #[test]
-    fn an_unknown_family_or_a_foreign_control_message_is_not_misread() {
-        assert_eq!(Name([0; NAME_OCTETS]).read(NAME_OCTETS as u32), None);
-        let mut control = Control([0; CONTROL_OCTETS]);
-        control.write(Local::V4(Ipv4Addr::LOCALHOST));
-        control.0[12] = 99;
-        assert_eq!(control.local(32), Local::Bound);
-        assert_eq!(control.local(5), Local::Bound);
     }
 }
