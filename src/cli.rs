@@ -24,19 +24,22 @@ pub(crate) static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!
 
 const EXAMPLES: &str = "\
 Examples:
-  skydock                                  no flags, no root: watch Docker, answer <name>.<image>.dev.docker
+  skydock
+      No flags, no root: watch Docker, answer <container>.<image>.dev.docker.
   skydock --domain corp --environment prod --ttl 10
   skydock --listen 127.0.0.1:5353 --nameserver 9.9.9.9,1.1.1.1
-  skydock --listen 0.0.0.0 --cores 0-3     port 53 of every address, one worker on each of four cores
+  skydock --listen 0.0.0.0 --cores 0-3
+      Port 53 of every IPv4 address, a worker on each of four cores.
   SKYDOCK_TTL=5 skydock -s tcp://10.0.0.5:2375
 
-Each flag may also be set as SKYDOCK_<NAME> in the environment, lists separated by commas; the flag wins.
-RUST_LOG sets what is logged to stderr (default: info), NO_COLOR turns its colours off.
+Each flag may also be set as SKYDOCK_<NAME> in the environment, lists separated
+by commas; the flag wins. RUST_LOG sets what is logged to stderr (default:
+info), NO_COLOR turns its colours off.
 
 Old command lines:
   skydock -ttl 30 -environment dev -s /docker.sock -domain docker
-  One dash works like two. -skydns, -name, -secret, -workers, -beat and -plugins are accepted, and a line at the
-  start says why each does nothing.";
+      One dash works like two. -skydns, -name, -secret, -workers, -beat and
+      -plugins are accepted, and a line at the start says why each does nothing.";
 
 /// Watches a container engine and answers DNS for what runs there.
 ///
