@@ -41,12 +41,17 @@ Old command lines:
       One dash works like two. -skydns, -name, -secret, -workers, -beat and
       -plugins are accepted, and a line at the start says why each does nothing.";
 
-/// Watches a container engine and answers DNS for what runs there.
-///
-/// Start a container, ask for its name: <container>.<image>.<environment>.<domain>, or any part of it read from
-/// the right. Everything outside the domain is forwarded.
+const ABOUT: &str = "Watches a container engine and answers DNS for what runs there";
+const LONG_ABOUT: &str = "\
+Watches a container engine and answers DNS for what runs there.
+
+Start a container, then ask for <container>.<image>.<environment>.<domain>, or
+for any part of it read from the right. Everything outside the domain is
+forwarded.";
+
+/// Every flag, as text.
 #[derive(Debug, Parser)]
-#[command(name = "skydock", version = VERSION.as_str(), after_help = EXAMPLES, args_override_self = true)]
+#[command(name = "skydock", version = VERSION.as_str(), about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES, args_override_self = true)]
 pub(crate) struct Flags {
     /// Domain that we answer for; repeat it, or separate several with commas
     #[arg(

@@ -36,6 +36,8 @@ pub(crate) fn modern(
             break;
         }
         match Flag::of(command, text)? {
+            // clap shows a summary for the short one, and everything for the long one.
+            _ if matches!(text, "-h" | "-V") => modern.push(argument),
             None => modern.push(argument),
             Some(Flag {
                 long,
@@ -181,10 +183,7 @@ mod tests {
             check(line, "--docker=/docker.sock");
         }
         check("-stcp://10.0.0.5:2375", "--docker=tcp://10.0.0.5:2375");
-        check(
-            "-h -V -help -version --help",
-            "--help --version --help --version --help",
-        );
+        check("-h -V -help -version --help", "-h -V --help --version --help");
     }
 
     #[test]
