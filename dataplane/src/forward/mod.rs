@@ -31,7 +31,7 @@ use dns::{Flags, Opcode, Query, Rcode, Reply};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::pending::{Entry, Index, Key, Pending};
+use self::pending::{Asked, Entry, Index, Key, Pending};
 pub use self::upstream::Place;
 use self::upstream::{UpstreamIndex, Upstreams};
 use crate::io::udp::Local;
@@ -124,9 +124,14 @@ impl Forwarder {
         let upstream = self.upstreams.first()?;
         let limit = parsed.edns.map_or(0, |edns| usize::from(edns.udp_size));
         let limit = limit.clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX);
-        let ends = (parsed.question_end(), query.len());
-        let entry = Entry::new(to, Head::from(&parsed), parsed.id, ends, limit, now);
-        let index = self.pending.insert(entry, query, now)?;
+        let asked = Asked {
+            to,
+            head: Head::from(&parsed),
+            id: parsed.id,
+            question_end: parsed.question_end(),
+            limit,
+        };
+        let index = self.pending.insert(asked, query, now)?;
         self.ask(index, upstream)
     }
 
@@ -139,7 +144,7 @@ impl Forwarder {
         let index = self.pending.find(Key { place, id: header.id })?;
         let entry = self.pending.get(index)?;
         let is_reply = header.flags.contains(Flags::QR) && header.flags.opcode() == Opcode::QUERY;
-        let question = HEADER_OCTETS..entry.question_end;
+        let question = HEADER_OCTETS..entry.asked.question_end;
         let same_question = header.counts.first() == Some(&1)
             && self.pending.query(index).get(question.clone()) == buffer.get(..length)?.get(question);
         if !is_reply || !same_question {
@@ -147,18 +152,18 @@ impl Forwarder {
         }
         let (entry, _) = self.remove(index)?;
         let rcode = header.flags.rcode();
-        let (length, truncated) = if length > entry.limit {
+        let (length, truncated) = if length > entry.asked.limit {
             (cut(buffer, &entry, rcode), true)
         } else {
             if let [i0, i1, _, flags, ..] = buffer {
-                [*i0, *i1] = entry.id.to_be_bytes();
+                [*i0, *i1] = entry.asked.id.to_be_bytes();
                 *flags |= RA_OCTET;
             }
             (length, header.flags.contains(Flags::TC))
         };
         let octets = buffer.get(..length)?;
         Some(Answer {
-            to: entry.to,
+            to: entry.asked.to,
             octets,
             rcode,
             truncated,
@@ -273,13 +278,13 @@ impl Forwarder {
     /// Ends a query with SERVFAIL.
     fn fail(&mut self, index: Index, cause: Cause) -> Option<Action<'_>> {
         let (entry, octets) = self.remove(index)?;
-        let mut reply = Reply::begin(octets, entry.head, entry.limit, UDP_SIZE);
+        let mut reply = Reply::begin(octets, entry.asked.head, entry.asked.limit, UDP_SIZE);
         reply.set_flags(Flags::RA);
         reply.set_rcode(Rcode::SERV_FAIL);
         let length = reply.finish();
         let octets = octets.get(..length)?;
         Some(Action::Answer(Answer {
-            to: entry.to,
+            to: entry.asked.to,
             octets,
             rcode: Rcode::SERV_FAIL,
             truncated: false,
@@ -290,7 +295,7 @@ impl Forwarder {
 
 /// Leaves of the reply in `buffer` what tells the client to ask over TCP, and returns its length in octets.
 fn cut(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
-    let mut reply = Reply::begin(buffer, entry.head, entry.limit, UDP_SIZE);
+    let mut reply = Reply::begin(buffer, entry.asked.head, entry.asked.limit, UDP_SIZE);
     reply.set_flags(Flags::RA);
     reply.set_rcode(rcode);
     reply.truncate();

@@ -31,25 +31,31 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Index(u16);
 
-/// One waiting query.
+/// What a query's arrival says of it, once and for all.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct Asked {
     /// Where its answer goes.
     pub(crate) to: ReturnPath,
-    /// The client's id, flags and EDNS.
+    /// The client's id, flags and EDNS, for an answer of our own.
     pub(crate) head: Head,
-    /// The client's id.
+    /// The client's id, for an answer of others.
     pub(crate) id: u16,
     /// Length of header and question, in octets.
     pub(crate) question_end: usize,
-    /// Length of the whole query, in octets.
-    pub(crate) length: usize,
     /// The longest reply that the client takes, in octets.
     pub(crate) limit: usize,
+}
+
+/// One waiting query.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) asked: Asked,
     /// The upstream asked last.
     pub(crate) upstream: UpstreamIndex,
     /// Those that will not be asked again.
     pub(crate) refused: Refused,
+    /// Length of the whole query, in octets.
+    length: usize,
     /// What each try so far would be answered as; an answer to an earlier one is as good as to the last.
     tries: [Option<Key>; TRIES_MAX],
     stage: usize,
@@ -59,32 +65,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A query not asked of anyone yet.
-    pub(crate) fn new(
-        to: ReturnPath,
-        head: Head,
-        id: u16,
-        ends: (usize, usize),
-        limit: usize,
-        now: Instant,
-    ) -> Self {
-        Self {
-            to,
-            head,
-            id,
-            question_end: ends.0,
-            length: ends.1,
-            limit,
-            upstream: 0,
-            refused: Refused::default(),
-            tries: [None; TRIES_MAX],
-            stage: 0,
-            deadline: now,
-            older: None,
-            newer: None,
-        }
-    }
-
     /// The key of the last try.
     pub(crate) fn last_try(&self) -> Option<Key> {
         self.tries.get(self.stage).copied().flatten()
@@ -132,8 +112,8 @@ impl Pending {
         self.waiting
     }
 
-    /// Puts `entry` and its `query` into the table, at the first stage. None when there is no room.
-    pub(crate) fn insert(&mut self, entry: Entry, query: &[u8], now: Instant) -> Option<Index> {
+    /// Puts a query and its octets into the table, at the first stage. None when there is no room.
+    pub(crate) fn insert(&mut self, asked: Asked, query: &[u8], now: Instant) -> Option<Index> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.entries.len() < PENDING_MAX => {
@@ -148,7 +128,17 @@ impl Pending {
         };
         room.copy_from_slice(query);
         if let Some(slot) = self.entries.get_mut(usize::from(index.0)) {
-            *slot = Some(entry);
+            *slot = Some(Entry {
+                asked,
+                upstream: UpstreamIndex::default(),
+                refused: Refused::default(),
+                length: query.len(),
+                tries: [None; TRIES_MAX],
+                stage: 0,
+                deadline: now,
+                older: None,
+                newer: None,
+            });
         }
         self.waiting += 1;
         self.enter(index, 0, now);
@@ -304,14 +294,20 @@ mod tests {
 
     const QUERY: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x03com\x00\x00\x01\x00\x01";
 
-    fn entry(now: Instant) -> Entry {
+    fn asked() -> Asked {
         let to = ReturnPath {
             listener: 0,
             peer: "127.0.0.1:9".parse().unwrap(),
             local: Local::Bound,
         };
         let head = Head::from(&Query::parse(QUERY).unwrap());
-        Entry::new(to, head, 7, (QUERY.len(), QUERY.len()), 512, now)
+        Asked {
+            to,
+            head,
+            id: 7,
+            question_end: QUERY.len(),
+            limit: 512,
+        }
     }
 
     fn places() -> impl FnMut() -> Place {
@@ -326,8 +322,8 @@ mod tests {
     fn deadlines_come_in_order_whichever_stage_they_belong_to() {
         let (mut table, start) = (Pending::new(), Instant::now());
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let first = table.insert(entry(start), QUERY, start).unwrap();
-        let second = table.insert(entry(at(10)), QUERY, at(10)).unwrap();
+        let first = table.insert(asked(), QUERY, start).unwrap();
+        let second = table.insert(asked(), QUERY, at(10)).unwrap();
         assert_eq!(table.next_due(), Some((first, at(800))));
         assert!(table.advance(first, at(800)));
         assert_eq!(table.next_due(), Some((second, at(810))));
@@ -344,9 +340,9 @@ mod tests {
         let place = place();
         let capacity = table.keys.capacity();
         let indices: Vec<_> = (0..PENDING_MAX)
-            .map(|_| table.insert(entry(now), QUERY, now).unwrap())
+            .map(|_| table.insert(asked(), QUERY, now).unwrap())
             .collect();
-        assert_eq!(table.insert(entry(now), QUERY, now), None);
+        assert_eq!(table.insert(asked(), QUERY, now), None);
         // Many generations of keys, all tries of all queries in use.
         let mut id = 0_u16;
         for _ in 0..20 {
@@ -358,7 +354,7 @@ mod tests {
                 table.remove(index).unwrap();
             }
             for _ in &indices {
-                table.insert(entry(now), QUERY, now).unwrap();
+                table.insert(asked(), QUERY, now).unwrap();
             }
         }
         assert_eq!(
@@ -370,7 +366,7 @@ mod tests {
     #[test]
     fn every_try_can_be_answered_until_the_query_leaves() {
         let (mut table, now, mut place) = (Pending::new(), Instant::now(), places());
-        let index = table.insert(entry(now), QUERY, now).unwrap();
+        let index = table.insert(asked(), QUERY, now).unwrap();
         let keys: Vec<_> = (0..2).map(|id| Key { place: place(), id }).collect();
         assert_eq!(table.set_key(index, keys[0]), None);
         table.advance(index, now);
@@ -392,7 +388,7 @@ mod tests {
     fn a_query_too_long_for_its_room_is_not_taken() {
         let (mut table, now) = (Pending::new(), Instant::now());
         assert_eq!(
-            table.insert(entry(now), &[0; FORWARD_QUERY_OCTETS_MAX + 1], now),
+            table.insert(asked(), &[0; FORWARD_QUERY_OCTETS_MAX + 1], now),
             None
         );
         assert_eq!(table.len(), 0);

@@ -51,11 +51,11 @@ impl Outbound {
             return;
         };
         let sent = if ask.fresh {
-            let was_open = slot.is_some();
+            // Given up first, so that its descriptor can be had again.
             *slot = None;
             connect(ask.upstream).and_then(|socket| {
                 let socket = slot.insert(socket);
-                if !was_open {
+                if !self.open.contains(&ask.place) {
                     self.open.push(ask.place);
                 }
                 socket.send(ask.octets)
