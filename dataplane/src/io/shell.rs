@@ -179,9 +179,12 @@ impl Shell {
         self.report_failures();
     }
 
-    /// Passes on the replies that the upstream socket in `place` has queued.
+    /// Passes on the replies that the upstream socket in `place` has queued, for as long as someone waits for one.
     fn collect(&mut self, place: Place) {
         for _ in 0..UPSTREAM_REPLIES_PER_TURN_MAX {
+            if self.worker.forwarder.is_free(place) {
+                break;
+            }
             match self.outbound.receive(place, &mut self.reply) {
                 Received::Packet(length) => {
                     match self.worker.forwarder.on_reply(place, &mut self.reply, length) {
