@@ -1,0 +1,426 @@
+//! Starting and stopping: what it says, with what it ends, and what it does without what it would like to have.
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::daemon::{self, Daemon, binary, run, run_command, words};
+use support::dig::{self, Reply};
+use support::upstream::Upstream;
+use support::{SOON, eventually, ports, raw, skip};
+
+/// No engine listens here.
+const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
+
+/// It ends with `code`, after one sentence on standard error that holds all of `parts`.
+fn check_refusal(command: &mut Command, code: i32, parts: &[&str]) {
+    let (exit, out, error) = run_command(command);
+    assert_eq!(exit, Some(code), "{out}{error}");
+    let lines: Vec<_> = error.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "one sentence: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is missing in: {error}");
+    }
+}
+
+#[test]
+fn without_an_engine_it_starts_answers_and_says_what_is_missing() {
+    let daemon = Daemon::start(NO_ENGINE);
+    assert_eq!(daemon.get("/health").0, 200);
+    let (status, body) = daemon.get("/ready");
+    assert_eq!(status, 503);
+    assert!(body.contains("/nonexistent/docker.sock"), "{body}");
+
+    let reply = daemon.dig("redis1.redis.dev.docker A");
+    assert_eq!(reply.status, "NXDOMAIN", "{reply:?}");
+    assert!(reply.has("aa") && reply.soa().is_some(), "{reply:?}");
+    let apex = daemon.dig("docker SOA");
+    assert_eq!(
+        (apex.status.as_str(), apex.answer.len()),
+        ("NOERROR", 1),
+        "{apex:?}"
+    );
+
+    daemon.await_log("/nonexistent/docker.sock");
+    daemon.stop();
+}
+
+#[test]
+fn the_report_names_zone_listener_upstream_and_engine_and_gives_a_dig_line() {
+    let upstream = Upstream::start();
+    let daemon = Daemon::start(&format!(
+        "{NO_ENGINE} --domain corp.test --nameserver {}",
+        upstream.address()
+    ));
+    daemon.await_log("  use ");
+    let log = daemon.log();
+    let (dns, upstream) = (daemon.dns().to_string(), upstream.address().to_string());
+    for part in [
+        "corp.test",
+        &dns,
+        &upstream,
+        "/nonexistent/docker.sock",
+        "dig @127.0.0.1 -p",
+    ] {
+        assert!(log.contains(part), "{part:?} is missing in:\n{log}");
+    }
+}
+
+/// What `the_report_...` promises is more than words.
+#[test]
+fn the_dig_line_of_the_report_works_as_it_stands() {
+    let daemon = Daemon::start(NO_ENGINE);
+    daemon.await_log("  use ");
+    let log = daemon.log();
+    let line = log
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("try "))
+        .expect("a line to try");
+    let line = line
+        .split('#')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_start_matches("dig ");
+    let line = line.replace("+short", "+noall +comments +time=2 +tries=1");
+    let reply = dig::read(Command::new("dig").args(words(&line)));
+    assert_eq!(reply.status, "NXDOMAIN", "{line}");
+}
+
+#[test]
+fn a_taken_port_ends_it_with_a_sentence_that_names_address_port_and_holder() {
+    let holder = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+    let address = holder.local_addr().expect("its address").to_string();
+    let pid = format!("pid {}", std::process::id());
+    let line = format!("--listen {address} --http {} {NO_ENGINE}", ports::free());
+    check_refusal(binary().args(words(&line)), 1, &[&address, &pid]);
+}
+
+#[test]
+fn a_second_skydock_on_the_same_port_is_told_who_has_it() {
+    let first = Daemon::start(NO_ENGINE);
+    let address = first.dns().to_string();
+    let line = format!("--listen {address} --http {} {NO_ENGINE}", ports::free());
+    check_refusal(
+        binary().args(words(&line)),
+        1,
+        &[&address, "skydock", &format!("pid {}", first.pid())],
+    );
+}
+
+#[test]
+fn a_taken_admin_port_that_was_asked_for_ends_it_with_a_sentence() {
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+    let address = holder.local_addr().expect("its address").to_string();
+    let line = format!("--listen {} --http {address} {NO_ENGINE}", ports::free());
+    check_refusal(
+        binary().args(words(&line)),
+        1,
+        &[&address, &format!("pid {}", std::process::id())],
+    );
+}
+
+#[test]
+fn an_address_of_another_host_ends_it_with_a_sentence() {
+    check_refusal(
+        binary().args(words(&format!("--listen 198.51.100.1:5300 {NO_ENGINE}"))),
+        1,
+        &["198.51.100.1:5300"],
+    );
+}
+
+#[test]
+fn a_wrong_flag_or_value_ends_it_with_one_sentence_and_exit_code_2() {
+    for (line, part) in [
+        ("--domian docker", "--domian"),
+        ("--ttl soon", "--ttl"),
+        ("-ttl -1", "ttl"),
+        ("--listen nowhere", "--listen"),
+        ("--cores 0-", "--cores"),
+        ("--cores 9999", "--cores"),
+        ("--engine steam", "--engine"),
+        ("--allow everybody", "--allow"),
+        ("--domain a..b", "--domain"),
+        ("stray", "stray"),
+    ] {
+        check_refusal(binary().args(words(line)), 2, &[part]);
+    }
+    check_refusal(binary().env("SKYDOCK_TTL", "soon"), 2, &["SKYDOCK_TTL", "soon"]);
+}
+
+#[test]
+fn help_and_version_end_well() {
+    let (code, out, _) = run("--help");
+    assert!(code == Some(0) && out.contains("--nameserver"), "{out}");
+    let (code, out, _) = run("--version");
+    assert!(
+        code == Some(0) && out.contains(env!("CARGO_PKG_VERSION")),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_old_command_line_works() {
+    let (dns, http) = (ports::free(), ports::free());
+    let mut command = binary();
+    let line = format!(
+        "-ttl 30 -environment dev -s /nonexistent/docker.sock -domain docker -listen {dns} -http={http}"
+    );
+    command.args(words(&line));
+    let daemon = Daemon::spawn(command, dns, http);
+    assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+    assert!(daemon.get("/ready").1.contains("/nonexistent/docker.sock"));
+}
+
+#[test]
+fn flags_of_old_command_lines_that_do_nothing_now_are_said_to() {
+    let daemon = Daemon::start(&format!(
+        "{NO_ENGINE} -workers 3 -beat 20 -skydns http://127.0.0.1:8080"
+    ));
+    for flag in ["-workers", "-beat", "-skydns"] {
+        daemon.await_log(flag);
+    }
+}
+
+#[test]
+fn settings_come_from_the_environment_and_flags_win() {
+    let (dns, http) = (ports::free(), ports::free());
+    let mut command = binary();
+    command
+        .env("SKYDOCK_DOMAIN", "fromenv.test")
+        .env("SKYDOCK_LISTEN", "127.0.0.1:1")
+        .env("SKYDOCK_HTTP", http.to_string());
+    command.args(words(&format!("{NO_ENGINE} --listen {dns}")));
+    let daemon = Daemon::spawn(command, dns, http);
+    assert_eq!(daemon.dig("fromenv.test SOA").status, "NOERROR");
+}
+
+#[test]
+fn a_missing_socket_is_one_sentence_with_the_remedy_however_often_it_is_tried() {
+    let daemon = Daemon::start(NO_ENGINE);
+    daemon.await_log("/nonexistent/docker.sock");
+    // Long enough for several tries.
+    std::thread::sleep(Duration::from_secs(2));
+    let log = daemon.log();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("/nonexistent/docker.sock"))
+        .count();
+    // In the report, and once where the reason is told.
+    assert!((1..=2).contains(&lines), "{log}");
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_well_and_within_a_second() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        Daemon::start(NO_ENGINE).stop_by(signal);
+    }
+}
+
+#[test]
+fn what_was_asked_before_sigterm_is_answered() {
+    let daemon = Daemon::start(NO_ENGINE);
+    let asker = raw::Asker::of(daemon.dns());
+    let packet = raw::query(1, "docker", 6);
+    for _ in 0..200 {
+        asker.send(&packet);
+    }
+    daemon.stop();
+    let answered = std::iter::from_fn(|| asker.receive()).count();
+    assert_eq!(answered, 200);
+}
+
+#[test]
+fn sigterm_ends_it_in_time_also_while_an_upstream_owes_an_answer() {
+    let upstream = Upstream::start();
+    upstream.set_silent(true);
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --nameserver {}", upstream.address()));
+    let asker = raw::Asker::of(daemon.dns());
+    asker.send(&raw::query(1, "example.com", 1));
+    eventually("the upstream was asked", SOON, || {
+        support::expect(|asked| *asked > 0, upstream.asked())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn cores_may_be_a_count_or_a_list_and_each_has_its_counters() {
+    for cores in ["1", "0,"] {
+        let daemon = Daemon::start(&format!("{NO_ENGINE} --cores {cores}"));
+        assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+        let text = daemon.get("/metrics").1;
+        assert_eq!(
+            daemon::samples(&text, "skydock_dns_requests_total", "core=").len(),
+            1,
+            "{text}"
+        );
+    }
+    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("our own mask");
+    let has_two = (0..2).all(|core| allowed.is_set(core).unwrap_or(false));
+    if !has_two {
+        return skip("cores 0 and 1 are not both allowed here");
+    }
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --cores 0-1"));
+    let text = daemon.get("/metrics").1;
+    assert_eq!(
+        daemon::samples(&text, "skydock_dns_requests_total", "core=").len(),
+        2,
+        "{text}"
+    );
+}
+
+/// What the status file of each thread of a worker says of where it may run.
+#[test]
+fn each_worker_is_pinned_to_its_core() {
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --cores 0,"));
+    assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("our child's threads");
+    let pinned = tasks.flatten().filter(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| {
+            line.split_once("Cpus_allowed_list:")
+                .is_some_and(|(_, list)| list.trim() == "0")
+        })
+    });
+    assert!(pinned.count() >= 1);
+}
+
+#[test]
+fn both_engines_answer_alike() {
+    for engine in ["auto", "threads"] {
+        let daemon = Daemon::start(&format!("{NO_ENGINE} --engine {engine}"));
+        assert_eq!(daemon.dig("docker SOA").status, "NOERROR", "{engine}");
+        assert_eq!(daemon.dig("nobody.docker A").status, "NXDOMAIN", "{engine}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn metrics_count_queries_and_replies_by_rcode() {
+    let daemon = Daemon::start(NO_ENGINE);
+    for _ in 0..3 {
+        assert_eq!(daemon.dig("nobody.docker A").status, "NXDOMAIN");
+    }
+    assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+    assert_eq!(daemon.dig("docker SOA CH").status, "REFUSED");
+    let counted = |rcode: &str| daemon.metric("skydock_dns_responses_total", &format!("rcode=\"{rcode}\""));
+    // Counters are flushed by the workers themselves, maybe a moment after the reply.
+    eventually("counters", SOON, || {
+        let seen = [
+            counted("NXDOMAIN"),
+            counted("NOERROR"),
+            counted("REFUSED"),
+            daemon.metric("skydock_dns_requests_total", ""),
+        ];
+        support::expect(|seen| *seen == [3.0, 1.0, 1.0, 5.0], seen)
+    });
+    let text = daemon.get("/metrics").1;
+    for name in [
+        "skydock_snapshot_serial",
+        "skydock_snapshot_names",
+        "skydock_engine_connected",
+    ] {
+        assert_eq!(daemon::samples(&text, name, "").len(), 1, "{name} in:\n{text}");
+    }
+    assert!(text.trim_end().ends_with("# EOF"), "{text}");
+}
+
+#[test]
+fn an_unknown_path_of_the_admin_listener_lists_those_there_are() {
+    let daemon = Daemon::start(NO_ENGINE);
+    let (status, body) = daemon.get("/nothing");
+    assert!(status == 404 && body.contains("/metrics"), "{status} {body}");
+}
+
+/// A skydock without `--listen` in a network namespace of its own, where no port is taken.
+struct Alone {
+    child: Child,
+    log: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Alone {
+    /// `None`, and the reason was printed, where namespaces are not for us. `before`: words in front of the binary.
+    fn start(before: &str) -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            skip("a network namespace of its own needs root");
+            return None;
+        }
+        let directory = tempfile::tempdir_in("/tmp").expect("a directory in /tmp");
+        // Another user may not be able to reach the build directory.
+        let program = directory.path().join("skydock");
+        std::fs::copy(env!("CARGO_BIN_EXE_skydock"), &program).expect("a copy of the binary");
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755))
+            .expect("our own directory");
+        let log = directory.path().join("log");
+        let output = std::fs::File::create(&log).expect("a log");
+        let line = format!(
+            "ip link set lo up && exec {before} {} {NO_ENGINE}",
+            program.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", &line]).stdin(Stdio::null());
+        let child = command
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output)
+            .spawn();
+        let alone = Self {
+            child: child.expect("unshare starts"),
+            log,
+            _directory: directory,
+        };
+        eventually("the report", SOON, || {
+            support::expect(|log| log.contains("  use "), alone.log())
+        });
+        Some(alone)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("our own file")
+    }
+
+    fn dig(&self, port: u16, question: &str) -> Reply {
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &self.child.id().to_string(), "dig"]);
+        dig::read(command.args(dig::arguments(server, question)))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn without_flags_root_answers_on_port_53() {
+    let Some(alone) = Alone::start("") else { return };
+    assert_eq!(alone.dig(53, "docker SOA").status, "NOERROR", "{}", alone.log());
+}
+
+#[test]
+fn without_flags_and_root_it_answers_on_port_5300_and_says_why() {
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+    let Some(alone) = Alone::start(nobody) else { return };
+    let log = alone.log();
+    assert!(
+        log.contains("127.0.0.1:5300") && log.contains("port 53 needs root or CAP_NET_BIND_SERVICE"),
+        "{log}"
+    );
+    assert_eq!(alone.dig(5300, "docker SOA").status, "NOERROR", "{log}");
+}
+
+#[test]
+fn it_starts_within_two_seconds() {
+    let started = Instant::now();
+    let daemon = Daemon::start(NO_ENGINE);
+    assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}

@@ -1,0 +1,320 @@
+//! A container engine for tests: one that is there already, or a private one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::skip;
+
+/// A running engine with our images in it.
+pub(crate) struct Engine {
+    host: String,
+    gateway: Ipv4Addr,
+    directory: tempfile::TempDir,
+    /// `None`: it was here before us, and is none of ours to stop.
+    private: Option<Private>,
+}
+
+/// The engine that all tests of this process share while at least one of them runs.
+///
+/// `SKYDOCK_TEST_DOCKER_HOST` names one to use instead of a private one. `None` where there can be none: the test
+/// is skipped, and the reason was printed.
+pub(crate) fn shared() -> Option<Arc<Engine>> {
+    static SHARED: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
+    let mut shared = lock(&SHARED);
+    if let Some(engine) = shared.upgrade() {
+        return Some(engine);
+    }
+    let engine = Arc::new(match std::env::var("SKYDOCK_TEST_DOCKER_HOST") {
+        Ok(host) if !host.is_empty() => Engine::existing(host),
+        _ => private(&[])?,
+    });
+    *shared = Arc::downgrade(&engine);
+    Some(engine)
+}
+
+/// An engine of the caller's own, which it may stop and kill, started with these arguments of dockerd.
+///
+/// `None` where there can be none: the test is skipped, and the reason was printed.
+pub(crate) fn private(arguments: &[&str]) -> Option<Engine> {
+    if !nix::unistd::geteuid().is_root() {
+        skip("a private engine needs root");
+        return None;
+    }
+    for (program, package) in [
+        ("dockerd", "docker.io"),
+        ("containerd", "docker.io"),
+        ("docker", "docker.io"),
+        ("busybox", "busybox-static"),
+        ("ip", "iproute2"),
+    ] {
+        if !is_installed(program) {
+            skip(&format!("{program} is missing (package {package})"));
+            return None;
+        }
+    }
+    Some(Engine::private(arguments))
+}
+
+impl Engine {
+    fn existing(host: String) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("skd.")
+            .tempdir_in("/tmp")
+            .expect("a directory in /tmp");
+        let mut engine = Self {
+            host,
+            gateway: Ipv4Addr::UNSPECIFIED,
+            directory,
+            private: None,
+        };
+        let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+        let gateway = engine.docker(&["network", "inspect", "bridge", "--format", gateway]);
+        engine.gateway = gateway.parse().expect("the default bridge has an IPv4 gateway");
+        engine.make_images();
+        engine
+    }
+
+    fn private(arguments: &[&str]) -> Self {
+        // A Unix socket's path has at most 107 octets, so not below some deep TMPDIR.
+        let directory = tempfile::Builder::new()
+            .prefix("skd.")
+            .tempdir_in("/tmp")
+            .expect("a directory in /tmp");
+        let mut private = Private::start(directory.path());
+        let gateway = private.gateway;
+        private.order(&format!("start {}", arguments.join(" ")));
+        let host = format!("unix://{}/d.sock", directory.path().display());
+        let engine = Self {
+            host,
+            gateway,
+            directory,
+            private: Some(private),
+        };
+        engine.make_images();
+        engine
+    }
+
+    /// Its endpoint, as `DOCKER_HOST` and `--docker` take it.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The address that containers reach this host by.
+    pub(crate) fn gateway(&self) -> Ipv4Addr {
+        self.gateway
+    }
+
+    /// Stops dockerd as a service manager does, and with it the containers, unless it was started with `--live-restore`.
+    pub(crate) fn stop(&mut self) {
+        self.own().order("stop");
+    }
+
+    /// Kills dockerd with SIGKILL. Containers keep running.
+    pub(crate) fn kill(&mut self) {
+        self.own().order("kill");
+    }
+
+    /// Starts dockerd again, on the same data, and waits until it answers.
+    pub(crate) fn start(&mut self, arguments: &[&str]) {
+        self.own().order(&format!("start {}", arguments.join(" ")));
+    }
+
+    fn own(&mut self) -> &mut Private {
+        self.private
+            .as_mut()
+            .expect("only a private engine is stopped and started")
+    }
+
+    /// Runs the docker client and gives what it printed, without the last line's end.
+    ///
+    /// # Panics
+    ///
+    /// When it fails, with what it said.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        let (done, output) = self.try_docker(arguments);
+        assert!(done, "docker {}: {output}", arguments.join(" "));
+        output
+    }
+
+    /// Runs the docker client: whether it was content, and what it printed.
+    pub(crate) fn try_docker(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new("docker");
+        command
+            .env("DOCKER_HOST", &self.host)
+            .env("DOCKER_CONFIG", self.directory.path().join("docker"));
+        let output = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the docker client starts");
+        let text = if output.status.success() {
+            output.stdout
+        } else {
+            [output.stdout, output.stderr].concat()
+        };
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).trim_end().to_owned(),
+        )
+    }
+
+    /// Gives [`BUSYBOX`] another name, for tests that look at what becomes of an image's name.
+    pub(crate) fn tag(&self, name: &str) {
+        self.docker(&["tag", BUSYBOX, name]);
+    }
+
+    fn make_images(&self) {
+        let root = self.directory.path().join("busybox");
+        install("busybox", &root.join("bin"));
+        for applet in ["sh", "sleep", "nslookup", "ping", "cat"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link to busybox");
+        }
+        self.import(&root, BUSYBOX, &["EXPOSE 6379"]);
+    }
+
+    /// Makes [`GLIBC`]: the same, and `getent` with this host's C library, whose resolver is the one most programs use.
+    pub(crate) fn make_glibc_image(&self) {
+        let root = self.directory.path().join("glibc");
+        install("busybox", &root.join("bin"));
+        std::os::unix::fs::symlink("busybox", root.join("bin/sleep")).expect("a link to busybox");
+        install("getent", &root.join("bin"));
+        let libraries = Command::new("ldd")
+            .arg(which("getent"))
+            .output()
+            .expect("ldd starts");
+        let libraries = String::from_utf8_lossy(&libraries.stdout).into_owned();
+        // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)`, and the loader without an arrow.
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            let target = root.join(library.trim_start_matches('/'));
+            std::fs::create_dir_all(target.parent().expect("a file in a directory")).expect("its directory");
+            std::fs::copy(library, target).expect("a copy of a library");
+        }
+        std::fs::create_dir_all(root.join("etc")).expect("/etc");
+        std::fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n").expect("nsswitch.conf");
+        self.import(&root, GLIBC, &[]);
+    }
+
+    fn import(&self, root: &Path, name: &str, changes: &[&str]) {
+        let archive = root.with_extension("tar");
+        let packed = Command::new("tar")
+            .arg("-C")
+            .arg(root)
+            .arg("-cf")
+            .arg(&archive)
+            .arg(".")
+            .status();
+        assert!(
+            packed.expect("tar starts").success(),
+            "tar packs {}",
+            root.display()
+        );
+        let mut arguments = vec!["import", "--change", r#"CMD ["/bin/sleep","3600"]"#];
+        arguments.extend(changes.iter().flat_map(|change| ["--change", *change]));
+        let archive = archive.to_str().expect("our own path is text");
+        arguments.extend([archive, name]);
+        self.docker(&arguments);
+    }
+}
+
+/// An image of busybox alone that exposes TCP port 6379.
+pub(crate) const BUSYBOX: &str = "crosbymichael/redis";
+/// An image with glibc's `getent`; see [`Engine::make_glibc_image`].
+pub(crate) const GLIBC: &str = "skydock-test/glibc";
+
+/// `engine.sh` at work.
+struct Private {
+    script: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    gateway: Ipv4Addr,
+}
+
+impl Private {
+    fn start(directory: &Path) -> Self {
+        let mut script = Command::new("unshare");
+        script.args([
+            "--pid",
+            "--mount",
+            "--mount-proc",
+            "--fork",
+            "--kill-child",
+            "bash",
+        ]);
+        script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/engine.sh"));
+        script.arg(directory).arg(std::process::id().to_string());
+        // A group of its own, or a terminal's Ctrl-C would end its children under it.
+        let mut script = script
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare starts");
+        let mut answers = BufReader::new(script.stdout.take().expect("it is piped"));
+        let first = line(&mut answers);
+        let gateway = match first.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["ready", _bridge, gateway] => gateway.parse().expect("engine.sh names an address"),
+            _ => {
+                let _ = script.wait();
+                assert!(first.is_empty(), "a private engine cannot be set up: {first}");
+                unreachable!("engine.sh ended without a word");
+            }
+        };
+        Self {
+            orders: script.stdin.take(),
+            script,
+            answers,
+            gateway,
+        }
+    }
+
+    fn order(&mut self, order: &str) {
+        let orders = self.orders.as_mut().expect("open until it is dropped");
+        writeln!(orders, "{order}").expect("engine.sh listens");
+        let answer = line(&mut self.answers);
+        assert_eq!(answer, "ok", "the engine did not {order}");
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // End of input is the order to clean up; when this returns nothing is left of it.
+        drop(self.orders.take());
+        let _ = self.script.wait();
+    }
+}
+
+fn line(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).expect("engine.sh writes text");
+    line.trim_end().to_owned()
+}
+
+/// Whether `program` is on the path.
+pub(crate) fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
+}
+
+fn which(program: &str) -> PathBuf {
+    find(program).unwrap_or_else(|| unreachable!("{program} was looked for before"))
+}
+
+fn install(program: &str, into: &Path) {
+    std::fs::create_dir_all(into).expect("a directory of an image");
+    std::fs::copy(which(program), into.join(program)).expect("a copy of a program");
+}
+
+/// A lock that a panicked test left is as good as any: what it guards is replaced or read whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
