@@ -453,7 +453,7 @@ mod tests {
         ] {
             line.push_str(if set { text } else { "" });
         }
-        for record in message.iter() {
+        for record in &message {
             let (record, section) = record.unwrap();
             if record.rtype() == domain::base::Rtype::OPT {
                 write!(line, "; opt {}", record.class().to_int()).unwrap();

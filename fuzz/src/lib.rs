@@ -1,1 +1,9 @@
-//! x
+//! Fuzz targets as plain functions of octets: `cargo fuzz` calls them for ever, the ordinary tests once
+//! for each file of the corpus. They panic when something is promised and does not hold.
+
+mod answer;
+mod query;
+mod snapshot;
+
+pub use query::query;
+pub use snapshot::snapshot;

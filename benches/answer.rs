@@ -1,0 +1,106 @@
+//! The steps of a query's path, each by itself and then as one: parse, lookup, respond.
+
+mod fixture;
+
+use std::hint::black_box;
+use std::net::IpAddr;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use dataplane::respond::{Client, Message, Outcome, Transport, respond};
+use dns::Query;
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+const SRV: u16 = 33;
+
+/// Questions of every kind, each with the name of its bench.
+const QUESTIONS: [(&str, &str, u16); 9] = [
+    ("one_a", "instance77.image7.dev.docker", A),
+    ("ten_a", "image7.dev.docker", A),
+    ("ten_srv", "image7.dev.docker", SRV),
+    ("nodata", "instance77.image7.dev.docker", AAAA),
+    ("nxdomain", "absent.image7.dev.docker", A),
+    ("wildcard_of_one", "instance77.*.dev.docker", A),
+    ("wildcard_of_ten", "*.image7.*.docker", A),
+    ("long_name_of_one", "region.instance77.image7.dev.docker", A),
+    ("forward", "example.org", A),
+];
+
+fn parse(c: &mut Criterion) {
+    let packet = fixture::query("instance77.image7.dev.docker", A);
+    c.bench_function("parse/query_with_opt", |b| {
+        b.iter(|| Query::parse(black_box(&packet)).is_ok());
+    });
+}
+
+fn lookup(c: &mut Criterion) {
+    for services in [1_000, 100_000] {
+        let snapshot = fixture::zone(services).build();
+        for (kind, owner, qtype) in QUESTIONS {
+            let packet = fixture::query(owner, qtype);
+            let query = Query::parse(&packet).expect("a query of our own");
+            c.bench_function(&format!("lookup/{kind}/{services}"), |b| {
+                b.iter(|| {
+                    black_box(snapshot.lookup(black_box(&query.question)));
+                });
+            });
+        }
+    }
+}
+
+fn respond_whole(c: &mut Criterion) {
+    let policy = fixture::policy();
+    let client = Client {
+        address: IpAddr::from([172, 17, 0, 2]),
+        transport: Transport::Udp,
+    };
+    for services in [1_000, 100_000] {
+        let snapshot = fixture::zone(services).build();
+        for (kind, owner, qtype) in QUESTIONS {
+            let packet = fixture::query(owner, qtype);
+            let mut buffer = vec![0; 4096];
+            c.bench_function(&format!("respond/{kind}/{services}"), |b| {
+                b.iter(|| {
+                    // A reply overwrites its query: what a worker's receive call puts there is put back.
+                    buffer
+                        .get_mut(..packet.len())
+                        .expect("larger than any query")
+                        .copy_from_slice(&packet);
+                    let mut message = Message::new(&mut buffer, packet.len());
+                    let outcome = respond(&snapshot, &policy, client, black_box(&mut message));
+                    assert!(!matches!(outcome, Outcome::Drop));
+                });
+            });
+        }
+    }
+}
+
+/// A hundred thousand names, asked for in an order that no cache can guess: what a lookup costs when the
+/// table is not at hand.
+fn lookup_cold(c: &mut Criterion) {
+    let services = 100_000_u32;
+    let snapshot = fixture::zone(services).build();
+    let packets: Vec<Vec<u8>> = (0..services)
+        .map(|number| number.wrapping_mul(2_654_435_761) % services)
+        .map(|number| {
+            fixture::query(
+                &format!("instance{number}.image{}.dev.docker", number / fixture::REPLICAS),
+                A,
+            )
+        })
+        .collect();
+    let queries: Vec<Query<'_>> = packets
+        .iter()
+        .map(|packet| Query::parse(packet).expect("a query of our own"))
+        .collect();
+    let mut queries = queries.iter().cycle();
+    c.bench_function("lookup/uniform/100000", |b| {
+        b.iter(|| {
+            let query = queries.next().expect("a cycle has no end");
+            black_box(snapshot.lookup(&query.question));
+        });
+    });
+}
+
+criterion_group!(benches, parse, lookup, lookup_cold, respond_whole);
+criterion_main!(benches);

@@ -1,0 +1,40 @@
+//! The steps of an event's path that grow with the zone: compiling all of it, and one change of it.
+
+mod fixture;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+
+fn build_all(c: &mut Criterion) {
+    let mut group = c.benchmark_group("publish/all");
+    group.sample_size(10);
+    for services in [1_000, 10_000, 100_000] {
+        group.bench_function(services.to_string(), |b| {
+            b.iter_batched(
+                || fixture::zone(services),
+                |mut builder| builder.build(),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+}
+
+/// A container replaced: its names are set and everything is published again. Freeing the snapshot
+/// before is the publisher's work, too, and is counted.
+fn build_one_change(c: &mut Criterion) {
+    for services in [1_000, 10_000, 100_000] {
+        let mut builder = fixture::zone(services);
+        let (mut publisher, mut reader) = dns::channel(builder.build());
+        let mut number = 0;
+        c.bench_function(&format!("publish/one_change/{services}"), |b| {
+            b.iter(|| {
+                number = (number + 7_919) % services;
+                fixture::replace(&mut builder, number);
+                publisher.publish(builder.build());
+                reader.load().serial()
+            });
+        });
+    }
+}
+
+criterion_group!(benches, build_all, build_one_change);
+criterion_main!(benches);

@@ -1,0 +1,96 @@
+//! A reply, read by the `domain` crate alone, so that our writer is not checked by our reader.
+
+use std::net::IpAddr;
+
+use dataplane::access::{Access, default_networks};
+use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
+use dns::Snapshot;
+use domain::base::iana::Rtype;
+use domain::rdata::AllRecordData;
+
+/// What a reply says, in an order that does not depend on rotation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Response code, with EDNS's upper bits.
+    pub(crate) rcode: u16,
+    /// The answer is authoritative.
+    pub(crate) authoritative: bool,
+    /// The answer was cut.
+    pub(crate) truncated: bool,
+    /// Type and data of the answer's records, sorted.
+    pub(crate) answers: Vec<String>,
+    /// The authority section holds an SOA and nothing else.
+    pub(crate) denied: bool,
+}
+
+/// Puts `packet` into a buffer of `room` octets and answers it for a local client, who may recurse.
+pub(crate) fn ask(
+    snapshot: &Snapshot,
+    packet: &[u8],
+    transport: Transport,
+    room: usize,
+) -> (Outcome, Vec<u8>) {
+    let policy = Policy {
+        recursion: true,
+        access: Access::of(default_networks()),
+    };
+    let client = Client {
+        address: IpAddr::from([127, 0, 0, 1]),
+        transport,
+    };
+    let mut buffer = vec![0xee; room.max(packet.len())];
+    let (query, _) = buffer.split_at_mut(packet.len());
+    query.copy_from_slice(packet);
+    let outcome = respond(
+        snapshot,
+        &policy,
+        client,
+        &mut Message::new(&mut buffer, packet.len()),
+    );
+    (outcome, buffer)
+}
+
+/// Reads the whole of `reply`.
+///
+/// # Panics
+///
+/// When it is no message, when a record of it cannot be read, or when octets are left over.
+pub(crate) fn read(reply: &[u8]) -> Said {
+    let message = domain::base::Message::from_octets(reply).expect("a reply has a header");
+    assert!(message.header().qr(), "a reply says that it is one");
+    let mut answers = Vec::new();
+    let mut denials = 0;
+    let mut others = 0;
+    let mut records = 0;
+    if message.header_counts().qdcount() > 0 {
+        for record in &message {
+            let (record, section) = record.expect("every record of a reply can be read");
+            records += 1;
+            let rtype = record.rtype();
+            if rtype == Rtype::OPT {
+                continue;
+            }
+            let record = record
+                .into_record::<AllRecordData<_, _>>()
+                .expect("the data of every record can be read")
+                .expect("all types are asked for");
+            match section {
+                domain::base::message::Section::Answer => answers.push(format!("{rtype} {}", record.data())),
+                domain::base::message::Section::Authority if rtype == Rtype::SOA => denials += 1,
+                domain::base::message::Section::Authority => others += 1,
+                domain::base::message::Section::Additional => {}
+            }
+        }
+    }
+    let counts = message.header_counts();
+    let counted = counts.ancount() + counts.nscount() + counts.arcount();
+    assert_eq!(records, counted, "the header counts the records");
+    answers.sort();
+    Said {
+        rcode: message.opt_rcode().to_int(),
+        authoritative: message.header().aa(),
+        truncated: message.header().tc(),
+        answers,
+        denied: denials == 1 && others == 0,
+    }
+}

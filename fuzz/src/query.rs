@@ -1,0 +1,135 @@
+//! Any octets as a packet: nothing panics, and what is answered is answered well.
+
+use std::sync::LazyLock;
+
+use dataplane::respond::{Outcome, Transport};
+use dns::{Builder, Endpoint, ParseError, Query, RecordData, RrSet, Snapshot, ZoneSettings};
+use domain::base::Message;
+use domain::base::iana::Rtype;
+
+use crate::answer::{ask, read};
+
+static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
+    let apex = "docker".parse().expect("a constant");
+    let mut builder = Builder::new(vec![ZoneSettings::of(apex, 30)], 1, 0).expect("one zone");
+    let labels = ["dev", "a", "b", "r", "h", "u"].map(|label| label.as_bytes().into());
+    let endpoint = Endpoint {
+        labels,
+        ipv4: vec![[10, 0, 0, 1].into()],
+        ipv6: vec![[7; 16].into()],
+        port: Some(80),
+        ttl_seconds: 30,
+    };
+    builder.insert_endpoint(&endpoint).expect("labels of one octet");
+    for (owner, records) in [("a.dev.docker", 1_u32), ("b.a.dev.docker", 200), ("x", 1)] {
+        let records = (1..=records).map(|last| RecordData::A(last.into())).collect();
+        let rrset = RrSet {
+            ttl_seconds: 30,
+            records,
+            additional: Vec::new(),
+        };
+        builder
+            .set(&owner.parse().expect("a constant"), &[rrset])
+            .expect("records of one type");
+    }
+    builder.build()
+});
+
+/// Answers `packet` over both transports, and compares reader and writer with the `domain` crate.
+///
+/// # Panics
+///
+/// When our reading of the packet differs from `domain`'s, or a reply is not what a reply may be.
+pub fn query(packet: &[u8]) {
+    let ours = Query::parse(packet);
+    compare(packet, ours);
+    for (transport, room) in [(Transport::Udp, 4096), (Transport::Tcp, 65_535)] {
+        let (outcome, buffer) = ask(&SNAPSHOT, packet, transport, room);
+        let length = match outcome {
+            Outcome::Reply { length, .. } => length,
+            Outcome::Forward => {
+                assert!(ours.is_ok(), "only what was read is forwarded");
+                assert!(buffer.starts_with(packet), "what is forwarded is left as it came");
+                continue;
+            }
+            Outcome::Drop => {
+                let silent = matches!(ours, Err(ParseError::ShortHeader | ParseError::IsResponse));
+                assert!(silent, "only what is no query is met with silence");
+                continue;
+            }
+        };
+        let reply = buffer.get(..length).expect("a reply is as long as it says");
+        assert_eq!(reply.get(..2), packet.get(..2), "the id is the client's");
+        let said = read(reply);
+        match ours {
+            Ok(query) => {
+                let question = packet.get(12..query.question_end());
+                assert_eq!(
+                    reply.get(12..query.question_end()),
+                    question,
+                    "the question stays as it was"
+                );
+                let limit = match (transport, query.edns) {
+                    (Transport::Tcp, _) => 65_535,
+                    (Transport::Udp, None) => 512,
+                    (Transport::Udp, Some(edns)) => usize::from(edns.udp_size).clamp(512, 1232),
+                };
+                assert!(length <= limit, "{length} octets where the client takes {limit}");
+                assert!(
+                    !said.truncated || said.answers.is_empty(),
+                    "an RRset is whole or absent"
+                );
+                let has_opt = Message::from_octets(reply).is_ok_and(|reply| reply.opt().is_some());
+                assert_eq!(
+                    has_opt,
+                    query.edns.is_some(),
+                    "EDNS is answered with EDNS and nothing else is"
+                );
+            }
+            Err(error) => {
+                assert_eq!(length, 12, "nothing that was not understood is echoed");
+                let rcode = if error == ParseError::Opcode { 4 } else { 1 };
+                assert_eq!(said.rcode, rcode);
+            }
+        }
+    }
+}
+
+/// Holds our reading of `packet` against `domain`'s.
+fn compare(packet: &[u8], ours: Result<Query<'_>, ParseError>) {
+    let Ok(message) = Message::from_octets(packet) else {
+        assert_eq!(ours, Err(ParseError::ShortHeader));
+        return;
+    };
+    let header = message.header();
+    let plain = !header.qr() && header.opcode().to_int() == 0 && message.header_counts().qdcount() == 1;
+    let question = message.first_question().filter(|_| plain);
+    let Ok(query) = ours else {
+        // What we refuse, `domain` must find broken as well, but for what is ours alone to refuse:
+        // pointers in the question, and an OPT record that is doubled, misplaced or not the root's.
+        if let (Err(ParseError::Truncated), Some(_)) = (ours, question) {
+            assert!(
+                message.iter().any(|record| record.is_err()),
+                "we refuse what can be read"
+            );
+        }
+        return;
+    };
+    let theirs = question.expect("what we read can be read");
+    assert_eq!(theirs.qtype().to_int(), query.question.qtype.0);
+    assert_eq!(theirs.qclass().to_int(), query.question.qclass.0);
+    let mut labels = query.question.qname.labels();
+    for label in theirs.qname().iter().filter(|label| !label.is_root()) {
+        assert_eq!(Some(label.as_slice()), labels.next(), "both read the same labels");
+    }
+    assert_eq!(labels.next(), None);
+    let readable = message.iter().all(|record| record.is_ok());
+    let opt = message.iter().filter_map(Result::ok).map(|(record, _)| record);
+    let opt = opt.filter(|record| record.rtype() == Rtype::OPT).last();
+    if let (true, Some(edns)) = (readable, query.edns) {
+        let opt = opt.expect("we saw an OPT record");
+        assert_eq!(opt.class().to_int(), edns.udp_size);
+        let [_, version, flags, _] = opt.ttl().as_secs().to_be_bytes();
+        assert_eq!((version, flags & 0x80 != 0), (edns.version, edns.dnssec_ok));
+    }
+}
