@@ -27,7 +27,7 @@ fn replay(name: &str, target: fn(&[u8])) {
     for entry in entries {
         let octets = fs::read(entry.unwrap().path()).unwrap();
         target(&octets);
-        for _ in 0..20 {
+        for _ in 0..4 {
             let mut mutated = octets.clone();
             for _ in 0..1 + next() % 4 {
                 let at = next() % (mutated.len() + 1);
