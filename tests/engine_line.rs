@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::container::Container;
+use support::container::{Container, Network};
 use support::daemon::Daemon;
 use support::engine::{self, Engine};
 use support::{SOON, eventually, raw, unique};
@@ -65,6 +65,88 @@ fn a_container_that_stops_is_gone() {
     daemon.await_answers(&question, &[&container.address().to_string()]);
     container.docker("stop");
     daemon.await_status(&question, "NXDOMAIN");
+}
+
+/// Peers need not ask a container that has been told to go and takes its time.
+#[test]
+fn a_container_that_is_being_stopped_leaves_before_it_ends() {
+    let Some((engine, daemon)) = world() else {
+        return;
+    };
+    let stubborn = ["--stop-signal", "TERM", "--stop-timeout", "3"];
+    let container = Container::run_image(&engine, &unique("slow"), engine::BUSYBOX, &stubborn);
+    let question = format!("{}.{REDIS} A", container.name());
+    daemon.await_answers(&question, &[&container.address().to_string()]);
+    std::thread::scope(|scope| {
+        // Process 1 of a container takes no SIGTERM that it has no handler for.
+        let stop = scope.spawn(|| container.docker("stop"));
+        daemon.await_status(&question, "NXDOMAIN");
+        assert!(
+            !stop.is_finished(),
+            "the name went with the process, not before it"
+        );
+    });
+}
+
+#[test]
+fn a_container_on_two_networks_is_answered_from_both_until_it_leaves_one() {
+    let Some((engine, daemon)) = world() else {
+        return;
+    };
+    let network = unique("net");
+    let Some(_network) = Network::make(&engine, &network) else {
+        return;
+    };
+    let container = Container::run(&engine, "redis");
+    let question = format!("{}.{REDIS} A", container.name());
+    let first = container.address().to_string();
+    daemon.await_answers(&question, &[&first]);
+    container.connect(&network);
+    let second = container.address_on(&network).to_string();
+    daemon.await_answers(&question, &[&first, &second]);
+    container.disconnect(&network);
+    daemon.await_answers(&question, &[&first]);
+}
+
+/// The list at the end is what counts, however events of a burst overtake each other.
+#[test]
+fn a_burst_of_starts_and_ends_leaves_exactly_what_runs() {
+    const CONTAINERS: usize = 12;
+    let Some((engine, daemon)) = world() else {
+        return;
+    };
+    let image = unique("burst");
+    engine.tag(&image);
+    let containers: Vec<_> = std::thread::scope(|scope| {
+        let run = || {
+            let container = Container::run_image(&engine, &unique("one"), &image, &[]);
+            container.docker("restart");
+            container
+        };
+        let running: Vec<_> = (0..CONTAINERS).map(|_| scope.spawn(run)).collect();
+        running
+            .into_iter()
+            .map(|it| it.join().expect("it runs"))
+            .collect()
+    });
+    let addresses: Vec<_> = containers.iter().map(|it| it.address().to_string()).collect();
+    let question = format!("{image}.dev.docker A");
+    daemon.await_answers(
+        &question,
+        &addresses.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+
+    let (stays, goes) = containers.split_at(CONTAINERS / 2);
+    std::thread::scope(|scope| {
+        for container in goes {
+            scope.spawn(|| container.docker("kill"));
+        }
+    });
+    let addresses: Vec<_> = stays.iter().map(|it| it.address().to_string()).collect();
+    daemon.await_answers(
+        &question,
+        &addresses.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
 }
 
 #[test]

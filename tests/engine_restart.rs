@@ -201,6 +201,28 @@ fn an_engine_that_is_stopped_and_started_is_followed() {
 }
 
 #[test]
+fn an_engine_that_hangs_holds_up_neither_start_nor_answers_nor_stop() {
+    let Some(mut engine) = engine::private(&[]) else {
+        return;
+    };
+    let name = unique("known");
+    engine.docker(&["run", "--detach", "--name", &name, BUSYBOX]);
+    let knows = Daemon::for_engine(&engine, "");
+    engine.freeze();
+    let knows_nothing = Daemon::start(&format!("--docker {}", engine.host()));
+    assert_eq!(knows.dig(&format!("{name}.{REDIS} A")).status, "NOERROR");
+    assert_eq!(knows_nothing.dig("docker SOA").status, "NOERROR");
+    assert_eq!(knows_nothing.get("/ready").0, 503);
+    knows.stop();
+    knows_nothing.stop();
+
+    let waits = Daemon::start(&format!("--docker {}", engine.host()));
+    engine.thaw();
+    waits.await_ready();
+    assert_equal_to_list(&engine, &waits);
+}
+
+#[test]
 fn an_engine_that_comes_after_skydock_is_found() {
     let Some(mut engine) = engine::private(&[]) else {
         return;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::engine::{BUSYBOX, Engine};
-use super::unique;
+use super::{skip, unique};
 
 /// A container that was started.
 pub(crate) struct Container {
@@ -45,11 +45,26 @@ impl Container {
 
     /// Address on the default bridge.
     pub(crate) fn address(&self) -> Ipv4Addr {
-        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-        let address = self.engine.docker(&["inspect", "--format", format, &self.id]);
+        self.address_on("bridge")
+    }
+
+    /// Address on `network`.
+    pub(crate) fn address_on(&self, network: &str) -> Ipv4Addr {
+        let format = format!("{{{{(index .NetworkSettings.Networks {network:?}).IPAddress}}}}");
+        let address = self.engine.docker(&["inspect", "--format", &format, &self.id]);
         address
             .parse()
             .unwrap_or_else(|_| unreachable!("{} has no address but {address:?}", self.name))
+    }
+
+    /// Connects it to `network` as well.
+    pub(crate) fn connect(&self, network: &str) {
+        self.engine.docker(&["network", "connect", network, &self.id]);
+    }
+
+    /// Disconnects it from `network`.
+    pub(crate) fn disconnect(&self, network: &str) {
+        self.engine.docker(&["network", "disconnect", network, &self.id]);
     }
 
     /// Runs a docker command that takes the container as its last word: `stop`, `kill -s HUP`, `pause`.
@@ -71,6 +86,30 @@ impl Container {
             .chain(program.iter().copied())
             .collect();
         self.engine.try_docker(&words)
+    }
+}
+
+/// A network that goes away with the value that stands for it.
+pub(crate) struct Network {
+    engine: Arc<Engine>,
+    name: String,
+}
+
+impl Network {
+    /// Makes a bridge network; `None`, and the reason was printed, where this host has no room for one.
+    pub(crate) fn make(engine: &Arc<Engine>, name: &str) -> Option<Self> {
+        if let Err(reason) = engine.make_network(name) {
+            skip(&format!("docker makes no network: {reason}"));
+            return None;
+        }
+        let (engine, name) = (Arc::clone(engine), name.to_owned());
+        Some(Self { engine, name })
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = self.engine.try_docker(&["network", "rm", &self.name]);
     }
 }
 

@@ -43,6 +43,22 @@ fn clear(command: &mut Command) {
     command.env_remove("DOCKER_HOST").env_remove("RUST_LOG");
 }
 
+/// `command`, killed by the kernel when the thread that starts it ends, be it by SIGKILL.
+fn bound_to_us(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound
+        .args(["--pdeathsig", "KILL"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    bound
+}
+
 /// Arguments, as `Command` takes them.
 pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -65,7 +81,8 @@ impl Daemon {
     }
 
     /// Starts `command`, which serves on `dns` and `http`, and waits until its admin listener answers.
-    pub(crate) fn spawn(mut command: Command, dns: SocketAddr, http: SocketAddr) -> Self {
+    pub(crate) fn spawn(command: Command, dns: SocketAddr, http: SocketAddr) -> Self {
+        let mut command = bound_to_us(&command);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

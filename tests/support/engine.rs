@@ -108,6 +108,21 @@ impl Engine {
         self.gateway
     }
 
+    /// Makes a bridge network; its error is what docker says.
+    pub(crate) fn make_network(&self, name: &str) -> Result<(), String> {
+        let mut arguments = vec!["network", "create", name];
+        let option;
+        if let Some(private) = &self.private {
+            // A name by which engine.sh finds the interface when nobody removes the network.
+            option = format!("com.docker.network.bridge.name={}.1", private.bridge);
+            arguments.extend(["--opt", &option]);
+        }
+        match self.try_docker(&arguments) {
+            (true, _) => Ok(()),
+            (false, reason) => Err(reason),
+        }
+    }
+
     /// Stops dockerd as a service manager does, and with it the containers, unless it was started with `--live-restore`.
     pub(crate) fn stop(&mut self) {
         self.own().order("stop");
@@ -116,6 +131,16 @@ impl Engine {
     /// Kills dockerd with SIGKILL. Containers keep running.
     pub(crate) fn kill(&mut self) {
         self.own().order("kill");
+    }
+
+    /// Stops dockerd in its tracks: its connections stay open, and it says nothing on them.
+    pub(crate) fn freeze(&mut self) {
+        self.own().order("freeze");
+    }
+
+    /// Lets a frozen dockerd go on.
+    pub(crate) fn thaw(&mut self) {
+        self.own().order("thaw");
     }
 
     /// Starts dockerd again, on the same data, and waits until it answers.
@@ -230,6 +255,7 @@ struct Private {
     script: Child,
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    bridge: String,
     gateway: Ipv4Addr,
 }
 
@@ -255,8 +281,11 @@ impl Private {
             .expect("unshare starts");
         let mut answers = BufReader::new(script.stdout.take().expect("it is piped"));
         let first = line(&mut answers);
-        let gateway = match first.split_whitespace().collect::<Vec<_>>().as_slice() {
-            ["ready", _bridge, gateway] => gateway.parse().expect("engine.sh names an address"),
+        let (bridge, gateway) = match first.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["ready", bridge, gateway] => (
+                (*bridge).to_owned(),
+                gateway.parse().expect("engine.sh names an address"),
+            ),
             _ => {
                 let _ = script.wait();
                 assert!(first.is_empty(), "a private engine cannot be set up: {first}");
@@ -267,6 +296,7 @@ impl Private {
             orders: script.stdin.take(),
             script,
             answers,
+            bridge,
             gateway,
         }
     }

@@ -12,6 +12,7 @@
 #   start [dockerd arguments]     until it answers on DIR/d.sock
 #   stop                          SIGTERM: containers are stopped first, unless --live-restore
 #   kill                          SIGKILL: containers keep running
+#   freeze, thaw                  SIGSTOP, SIGCONT: connections stay open, and nothing is said on them
 #
 # When its input ends, however the writer ended, everything is stopped and removed: the bridge, the control groups
 # and DIR.
@@ -94,6 +95,11 @@ end_dockerd() {
     dockerd=
 }
 
+# Names of the interfaces that `ip link show` selects.
+interfaces() {
+    ip -o link show "$@" | cut -d ' ' -f 2 | cut -d : -f 1 | cut -d @ -f 1
+}
+
 clean_up() {
     # A frozen process takes no signal, not even this one, so paused containers are thawed first.
     find /sys/fs/cgroup -path "*/$group/*" -name freezer.state 2>/dev/null |
@@ -104,7 +110,12 @@ clean_up() {
     kill -KILL -1 2>/dev/null
     wait
     grep " $dir/" /proc/self/mounts | cut -d ' ' -f 2 | sort -r | while read -r mounted; do umount -l "$mounted"; done
-    [ -n "$bridge" ] && ip link delete "$bridge"
+    # Bridges of networks that a test made are named after ours. A container that was being started has left its end of
+    # the cable in the bridge; one that ran has taken it along.
+    for link in $(interfaces type bridge | grep "^${bridge:-none}\(\..*\)\?$"); do
+        for cable in $(interfaces master "$link"); do ip link delete "$cable"; done
+        ip link delete "$link"
+    done
     # A group empties a moment after its last process was killed.
     for _ in $(seq 40); do
         find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null
@@ -128,6 +139,8 @@ while read -r order arguments; do
     start) start_dockerd $arguments && echo ok ;;
     stop) end_dockerd TERM && echo ok ;;
     kill) end_dockerd KILL && echo ok ;;
+    freeze) kill -STOP "$dockerd" && echo ok ;;
+    thaw) kill -CONT "$dockerd" && echo ok ;;
     *) echo "failed unknown order $order" ;;
     esac
 done
