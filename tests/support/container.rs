@@ -21,10 +21,22 @@ impl Container {
 
     /// Runs `image` as `name`, with more arguments of `docker run`.
     pub(crate) fn run_image(engine: &Arc<Engine>, name: &str, image: &str, arguments: &[&str]) -> Self {
+        Self::run_command(engine, name, image, arguments, &[])
+    }
+
+    /// Runs `image` as `name`, with more arguments of `docker run`, and arguments for what runs in it.
+    pub(crate) fn run_command(
+        engine: &Arc<Engine>,
+        name: &str,
+        image: &str,
+        arguments: &[&str],
+        command: &[&str],
+    ) -> Self {
         // Process 1 ignores SIGTERM unless it says otherwise, and `docker stop` would wait for ten seconds.
         let mut words = vec!["run", "--detach", "--name", name, "--stop-signal", "KILL"];
         words.extend_from_slice(arguments);
         words.push(image);
+        words.extend_from_slice(command);
         let id = engine.docker(&words);
         Self {
             engine: Arc::clone(engine),
@@ -71,6 +83,17 @@ impl Container {
     pub(crate) fn docker(&self, command: &str) {
         let words: Vec<_> = command.split(' ').chain([self.id.as_str()]).collect();
         self.engine.docker(&words);
+    }
+
+    /// What it has printed.
+    pub(crate) fn log(&self) -> String {
+        // docker's own streams are those of the container.
+        self.engine.docker_streams(&["logs", &self.id])
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn exit_code(&self) -> String {
+        self.engine.docker(&["wait", &self.id])
     }
 
     /// Renames it.

@@ -73,10 +73,16 @@ impl Daemon {
     }
 
     /// Starts it on free loopback ports, with more arguments, and waits until it answers.
+    ///
+    /// `SKYDOCK_TEST_ENGINE=threads` has every such daemon wait for packets without io_uring.
     pub(crate) fn start(arguments: &str) -> Self {
         let (dns, http) = (ports::free(), ports::free());
+        let engine = std::env::var("SKYDOCK_TEST_ENGINE").unwrap_or_else(|_| "auto".to_owned());
         let mut command = binary();
-        command.args(words(&format!("--listen {dns} --http {http} {arguments}")));
+        // First, so that a test that names an engine gets it.
+        command.args(words(&format!(
+            "--engine {engine} --listen {dns} --http {http} {arguments}"
+        )));
         Self::spawn(command, dns, http)
     }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use super::skip;
 
@@ -16,6 +16,9 @@ pub(crate) struct Engine {
     directory: tempfile::TempDir,
     /// `None`: it was here before us, and is none of ours to stop.
     private: Option<Private>,
+    /// Images that not every file of tests needs, made once, for who comes first.
+    glibc: Once,
+    skydock: Once,
 }
 
 /// The engine that all tests of this process share while at least one of them runs.
@@ -70,6 +73,8 @@ impl Engine {
             gateway: Ipv4Addr::UNSPECIFIED,
             directory,
             private: None,
+            glibc: Once::new(),
+            skydock: Once::new(),
         };
         let gateway = "{{(index .IPAM.Config 0).Gateway}}";
         let gateway = engine.docker(&["network", "inspect", "bridge", "--format", gateway]);
@@ -93,6 +98,8 @@ impl Engine {
             gateway,
             directory,
             private: Some(private),
+            glibc: Once::new(),
+            skydock: Once::new(),
         };
         engine.make_images();
         engine
@@ -101,6 +108,11 @@ impl Engine {
     /// Its endpoint, as `DOCKER_HOST` and `--docker` take it.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is ours alone, on this host.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private.is_some()
     }
 
     /// The address that containers reach this host by.
@@ -167,15 +179,7 @@ impl Engine {
 
     /// Runs the docker client: whether it was content, and what it printed.
     pub(crate) fn try_docker(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new("docker");
-        command
-            .env("DOCKER_HOST", &self.host)
-            .env("DOCKER_CONFIG", self.directory.path().join("docker"));
-        let output = command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the docker client starts");
+        let output = self.client(arguments).output().expect("the docker client starts");
         let text = if output.status.success() {
             output.stdout
         } else {
@@ -185,6 +189,21 @@ impl Engine {
             output.status.success(),
             String::from_utf8_lossy(&text).trim_end().to_owned(),
         )
+    }
+
+    /// Runs the docker client and gives both of its streams.
+    pub(crate) fn docker_streams(&self, arguments: &[&str]) -> String {
+        let output = self.client(arguments).output().expect("the docker client starts");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command
+            .env("DOCKER_HOST", &self.host)
+            .env("DOCKER_CONFIG", self.directory.path().join("docker"));
+        command.args(arguments).stdin(Stdio::null());
+        command
     }
 
     /// Gives [`BUSYBOX`] another name, for tests that look at what becomes of an image's name.
@@ -198,29 +217,29 @@ impl Engine {
         for applet in ["sh", "sleep", "nslookup", "ping", "cat"] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link to busybox");
         }
-        self.import(&root, BUSYBOX, &["EXPOSE 6379"]);
+        self.import(&root, BUSYBOX, &[SLEEP, "EXPOSE 6379"]);
     }
 
-    /// Makes [`GLIBC`]: the same, and `getent` with this host's C library, whose resolver is the one most programs use.
+    /// Makes [`GLIBC`]: `getent` with this host's C library, whose resolver is the one most programs use.
     pub(crate) fn make_glibc_image(&self) {
-        let root = self.directory.path().join("glibc");
-        install("busybox", &root.join("bin"));
-        std::os::unix::fs::symlink("busybox", root.join("bin/sleep")).expect("a link to busybox");
-        install("getent", &root.join("bin"));
-        let libraries = Command::new("ldd")
-            .arg(which("getent"))
-            .output()
-            .expect("ldd starts");
-        let libraries = String::from_utf8_lossy(&libraries.stdout).into_owned();
-        // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)`, and the loader without an arrow.
-        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
-            let target = root.join(library.trim_start_matches('/'));
-            std::fs::create_dir_all(target.parent().expect("a file in a directory")).expect("its directory");
-            std::fs::copy(library, target).expect("a copy of a library");
-        }
-        std::fs::create_dir_all(root.join("etc")).expect("/etc");
-        std::fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n").expect("nsswitch.conf");
-        self.import(&root, GLIBC, &[]);
+        self.glibc.call_once(|| {
+            let root = self.directory.path().join("glibc");
+            install_with_libraries(&which("getent"), &root);
+            std::fs::create_dir_all(root.join("etc")).expect("/etc");
+            std::fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n").expect("nsswitch.conf");
+            install("busybox", &root.join("bin"));
+            std::os::unix::fs::symlink("busybox", root.join("bin/sleep")).expect("a link to busybox");
+            self.import(&root, GLIBC, &[SLEEP]);
+        });
+    }
+
+    /// Makes [`SKYDOCK`]: the binary under test, with this host's C library.
+    pub(crate) fn make_skydock_image(&self) {
+        self.skydock.call_once(|| {
+            let root = self.directory.path().join("skydock");
+            install_with_libraries(Path::new(env!("CARGO_BIN_EXE_skydock")), &root);
+            self.import(&root, SKYDOCK, &[r#"ENTRYPOINT ["/bin/skydock"]"#]);
+        });
     }
 
     fn import(&self, root: &Path, name: &str, changes: &[&str]) {
@@ -237,7 +256,7 @@ impl Engine {
             "tar packs {}",
             root.display()
         );
-        let mut arguments = vec!["import", "--change", r#"CMD ["/bin/sleep","3600"]"#];
+        let mut arguments = vec!["import"];
         arguments.extend(changes.iter().flat_map(|change| ["--change", *change]));
         let archive = archive.to_str().expect("our own path is text");
         arguments.extend([archive, name]);
@@ -245,10 +264,15 @@ impl Engine {
     }
 }
 
+/// What a container does that is only there to be named.
+const SLEEP: &str = r#"CMD ["/bin/sleep","3600"]"#;
 /// An image of busybox alone that exposes TCP port 6379.
 pub(crate) const BUSYBOX: &str = "crosbymichael/redis";
 /// An image with glibc's `getent`; see [`Engine::make_glibc_image`].
 pub(crate) const GLIBC: &str = "skydock-test/glibc";
+
+/// An image of the binary under test; see [`Engine::make_skydock_image`].
+pub(crate) const SKYDOCK: &str = "skydock-test/skydock";
 
 /// `engine.sh` at work.
 struct Private {
@@ -342,6 +366,21 @@ fn which(program: &str) -> PathBuf {
 fn install(program: &str, into: &Path) {
     std::fs::create_dir_all(into).expect("a directory of an image");
     std::fs::copy(which(program), into.join(program)).expect("a copy of a program");
+}
+
+/// Puts `program` into the `bin` of an image, and its libraries where it looks for them.
+fn install_with_libraries(program: &Path, root: &Path) {
+    std::fs::create_dir_all(root.join("bin")).expect("a directory of an image");
+    let name = program.file_name().expect("a program has a name");
+    std::fs::copy(program, root.join("bin").join(name)).expect("a copy of a program");
+    let libraries = Command::new("ldd").arg(program).output().expect("ldd starts");
+    let libraries = String::from_utf8_lossy(&libraries.stdout).into_owned();
+    // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)`, and the loader without an arrow.
+    for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        let target = root.join(library.trim_start_matches('/'));
+        std::fs::create_dir_all(target.parent().expect("a file in a directory")).expect("its directory");
+        std::fs::copy(library, target).expect("a copy of a library");
+    }
 }
 
 /// A lock that a panicked test left is as good as any: what it guards is replaced or read whole.
