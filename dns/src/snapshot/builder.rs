@@ -8,8 +8,9 @@ use foldhash::fast::FixedState;
 
 use super::table::{Answer, Edit, Entry, EntryOctets, LABEL_MARK, Shard};
 use super::wildcard::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
-use super::{Snapshot, Zone, hash_of};
-use crate::name::{LABEL_OCTETS_MAX, Name};
+use super::zone::Zones;
+use super::{Snapshot, hash_of};
+use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
 use crate::record::RrSet;
 use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 
@@ -33,6 +34,8 @@ pub struct ZoneSettings {
     pub mailbox: Name,
     /// Time that a name's absence may be remembered, in seconds: TTL and MINIMUM of the SOA.
     pub negative_ttl_seconds: u32,
+    /// Names in the zone that are not stored are matched with endpoints, by SkyDNS's grammar.
+    pub matches_endpoints: bool,
 }
 
 /// Why a record, an endpoint or a zone cannot be served.
@@ -110,11 +113,23 @@ impl ZoneSettings {
         // An apex too long to have these names below it describes itself.
         let primary = apex.prefixed(&["ns", "dns"]).unwrap_or_else(|_| apex.clone());
         let mailbox = apex.prefixed(&["hostmaster"]).unwrap_or_else(|_| apex.clone());
+        let negative_ttl_seconds = ttl_seconds.min(NEGATIVE_TTL_SECONDS);
         Self {
+            apex,
             primary,
             mailbox,
-            negative_ttl_seconds: ttl_seconds.min(NEGATIVE_TTL_SECONDS),
+            negative_ttl_seconds,
+            matches_endpoints: true,
+        }
+    }
+
+    /// The zone `apex` of reverse names, of the same server as `self`.
+    #[must_use]
+    pub fn reverse(&self, apex: Name) -> Self {
+        Self {
             apex,
+            matches_endpoints: false,
+            ..self.clone()
         }
     }
 }
@@ -129,23 +144,10 @@ impl Builder {
     ///
     /// [`BuildError::NoZone`], [`BuildError::RootZone`], [`BuildError::NestedZone`].
     pub fn new(zones: Vec<ZoneSettings>, hash_seed: u64, serial: u32) -> Result<Self, BuildError> {
-        if zones.is_empty() {
-            return Err(BuildError::NoZone);
-        }
-        for (place, inner) in zones.iter().enumerate() {
-            if inner.apex == Name::root() {
-                return Err(BuildError::RootZone);
-            }
-            let mut others = zones.iter().enumerate().filter(|(other, _)| *other != place);
-            if let Some((_, outer)) = others.find(|(_, outer)| inner.apex.is_within(&outer.apex)) {
-                let (inner, outer) = (inner.apex.clone(), outer.apex.clone());
-                return Err(BuildError::NestedZone { inner, outer });
-            }
-        }
         let mut builder = Self {
             hasher: FixedState::with_seed(hash_seed),
             serial,
-            zones,
+            zones: Vec::with_capacity(zones.len()),
             shards: vec![Arc::default()],
             changed: HashMap::new(),
             chunks: Vec::new(),
@@ -156,15 +158,68 @@ impl Builder {
             names: 0,
             endpoints: 0,
         };
-        for apex in builder
-            .zones
-            .iter()
-            .map(|zone| zone.apex.clone())
-            .collect::<Vec<_>>()
-        {
-            builder.put(apex.octets(), EntryOctets::new(apex.octets(), 0, &[]));
+        for zone in zones {
+            builder.add_zone(zone)?;
         }
-        Ok(builder)
+        if builder.zones.is_empty() {
+            Err(BuildError::NoZone)
+        } else {
+            Ok(builder)
+        }
+    }
+
+    /// Becomes authoritative for one more zone; names in it that are set already become part of it.
+    ///
+    /// Looks at every name once.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::RootZone`], [`BuildError::NestedZone`]. Nothing is changed then.
+    pub fn add_zone(&mut self, zone: ZoneSettings) -> Result<(), BuildError> {
+        if zone.apex == Name::root() {
+            return Err(BuildError::RootZone);
+        }
+        for other in &self.zones {
+            for (inner, outer) in [(&zone.apex, &other.apex), (&other.apex, &zone.apex)] {
+                if inner.is_within(outer) {
+                    return Err(BuildError::NestedZone {
+                        inner: inner.clone(),
+                        outer: outer.clone(),
+                    });
+                }
+            }
+        }
+        let apex = zone.apex.clone();
+        let names = self.names_within(&apex);
+        self.zones.push(zone);
+        if self.get(apex.octets()).is_none() {
+            self.put(apex.octets(), EntryOctets::new(apex.octets(), 0, &[]));
+        }
+        for name in names.iter().filter(|name| **name != apex) {
+            self.add_child_to_parent(name);
+        }
+        Ok(())
+    }
+
+    /// Gives up a zone. Names that were set in it are served as names outside every zone. The last zone stays.
+    ///
+    /// Looks at every name once.
+    pub fn remove_zone(&mut self, apex: &Name) {
+        let Some(place) = self.zones.iter().position(|zone| zone.apex == *apex) else {
+            return;
+        };
+        if self.zones.len() == 1 {
+            return;
+        }
+        for name in self.names_within(apex) {
+            let Some(entry) = self.get(name.octets()) else {
+                continue;
+            };
+            let stays = entry.is_set && (name != *apex || entry.rrsets() > 0);
+            let entry = stays.then(|| EntryOctets::with_value(entry, 0));
+            self.changed.insert(name.octets().into(), entry);
+        }
+        self.zones.remove(place);
     }
 
     /// Replaces everything at `owner` by `rrsets`; without any the name exists and has no data.
@@ -281,11 +336,7 @@ impl Builder {
             hasher: self.hasher.clone(),
             shards: self.shards.as_slice().into(),
             chunks: self.chunks.as_slice().into(),
-            zones: self
-                .zones
-                .iter()
-                .map(|zone| Zone::new(zone, self.serial))
-                .collect(),
+            zones: Zones::of(&self.zones, self.serial),
             names: self.names,
             endpoints: self.endpoints,
         }
@@ -343,6 +394,26 @@ impl Builder {
 
     fn put(&mut self, key: &[u8], entry: EntryOctets) {
         self.changed.insert(key.into(), Some(entry));
+    }
+
+    /// Every name at and below `apex` as the next build will have it, empty non-terminals too.
+    fn names_within(&self, apex: &Name) -> Vec<Name> {
+        let stored = self.shards.iter().flat_map(|shard| shard.entries());
+        let unchanged = stored
+            .map(|entry| entry.key())
+            .filter(|key| !self.changed.contains_key(*key));
+        let changed = self
+            .changed
+            .iter()
+            .filter(|(_, entry)| entry.is_some())
+            .map(|(key, _)| key.as_ref());
+        let names = unchanged
+            .chain(changed)
+            .filter_map(|key| NameRef::split(key).ok());
+        names
+            .filter(|(name, _)| name.start_of(apex).is_some())
+            .map(|(name, _)| name.into())
+            .collect()
     }
 
     fn is_apex(&self, owner: &Name) -> bool {
@@ -596,6 +667,41 @@ mod tests {
             Some(BuildError::NestedZone { .. })
         ));
         assert_eq!(zones(&["docker", "xdocker"]), None);
+    }
+
+    #[test]
+    fn a_zone_may_come_and_go_around_names_that_are_there() {
+        let mut builder = builder();
+        let owner = "4.0.17.172.in-addr.arpa";
+        let reverse = builder.zones[0].reverse(name("17.172.in-addr.arpa"));
+        builder.set(&name(owner), &[a(4)]).unwrap();
+        let before = builder.build();
+        builder.add_zone(reverse.clone()).unwrap();
+        let with = builder.build();
+        assert!(matches!(
+            builder.add_zone(reverse),
+            Err(BuildError::NestedZone { .. })
+        ));
+        builder.remove_zone(&name("17.172.in-addr.arpa"));
+        let after = builder.build();
+        let asked = [
+            owner,
+            "0.17.172.in-addr.arpa",
+            "5.0.17.172.in-addr.arpa",
+            "*.0.17.172.in-addr.arpa",
+        ];
+        assert_eq!(
+            asked.map(|owner| ask(&with, owner)),
+            ["found 4", "nodata", "nxdomain", "nxdomain"]
+        );
+        for snapshot in [&before, &after] {
+            assert_eq!(
+                asked.map(|owner| ask(snapshot, owner)),
+                ["found 4", "not ours", "not ours", "not ours"]
+            );
+        }
+        builder.remove(&name(owner));
+        assert_eq!(builder.build().names(), 0);
     }
 
     // RFC 8020, section 2: a name with names below it exists.

@@ -12,21 +12,23 @@
 mod builder;
 mod table;
 mod wildcard;
+mod zone;
 
 pub use builder::{BuildError, Builder, ZoneSettings};
 pub use table::Answer;
 pub use wildcard::{Endpoint, EndpointKey, GRAMMAR_LABELS, Matches, Written, is_wildcard};
+pub use zone::{Denial, Zone};
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::name::{Folded, Name, NameRef};
-use crate::record::Soa;
+use crate::name::{Folded, NameRef};
 use crate::wire::{Question, RType};
 use table::{Entry, Hash, LABEL_MARK, Shard};
 use wildcard::Chunk;
+use zone::Zones;
 
 /// Labels of the longest grammar name that is stored rather than matched: instance, service, environment.
 const STORED_LABELS_MAX: usize = 3;
@@ -41,16 +43,9 @@ pub struct Snapshot {
     hasher: FixedState,
     shards: Box<[Arc<Shard>]>,
     chunks: Box<[Arc<Chunk>]>,
-    zones: Box<[Zone]>,
+    zones: Zones,
     names: usize,
     endpoints: usize,
-}
-
-/// A zone that we are authoritative for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Zone {
-    apex: Name,
-    soa_after_owner: Box<[u8]>,
 }
 
 /// What a snapshot says to a question.
@@ -67,47 +62,6 @@ pub enum Lookup<'s> {
     NxDomain(Denial<'s>),
     /// The name is none of ours.
     NotOurs,
-}
-
-/// Whose SOA stands in a negative answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denial<'s> {
-    /// Octets of the SOA's owner name, which ends the question's name.
-    pub owner_octets: usize,
-    /// The SOA record but for its owner.
-    pub soa_after_owner: &'s [u8],
-}
-
-impl Zone {
-    fn new(settings: &ZoneSettings, serial: u32) -> Self {
-        let soa = Soa {
-            primary: &settings.primary,
-            mailbox: &settings.mailbox,
-            serial,
-            negative_ttl_seconds: settings.negative_ttl_seconds,
-        };
-        let mut soa_after_owner = Vec::with_capacity(64);
-        soa.compose_after_owner(&mut soa_after_owner);
-        Self {
-            apex: settings.apex.clone(),
-            soa_after_owner: soa_after_owner.into_boxed_slice(),
-        }
-    }
-
-    /// The zone's name.
-    #[must_use]
-    pub fn apex(&self) -> &Name {
-        &self.apex
-    }
-
-    /// A negative answer's SOA.
-    #[must_use]
-    pub fn denial(&self) -> Denial<'_> {
-        Denial {
-            owner_octets: self.apex.octets().len(),
-            soa_after_owner: &self.soa_after_owner,
-        }
-    }
 }
 
 impl Snapshot {
@@ -132,7 +86,7 @@ impl Snapshot {
     /// The zones we are authoritative for.
     #[must_use]
     pub fn zones(&self) -> &[Zone] {
-        &self.zones
+        self.zones.as_slice()
     }
 
     /// Octets held by names and their records; what it shares with other snapshots included.
@@ -158,23 +112,20 @@ impl Snapshot {
 
     /// An exact name without records of the type.
     fn without_type(&self, name: NameRef<'_>, qtype: RType) -> Lookup<'_> {
-        match self.zone_of(name) {
+        match self.zones.around(name) {
             Some((zone, 0)) if matches!(qtype, RType::SOA | RType::ANY) => Lookup::Soa(zone),
             Some((zone, _)) => Lookup::NoData(zone.denial()),
             // A name of ours outside our zones is a zone of its own: we own that name and no other.
-            None => match self.zones.first() {
-                Some(zone) => Lookup::NoData(Denial {
-                    owner_octets: name.octets().len(),
-                    ..zone.denial()
-                }),
-                None => Lookup::NotOurs,
-            },
+            None => self
+                .zones
+                .denial_outside(name)
+                .map_or(Lookup::NotOurs, Lookup::NoData),
         }
     }
 
     /// A name that is not stored: matched by its labels, or absent, or not ours.
     fn lookup_labels(&self, name: NameRef<'_>) -> Lookup<'_> {
-        let Some((zone, start)) = self.zone_of(name) else {
+        let Some((zone, start)) = self.zones.around(name) else {
             return Lookup::NotOurs;
         };
         let absent = Lookup::NxDomain(zone.denial());
@@ -194,7 +145,8 @@ impl Snapshot {
             rest = after;
         }
         let labels = labels.get(..count).unwrap_or_default();
-        if count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label)) {
+        let is_stored = count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label));
+        if is_stored || !zone.matches_endpoints {
             return absent;
         }
         let mut wanted = [None; GRAMMAR_LABELS];
@@ -202,13 +154,6 @@ impl Snapshot {
             *want = (!is_wildcard(label)).then(|| self.label_number(label));
         }
         Matches::find(&self.chunks, zone, wanted).map_or(absent, Lookup::Matches)
-    }
-
-    /// The zone that `name`, lower-cased, is in, and where its apex begins in the name, in octets.
-    fn zone_of(&self, name: NameRef<'_>) -> Option<(&Zone, usize)> {
-        self.zones
-            .iter()
-            .find_map(|zone| Some((zone, name.start_of(&zone.apex)?)))
     }
 
     fn entry(&self, key: &[u8]) -> Option<Entry<'_>> {

@@ -367,7 +367,7 @@ impl<'s> Matches<'s> {
         if row.port == 0 {
             return ControlFlow::Continue(());
         }
-        let apex = self.zone.apex.octets();
+        let apex = self.zone.apex().octets();
         let length = u16::try_from(6 + row.uuid_label.len() + apex.len()).unwrap_or(u16::MAX);
         let [[l0, l1], [p0, p1], [w0, w1], [n0, n1]] =
             [length, priority, weight, row.port].map(u16::to_be_bytes);
@@ -384,7 +384,7 @@ impl<'s> Matches<'s> {
         if row.port == 0 {
             return ControlFlow::Continue(());
         }
-        let apex = self.zone.apex.octets();
+        let apex = self.zone.apex().octets();
         let mut push = |rtype: RType, address: &[u8]| {
             let head = record_head(rtype, ttl_seconds);
             let length = [0, u8::try_from(address.len()).unwrap_or(0)];
