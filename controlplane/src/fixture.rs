@@ -81,7 +81,7 @@ pub(crate) fn answer(snapshot: &Snapshot, owner: &Name, qtype: RType) -> Result<
         qtype,
         qclass: Class::IN,
     };
-    match snapshot.lookup(&question) {
+    match snapshot.lookup(&question, [10, 0, 0, 1].into()) {
         Lookup::Found(answer) => Ok([answer.answer, answer.additional].concat()),
         Lookup::Matches(matches) => {
             let mut buffer = [0; 65_535];

@@ -191,6 +191,7 @@ impl Naming {
             ipv6,
             port,
             ttl_seconds: service.ttl_seconds,
+            views: Vec::new(),
         };
         Ok(Some(Names {
             canonical,

@@ -14,7 +14,9 @@ use std::net::IpAddr;
 
 use dns::snapshot::{Denial, Written};
 use dns::wire::{HEADER_OCTETS, Head, Section};
-use dns::{Answer, Class, Edns, Flags, Lookup, Matches, ParseError, Query, RType, Rcode, Reply, Snapshot};
+use dns::{
+    Alias, Answer, Class, Edns, Flags, Lookup, Matches, ParseError, Query, RType, Rcode, Reply, Snapshot,
+};
 
 use crate::access::Access;
 use crate::limits::{REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
@@ -99,7 +101,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
     let forward = policy.recursion && query.flags.contains(Flags::RD);
     let limit = limit(client.transport, query.edns);
     let lookup = match refusal(policy, client, &query) {
-        None => Ok(snapshot.lookup(&query.question)),
+        None => Ok(snapshot.lookup(&query.question, client.address)),
         Some(rcode) => Err(rcode),
     };
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
@@ -112,6 +114,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
     match lookup {
         Ok(Lookup::Found(answer)) => reply.found(&answer),
         Ok(Lookup::Matches(matches)) => reply.matches(&matches, qtype, client.transport),
+        Ok(Lookup::Alias(alias)) => reply.alias(&alias, qtype, client.transport),
         Ok(Lookup::Soa(zone)) => reply.soa(zone.denial()),
         Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),
         Ok(Lookup::NxDomain(denial)) => reply.negative(Rcode::NX_DOMAIN, denial),
@@ -230,6 +233,18 @@ impl Answering<'_, '_> {
         }
     }
 
+    /// An alias, the names it leads to, and what is at the end of them.
+    fn alias(&mut self, alias: &Alias<'_>, qtype: RType, transport: Transport) -> Outcome {
+        let mut reply = self.begin(Flags::AA);
+        let (written, rcode) = alias.write(qtype, &mut reply);
+        reply.set_rcode(rcode);
+        if written == Written::Cut && transport == Transport::Udp {
+            cut(reply)
+        } else {
+            sent(reply, rcode)
+        }
+    }
+
     fn soa(&mut self, soa: Denial<'_>) -> Outcome {
         let mut reply = self.begin(Flags::AA);
         let owner = reply.pointer_to_suffix(soa.owner_octets);
@@ -310,7 +325,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use dns::wire::Header;
-    use dns::{Builder, Endpoint, Name, Record, RecordData, RrSet, ZoneSettings};
+    use dns::{Builder, Endpoint, Name, Record, RecordData, RrSet, View, ZoneSettings};
 
     use super::*;
     use crate::access::default_networks;
@@ -332,6 +347,7 @@ mod tests {
                 ipv6: Vec::new(),
                 port: Some(6379),
                 ttl_seconds: 30,
+                views: Vec::new(),
             };
             builder.insert_endpoint(&endpoint).unwrap();
             let owner = name(&format!("{instance}.redis.dev.docker"));
@@ -350,6 +366,7 @@ mod tests {
             data: RecordData::A([10, 0, 0, *last].into()),
         };
         let srv = RrSet {
+            view: View::EVERYONE,
             ttl_seconds: 30,
             records: targets.iter().map(srv).collect(),
             additional: targets.iter().map(glue).collect(),
@@ -364,6 +381,37 @@ mod tests {
             )
             .unwrap();
         builder.set(&name("www.example.org"), &[addresses(&[9])]).unwrap();
+        for (owner, target) in [
+            ("alias.docker", "further.docker"),
+            ("further.docker", "redis1.redis.dev.docker"),
+            ("away.docker", "www.example.net"),
+            ("lost.docker", "nobody.dev.docker"),
+            ("loop.docker", "pool.docker"),
+            ("pool.docker", "loop.docker"),
+        ] {
+            let records = vec![RecordData::Cname(name(target))];
+            let rrset = RrSet {
+                view: View::EVERYONE,
+                ttl_seconds: 30,
+                records,
+                additional: Vec::new(),
+            };
+            builder.set(&name(owner), &[rrset]).unwrap();
+        }
+        builder.set_networks(&[("10.9.0.0/16".parse().unwrap(), View(1))]);
+        let inside = RrSet {
+            view: View(1),
+            ..addresses(&[77])
+        };
+        builder
+            .set(&name("two.dev.docker"), &[addresses(&[7]), inside])
+            .unwrap();
+        for owner in ["*.wild.dev.docker", "*.example.com"] {
+            builder.set(&name(owner), &[addresses(&[8])]).unwrap();
+        }
+        builder
+            .set(&name("there.wild.dev.docker"), &[addresses(&[6])])
+            .unwrap();
         builder.build()
     }
 
@@ -373,6 +421,7 @@ mod tests {
             .map(|last| RecordData::A([10, 0, 0, *last].into()))
             .collect();
         RrSet {
+            view: View::EVERYONE,
             ttl_seconds: 30,
             records,
             additional: Vec::new(),
@@ -573,6 +622,77 @@ mod tests {
             answer("north.redis2.redis.dev.docker", 1, 0, &[]),
             format!("NOERROR aa rd ra; {SOA}")
         );
+    }
+
+    #[test]
+    fn an_alias_is_followed_to_its_end_among_our_names() {
+        assert_eq!(
+            answer("alias.docker", 1, 0, &[]),
+            "NOERROR aa rd ra; Answer alias.docker 30 further.docker.; \
+             Answer further.docker 30 redis1.redis.dev.docker.; Answer redis1.redis.dev.docker 30 10.0.0.4"
+        );
+        assert_eq!(
+            answer("alias.docker", 5, 0, &[]),
+            "NOERROR aa rd ra; Answer alias.docker 30 further.docker."
+        );
+        assert_eq!(
+            answer("away.docker", 1, 0, &[]),
+            "NOERROR aa rd ra; Answer away.docker 30 www.example.net."
+        );
+        assert_eq!(
+            answer("further.docker", 28, 0, &[]),
+            format!("NOERROR aa rd ra; Answer further.docker 30 redis1.redis.dev.docker.; {SOA}")
+        );
+        // RFC 6604, section 3: the response code is that of the last name.
+        assert_eq!(
+            answer("lost.docker", 1, 0, &[]),
+            format!("NXDOMAIN aa rd ra; Answer lost.docker 30 nobody.dev.docker.; {SOA}")
+        );
+        assert_eq!(answer("loop.docker", 1, 0, &[]).matches("Answer").count(), 8);
+    }
+
+    #[test]
+    fn the_clients_network_decides_which_variant_it_gets() {
+        for (address, last) in [("10.9.1.1", 77), ("10.8.1.1", 7), ("127.0.0.1", 7)] {
+            let (_, reply) = ask(
+                &query("two.dev.docker", 1, 0, &[]),
+                client(address, Transport::Udp),
+                true,
+            );
+            assert_eq!(
+                line(&reply),
+                format!("NOERROR aa rd ra; Answer two.dev.docker 30 10.0.0.{last}")
+            );
+        }
+    }
+
+    // RFC 4592, section 2.2.1: a wildcard covers what does not exist below its closest encloser, and that only.
+    #[test]
+    fn a_wildcard_owner_covers_names_at_any_depth_that_are_not_there() {
+        for asked in [
+            "a.wild.dev.docker",
+            "b.a.wild.dev.docker",
+            "c.b.a.wild.dev.docker",
+            "x.example.com",
+        ] {
+            assert_eq!(
+                answer(asked, 1, 0, &[]),
+                format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.8")
+            );
+        }
+        assert_eq!(
+            answer("a.wild.dev.docker", 28, 0, &[]),
+            format!("NOERROR aa rd ra; {SOA}")
+        );
+        assert_eq!(
+            answer("wild.dev.docker", 1, 0, &[]),
+            format!("NOERROR aa rd ra; {SOA}")
+        );
+        assert_eq!(
+            answer("x.there.wild.dev.docker", 1, 0, &[]),
+            format!("NXDOMAIN aa rd ra; {SOA}")
+        );
+        assert_eq!(answer("example.com", 1, 0, &[]), "forward");
     }
 
     // RFC 2308, section 2.2: NODATA is "NOERROR and no relevant answers in the answer section".

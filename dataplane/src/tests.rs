@@ -22,6 +22,7 @@ fn builder(name: &str) -> Builder {
 fn publish_name(builder: &mut Builder, name: &str) {
     let address = RecordData::A(Ipv4Addr::new(172, 17, 0, 2));
     let set = RrSet {
+        view: dns::View::EVERYONE,
         ttl_seconds: 30,
         records: vec![address],
         additional: Vec::new(),

@@ -6,7 +6,7 @@
 //!                                                                          │ lookup
 //!  packet ──▶ Query { Question { NameRef, RType, Class }, Edns } ──────────┤
 //!                                                                          ▼
-//!                                              Found · Matches · NoData · NxDomain · NotOurs
+//!                                              Found · Matches · Alias · NoData · NxDomain · NotOurs
 //!                                                                          │
 //!                                                              Reply ◀─────┘  the packet's own buffer
 //! ```
@@ -29,8 +29,8 @@ pub mod publish;
 
 pub use name::{Folded, Name, NameError, NameRef};
 pub use publish::{Publisher, Reader, channel};
-pub use record::{Record, RecordData, RrSet};
+pub use record::{Record, RecordData, RrSet, View};
 pub use snapshot::{
-    Answer, BuildError, Builder, Endpoint, EndpointKey, Lookup, Matches, Snapshot, Zone, ZoneSettings,
+    Alias, Answer, BuildError, Builder, Endpoint, EndpointKey, Lookup, Matches, Snapshot, Zone, ZoneSettings,
 };
 pub use wire::{Class, Edns, Flags, Opcode, ParseError, Query, Question, RType, Rcode, Reply};

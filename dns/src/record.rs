@@ -33,6 +33,12 @@ pub enum RecordData {
     },
     /// The name of an address.
     Ptr(Name),
+    /// The name that the owner stands for.
+    Cname(Name),
+    /// A server of the zone.
+    Ns(Name),
+    /// Text (RFC 1035, section 3.3.14). A string of more than 255 octets goes out as several that follow each other.
+    Txt(Vec<Box<[u8]>>),
 }
 
 /// A record with its owner.
@@ -46,9 +52,20 @@ pub struct Record {
     pub data: RecordData,
 }
 
+/// For whom an RRset is: clients in one network, or everybody without one of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct View(pub u16);
+
+impl View {
+    /// Clients in no network that has an RRset of its own.
+    pub const EVERYONE: Self = Self(0);
+}
+
 /// All records of one owner and type, and what goes into the additional section with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RrSet {
+    /// Whose clients get it. An owner has one for each type and view.
+    pub view: View,
     /// Time to live, in seconds; one for the set (RFC 2181, section 5.2).
     pub ttl_seconds: u32,
     /// One or more, of one type, without doubles.
@@ -69,6 +86,9 @@ impl RecordData {
             Self::Aaaa(_) => RType::AAAA,
             Self::Srv { .. } => RType::SRV,
             Self::Ptr(_) => RType::PTR,
+            Self::Cname(_) => RType::CNAME,
+            Self::Ns(_) => RType::NS,
+            Self::Txt(_) => RType::TXT,
         }
     }
 
@@ -101,8 +121,42 @@ impl RecordData {
             Self::Ptr(target) => {
                 compose(self.rtype(), ttl_seconds, &rdata::Ptr::new(foreign(target)), to);
             }
+            Self::Cname(target) => {
+                compose(self.rtype(), ttl_seconds, &rdata::Cname::new(foreign(target)), to);
+            }
+            Self::Ns(server) => {
+                compose(self.rtype(), ttl_seconds, &rdata::Ns::new(foreign(server)), to);
+            }
+            Self::Txt(strings) => {
+                let text = rdata::Txt::from_octets(character_strings(strings));
+                compose(
+                    self.rtype(),
+                    ttl_seconds,
+                    &text.expect("the builder keeps texts within a message"),
+                    to,
+                );
+            }
         }
     }
+}
+
+/// RDATA of a TXT record: each string behind its length, one empty string where there is none.
+pub(crate) fn character_strings(strings: &[Box<[u8]>]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for string in strings {
+        let mut parts = string.chunks(usize::from(u8::MAX)).peekable();
+        if parts.peek().is_none() {
+            octets.push(0);
+        }
+        for part in parts {
+            octets.push(u8::try_from(part.len()).expect("a chunk of at most 255"));
+            octets.extend_from_slice(part);
+        }
+    }
+    if octets.is_empty() {
+        octets.push(0);
+    }
+    octets
 }
 
 impl Record {
@@ -216,6 +270,11 @@ mod tests {
         };
         srv.compose(u32::MAX, &mut octets);
         RecordData::Ptr(target.clone()).compose(1, &mut octets);
+        RecordData::Cname(target.clone()).compose(2, &mut octets);
+        RecordData::Ns(target.clone()).compose(3, &mut octets);
+        let long: Box<[u8]> = [b'x'; 256].into();
+        RecordData::Txt(vec![b"a b".as_slice().into(), Box::default(), long]).compose(4, &mut octets);
+        RecordData::Txt(Vec::new()).compose(4, &mut octets);
         let owned = Record {
             owner: target.clone(),
             ttl_seconds: 0,
@@ -231,12 +290,16 @@ mod tests {
         }
         .compose_after_owner(&mut octets);
         assert_eq!(
-            read_back(&octets, 6),
+            read_back(&octets, 10),
             [
                 "q.docker 30 A 10.0.0.4",
                 "q.docker 30 AAAA ::1",
                 "q.docker 2147483647 SRV 10 33 6379 0123456789.docker",
                 "q.docker 1 PTR 0123456789.docker.",
+                "q.docker 2 CNAME 0123456789.docker.",
+                "q.docker 3 NS 0123456789.docker.",
+                &format!("q.docker 4 TXT \"a b\" \"\" \"{}\" \"x\"", "x".repeat(255)),
+                "q.docker 4 TXT \"\"",
                 "0123456789.docker 0 A 127.0.0.1",
                 "0123456789.docker 5 SOA 0123456789.docker. 0123456789.docker. 9 28800 7200 604800 5",
             ]

@@ -19,11 +19,13 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
         ipv6: vec![[7; 16].into()],
         port: Some(80),
         ttl_seconds: 30,
+        views: Vec::new(),
     };
     builder.insert_endpoint(&endpoint).expect("labels of one octet");
     for (owner, records) in [("a.dev.docker", 1_u32), ("b.a.dev.docker", 200), ("x", 1)] {
         let records = (1..=records).map(|last| RecordData::A(last.into())).collect();
         let rrset = RrSet {
+            view: dns::View::EVERYONE,
             ttl_seconds: 30,
             records,
             additional: Vec::new(),

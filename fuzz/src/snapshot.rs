@@ -121,6 +121,7 @@ impl Model {
                     .map(|last| RecordData::A([10, 0, 0, last].into()))
                     .collect();
                 let rrset = RrSet {
+                    view: dns::View::EVERYONE,
                     ttl_seconds: 30,
                     records,
                     additional: Vec::new(),
@@ -151,6 +152,7 @@ impl Model {
                     ipv6: Vec::new(),
                     port: port.then_some(80),
                     ttl_seconds: 30,
+                    views: Vec::new(),
                 };
                 // Two endpoints with one address would make a double in the answer, which the model
                 // counts; `naming` sees to it that addresses differ.

@@ -106,6 +106,7 @@ fn rrset<T: Ord>(mut values: Vec<T>, ttl_seconds: u32, record: impl Fn(T) -> Rec
     values.dedup();
     let records: Vec<_> = values.into_iter().map(record).collect();
     (!records.is_empty()).then_some(RrSet {
+        view: dns::View::EVERYONE,
         ttl_seconds,
         records,
         additional: Vec::new(),

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use ipnet::IpNet;
 
 use super::table::{Answer, Edit, Entry, EntryOctets, LABEL_MARK, Shard};
+use super::view::Networks;
 use super::wildcard::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::zone::Zones;
 use super::{Snapshot, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
-use crate::record::RrSet;
+use crate::record::{RecordData, RrSet, View, character_strings};
 use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 
 /// Entries a shard holds on average before there are four times as many shards. A change copies its
@@ -20,6 +22,8 @@ const SHARD_ENTRIES_MAX: usize = 192;
 /// Octets that the records of one RRset and its additional ones may take: what the largest TCP message
 /// leaves beside its header, the longest question and OPT. Records that do not fit are left out, last first.
 const RRSET_OCTETS_MAX: usize = 65_535 - HEADER_OCTETS - (crate::name::NAME_OCTETS_MAX + 4) - EDNS_OCTETS;
+/// Octets of a TXT record's data: what RDLENGTH can count.
+const TEXT_OCTETS_MAX: usize = u16::MAX as usize;
 /// Seconds that a name's absence may be remembered: a container may be started the next moment.
 const NEGATIVE_TTL_SECONDS: u32 = 5;
 
@@ -69,6 +73,20 @@ pub enum BuildError {
         /// The type in question.
         rtype: RType,
     },
+    /// A CNAME record beside other records (RFC 1034, section 3.6.2).
+    #[error("{owner} is an alias and has other records as well; give it either")]
+    AliasNotAlone {
+        /// Owner name.
+        owner: Name,
+    },
+    /// A text that no message can carry.
+    #[error("a text of {owner} has {octets} octets; a record holds at most {TEXT_OCTETS_MAX}")]
+    Text {
+        /// Owner name.
+        owner: Name,
+        /// Its length, with the lengths of its strings.
+        octets: usize,
+    },
     /// A label that is empty or too long.
     #[error("label {label:?} has {octets} octets; 1 to {LABEL_OCTETS_MAX} fit")]
     Label {
@@ -102,7 +120,10 @@ pub struct Builder {
     /// Numbers that no row has; they are given out again, so 32 bits last for ever.
     free_numbers: Vec<u32>,
     names: usize,
+    /// Owners among them whose first label is `*`.
+    wildcard_owners: usize,
     endpoints: usize,
+    networks: Networks,
 }
 
 impl ZoneSettings {
@@ -156,7 +177,9 @@ impl Builder {
             labels: vec![LabelUse::default()],
             free_numbers: Vec::new(),
             names: 0,
+            wildcard_owners: 0,
             endpoints: 0,
+            networks: Networks::default(),
         };
         for zone in zones {
             builder.add_zone(zone)?;
@@ -215,7 +238,7 @@ impl Builder {
             let Some(entry) = self.get(name.octets()) else {
                 continue;
             };
-            let stays = entry.is_set && (name != *apex || entry.rrsets() > 0);
+            let stays = entry.is_set() && (name != *apex || entry.rrsets() > 0);
             let entry = stays.then(|| EntryOctets::with_value(entry, 0));
             self.changed.insert(name.octets().into(), entry);
         }
@@ -230,18 +253,26 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::EmptyRrSet`], [`BuildError::MixedRrSet`]. Nothing is changed then.
+    /// [`BuildError::EmptyRrSet`], [`BuildError::MixedRrSet`], [`BuildError::AliasNotAlone`],
+    /// [`BuildError::Text`]. Nothing is changed then.
     pub fn set(&mut self, owner: &Name, rrsets: &[RrSet]) -> Result<(), BuildError> {
         let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
         for rrset in rrsets {
             let rrset = ComposedRrSet::of(owner, rrset)?;
-            if composed.iter().any(|other| other.rtype == rrset.rtype) {
+            if composed
+                .iter()
+                .any(|other| (other.rtype, other.view) == (rrset.rtype, rrset.view))
+            {
                 return Err(BuildError::MixedRrSet {
                     owner: owner.clone(),
                     rtype: rrset.rtype,
                 });
             }
             composed.push(rrset);
+        }
+        let is_alias = composed.iter().any(|rrset| rrset.rtype == RType::CNAME);
+        if is_alias && (composed.len() > 1 || composed.iter().any(|rrset| rrset.records > 1)) {
+            return Err(BuildError::AliasNotAlone { owner: owner.clone() });
         }
         let answers: Vec<Answer<'_>> = composed.iter().map(ComposedRrSet::answer).collect();
         let before = self
@@ -254,9 +285,15 @@ impl Builder {
         );
         self.names = self.names + usize::from(!rrsets.is_empty()) - usize::from(rrsets_before > 0);
         if before.is_none() {
+            self.wildcard_owners += usize::from(is_wildcard_owner(owner));
             self.add_child_to_parent(owner);
         }
         Ok(())
+    }
+
+    /// Gives the clients in each of `networks` its view; a client in several has that of the longest prefix.
+    pub fn set_networks(&mut self, networks: &[(IpNet, View)]) {
+        self.networks = Networks::of(networks);
     }
 
     /// Removes everything at `owner`; it goes on existing as long as there are names below it.
@@ -268,6 +305,7 @@ impl Builder {
             return;
         };
         self.names -= usize::from(rrsets > 0);
+        self.wildcard_owners -= usize::from(is_wildcard_owner(owner));
         if self.is_apex(owner) {
             self.put(owner.octets(), EntryOctets::new(owner.octets(), children, &[]));
         } else if children > 0 {
@@ -338,7 +376,9 @@ impl Builder {
             chunks: self.chunks.as_slice().into(),
             zones: Zones::of(&self.zones, self.serial),
             names: self.names,
+            wildcard_owners: self.wildcard_owners,
             endpoints: self.endpoints,
+            networks: self.networks.clone(),
         }
     }
 
@@ -453,7 +493,7 @@ impl Builder {
             return;
         };
         let children = entry.value.saturating_sub(1);
-        if children == 0 && !entry.is_set {
+        if children == 0 && !entry.is_set() {
             self.changed.insert(parent.octets().into(), None);
             self.remove_child_from_parent(&parent);
         } else {
@@ -493,6 +533,11 @@ impl Builder {
     }
 }
 
+/// Whether `owner` stands for names that are not there (RFC 4592, section 2.1.1).
+fn is_wildcard_owner(owner: &Name) -> bool {
+    owner.labels().next() == Some(b"*")
+}
+
 /// A label of the pattern index, as its number leads to it.
 #[derive(Default)]
 struct LabelUse {
@@ -507,6 +552,7 @@ fn label_key(label: &[u8]) -> Box<[u8]> {
 /// An RRset's octets, before they go into an entry.
 struct ComposedRrSet {
     rtype: RType,
+    view: View,
     records: u16,
     additional_records: u16,
     stride: u16,
@@ -525,6 +571,17 @@ impl ComposedRrSet {
                 owner: owner.clone(),
                 rtype,
             });
+        }
+        for record in &rrset.records {
+            if let RecordData::Txt(strings) = record {
+                let octets = character_strings(strings).len();
+                if octets > TEXT_OCTETS_MAX {
+                    return Err(BuildError::Text {
+                        owner: owner.clone(),
+                        octets,
+                    });
+                }
+            }
         }
         let mut lengths = Vec::with_capacity(rrset.records.len());
         let mut answer = Vec::new();
@@ -547,6 +604,7 @@ impl ComposedRrSet {
         let fits = |length: usize| u16::try_from(length).expect("at most RRSET_OCTETS_MAX octets");
         Ok(Self {
             rtype,
+            view: rrset.view,
             records: fits(lengths.len()),
             additional_records: fits(additional_lengths.len()),
             stride: stride.map_or(0, fits),
@@ -558,6 +616,7 @@ impl ComposedRrSet {
     fn answer(&self) -> Answer<'_> {
         Answer {
             rtype: self.rtype,
+            view: self.view,
             records: self.records,
             additional_records: self.additional_records,
             stride: self.stride,
@@ -607,7 +666,7 @@ fn split(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Record, RecordData};
+    use crate::record::Record;
     use crate::snapshot::Lookup;
     use crate::wire::{Class, Question};
 
@@ -623,6 +682,7 @@ mod tests {
     fn a(last: u8) -> RrSet {
         let records = vec![RecordData::A([10, 0, 0, last].into())];
         RrSet {
+            view: View::EVERYONE,
             ttl_seconds: 30,
             records,
             additional: Vec::new(),
@@ -637,10 +697,11 @@ mod tests {
             qtype: RType::A,
             qclass: Class::IN,
         };
-        match snapshot.lookup(&question) {
+        match snapshot.lookup(&question, [10, 0, 0, 1].into()) {
             Lookup::Found(answer) => format!("found {}", answer.answer[answer.answer.len() - 1]),
             Lookup::Matches(_) => "matches".to_owned(),
             Lookup::Soa(_) => "soa".to_owned(),
+            Lookup::Alias(_) => "alias".to_owned(),
             Lookup::NoData(_) => "nodata".to_owned(),
             Lookup::NxDomain(_) => "nxdomain".to_owned(),
             Lookup::NotOurs => "not ours".to_owned(),
@@ -789,6 +850,7 @@ mod tests {
             .set(
                 &name("dev.docker"),
                 &[RrSet {
+                    view: View::EVERYONE,
                     ttl_seconds: 1,
                     records,
                     additional,
@@ -802,7 +864,7 @@ mod tests {
             qtype: RType::A,
             qclass: Class::IN,
         };
-        let Lookup::Found(answer) = snapshot.lookup(&question) else {
+        let Lookup::Found(answer) = snapshot.lookup(&question, [10, 0, 0, 1].into()) else {
             panic!("stored")
         };
         assert_eq!(
@@ -827,6 +889,7 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let mut builder = builder();
         let empty = RrSet {
+            view: View::EVERYONE,
             ttl_seconds: 1,
             records: Vec::new(),
             additional: Vec::new(),
@@ -860,6 +923,7 @@ mod tests {
             ipv6: Vec::new(),
             port: None,
             ttl_seconds: 1,
+            views: Vec::new(),
         };
         for round in 0..5 {
             let keys: Vec<EndpointKey> = (0..600)

@@ -3,30 +3,39 @@
 //! ```text
 //! Snapshot ─▶ shards: two levels, so that one change copies one shard     ── exact names
 //!          ├▶ chunks: six columns of label numbers                        ── wildcards, long names
-//!          └▶ zones:  apex and SOA                                        ── negative answers
+//!          ├▶ zones:  apex and SOA                                        ── negative answers
+//!          └▶ networks: client address to view                           ── variants of an answer
 //! ```
 //!
 //! A question takes the first way that fits: its exact name, else a match of its labels if it lies in
-//! a zone and has a wildcard or more than three labels, else a negative answer, else it is not ours.
+//! a zone and has a wildcard or more than three labels, else a wildcard owner that covers it, else a
+//! negative answer, else it is not ours.
 
+mod alias;
 mod builder;
 mod table;
+mod view;
 mod wildcard;
 mod zone;
 
+pub use alias::Alias;
 pub use builder::{BuildError, Builder, ZoneSettings};
 pub use table::Answer;
 pub use wildcard::{Endpoint, EndpointKey, GRAMMAR_LABELS, Matches, Written, is_wildcard};
 pub use zone::{Denial, Zone};
 
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::name::{Folded, NameRef};
+use crate::name::{Folded, NAME_OCTETS_MAX, NameRef};
+use crate::record::View;
 use crate::wire::{Question, RType};
+use alias::alias_of;
 use table::{Entry, Hash, LABEL_MARK, Shard};
+use view::Networks;
 use wildcard::Chunk;
 use zone::Zones;
 
@@ -45,7 +54,9 @@ pub struct Snapshot {
     chunks: Box<[Arc<Chunk>]>,
     zones: Zones,
     names: usize,
+    wildcard_owners: usize,
     endpoints: usize,
+    networks: Networks,
 }
 
 /// What a snapshot says to a question.
@@ -54,6 +65,8 @@ pub enum Lookup<'s> {
     Found(Answer<'s>),
     /// Endpoints match the name's labels; they may have no record of the type.
     Matches(Matches<'s>),
+    /// The name stands for another one, and the type is not the alias itself.
+    Alias(Alias<'s>),
     /// The SOA of a zone was asked for, at its apex.
     Soa(&'s Zone),
     /// The name exists, the type does not (RFC 2308, section 2.2).
@@ -95,23 +108,41 @@ impl Snapshot {
         self.shards.iter().map(|shard| shard.octets()).sum()
     }
 
-    /// What we say to `question`, whose class the caller has checked.
+    /// What we say to `question`, whose class the caller has checked, when `client` asks it.
     ///
     /// Allocates nothing, and compares only octets of names.
     #[must_use]
-    pub fn lookup(&self, question: &Question<'_>) -> Lookup<'_> {
+    pub fn lookup(&self, question: &Question<'_>, client: IpAddr) -> Lookup<'_> {
         let folded = Folded::new(question.qname);
         match self.entry(folded.octets()) {
-            Some(entry) => match entry.rrset(question.qtype) {
-                Some(answer) => Lookup::Found(answer),
-                None => self.without_type(folded.as_ref(), question.qtype),
-            },
-            None => self.lookup_labels(folded.as_ref()),
+            Some(entry) => self.lookup_type(entry, folded.as_ref(), question.qtype, client),
+            None => self.lookup_labels(folded.as_ref(), question.qtype, client),
         }
     }
 
-    /// An exact name without records of the type.
-    fn without_type(&self, name: NameRef<'_>, qtype: RType) -> Lookup<'_> {
+    /// A name that is stored: its records of the type, those of its alias, or none.
+    fn lookup_type<'s>(
+        &'s self,
+        entry: Entry<'s>,
+        name: NameRef<'_>,
+        qtype: RType,
+        client: IpAddr,
+    ) -> Lookup<'s> {
+        let view = if entry.has_views() {
+            self.networks.view_of(client)
+        } else {
+            View::EVERYONE
+        };
+        if let Some(answer) = entry.rrset(qtype, view) {
+            return Lookup::Found(answer);
+        }
+        if let Some(cname) = alias_of(&entry, qtype) {
+            return Lookup::Alias(Alias {
+                snapshot: self,
+                cname,
+                client,
+            });
+        }
         match self.zones.around(name) {
             Some((zone, 0)) if matches!(qtype, RType::SOA | RType::ANY) => Lookup::Soa(zone),
             Some((zone, _)) => Lookup::NoData(zone.denial()),
@@ -123,37 +154,72 @@ impl Snapshot {
         }
     }
 
-    /// A name that is not stored: matched by its labels, or absent, or not ours.
-    fn lookup_labels(&self, name: NameRef<'_>) -> Lookup<'_> {
-        let Some((zone, start)) = self.zones.around(name) else {
-            return Lookup::NotOurs;
-        };
-        let absent = Lookup::NxDomain(zone.denial());
-        let left_of_apex = name.octets().get(..start).unwrap_or_default();
+    /// A name that is not stored: matched by its labels, covered by a wildcard owner, absent, or not ours.
+    fn lookup_labels(&self, name: NameRef<'_>, qtype: RType, client: IpAddr) -> Lookup<'_> {
+        let around = self.zones.around(name);
+        if let Some(matches) = around.and_then(|(zone, start)| self.matches(zone, name, start, client)) {
+            return Lookup::Matches(matches);
+        }
+        if let Some(owner) = self.wildcard_owner(name, around.map(|(_, start)| start)) {
+            return self.lookup_type(owner, name, qtype, client);
+        }
+        around.map_or(Lookup::NotOurs, |(zone, _)| Lookup::NxDomain(zone.denial()))
+    }
+
+    /// The endpoints that a name in `zone`, whose apex begins at `start`, matches by SkyDNS's grammar.
+    fn matches<'s>(
+        &'s self,
+        zone: &'s Zone,
+        name: NameRef<'_>,
+        start: usize,
+        client: IpAddr,
+    ) -> Option<Matches<'s>> {
+        if !zone.matches_endpoints {
+            return None;
+        }
         let mut labels = [b"".as_slice(); GRAMMAR_LABELS];
         let mut count = 0;
-        let mut rest = left_of_apex;
+        let mut rest = name.octets().get(..start)?;
         while let Some((&length, after)) = rest.split_first() {
-            let Some((label, after)) = after.split_at_checked(usize::from(length)) else {
-                return absent;
-            };
-            let Some(slot) = labels.get_mut(count) else {
-                return absent;
-            };
-            *slot = label;
+            let (label, after) = after.split_at_checked(usize::from(length))?;
+            *labels.get_mut(count)? = label;
             count += 1;
             rest = after;
         }
-        let labels = labels.get(..count).unwrap_or_default();
-        let is_stored = count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label));
-        if is_stored || !zone.matches_endpoints {
-            return absent;
+        let labels = labels.get(..count)?;
+        if count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label)) {
+            return None;
         }
         let mut wanted = [None; GRAMMAR_LABELS];
         for (want, label) in wanted.iter_mut().zip(labels.iter().rev()) {
             *want = (!is_wildcard(label)).then(|| self.label_number(label));
         }
-        Matches::find(&self.chunks, zone, wanted).map_or(absent, Lookup::Matches)
+        Matches::find(&self.chunks, zone, wanted, self.networks.view_of(client))
+    }
+
+    /// The wildcard owner that covers `name`, which is not stored: `*` below its closest encloser (RFC 4592,
+    /// section 3.3.1). Outside our zones we own no encloser, only such owners themselves.
+    fn wildcard_owner(&self, name: NameRef<'_>, apex_start: Option<usize>) -> Option<Entry<'_>> {
+        if self.wildcard_owners == 0 {
+            return None;
+        }
+        let mut owner = [0; NAME_OCTETS_MAX + 2];
+        let mut start = 0;
+        for label in name.labels() {
+            start += 1 + label.len();
+            let encloser = name.octets().get(start..)?;
+            let key = owner.get_mut(..2 + encloser.len())?;
+            key.get_mut(..2)?.copy_from_slice(b"\x01*");
+            key.get_mut(2..)?.copy_from_slice(encloser);
+            if let Some(entry) = self.entry(key) {
+                return Some(entry);
+            }
+            let is_closest = apex_start.is_some_and(|apex| start >= apex || self.entry(encloser).is_some());
+            if is_closest {
+                return None;
+            }
+        }
+        None
     }
 
     fn entry(&self, key: &[u8]) -> Option<Entry<'_>> {

@@ -4,15 +4,15 @@
 //! slots   | tag: upper 32 bits, offset into the arena + 1: lower 32 bits |   0: free
 //! arena   | entry | entry | ...                                             in no order
 //!
-//! entry   | length: u32 | value: u32 | key length: u8 | RRsets: u8 | set: u8 | key | heads | payload |
-//! head    | type: u16 | records: u16 | stride: u16 | additional records: u16 |
-//!         | start: u32 | answer octets: u16 | additional octets: u16 |       16 octets, little-endian
+//! entry   | length: u32 | value: u32 | key length: u8 | RRsets: u8 | flags: u8 | key | heads | payload |
+//! head    | type: u16 | view: u16 | records: u16 | stride: u16 | additional records: u16 |
+//!         | start: u32 | answer octets: u16 | additional octets: u16 |       18 octets, little-endian
 //! payload | answer records of the first RRset | its additional records | of the second ... |
 //! ```
 //!
 //! A key is a lower-cased wire name, or, behind [`LABEL_MARK`], a label of the pattern index. `value`
-//! counts the names right below a name, or is the number of a label. `set` tells a name that was set,
-//! be it without records, from one that exists because of names below it. `stride` is the length of every
+//! counts the names right below a name, or is the number of a label. [`FLAG_IS_SET`] tells a
+//! name that was set, be it without records, from one that exists because of names below it. `stride` is the length of every
 //! answer record where they have one length, else 0.
 //!
 //! An entry is one flat run of octets with constant offsets, so that a lookup touches the slot, then
@@ -22,13 +22,18 @@
 //! - `mask`: the number of slots is a power of two, so a tag is masked, not divided.
 //! - `free-slot`: at least half of the slots are free, so a probe for an absent key stops soon.
 
+use crate::record::View;
 use crate::wire::RType;
 
 /// First octet of a key that is a label of the pattern index; no wire name begins with it.
 pub(super) const LABEL_MARK: u8 = 0xff;
 
 const ENTRY_HEADER_OCTETS: usize = 11;
-const HEAD_OCTETS: usize = 16;
+/// Someone set this name; otherwise it exists because of names below it.
+const FLAG_IS_SET: u8 = 1;
+/// Some RRset is for the clients of one network, so the client's address is looked at.
+const FLAG_HAS_VIEWS: u8 = 2;
+const HEAD_OCTETS: usize = 18;
 
 /// A part of all names, those whose hash chose it. Never changes once built.
 #[derive(Default)]
@@ -44,8 +49,7 @@ pub(super) struct Entry<'s> {
     octets: &'s [u8],
     /// Names right below this one, or a label's number.
     pub(super) value: u32,
-    /// Someone set this name; otherwise it exists because of names below it.
-    pub(super) is_set: bool,
+    flags: u8,
     key_end: usize,
     rrsets: u8,
 }
@@ -55,6 +59,8 @@ pub(super) struct Entry<'s> {
 pub struct Answer<'s> {
     /// Type of the records.
     pub rtype: RType,
+    /// Whose clients get them.
+    pub view: View,
     /// Records in `answer`, at least one.
     pub records: u16,
     /// Records in `additional`.
@@ -92,20 +98,26 @@ pub(super) struct EntryOctets(Box<[u8]>);
 impl EntryOctets {
     /// Lays out the entry of a key that someone set. `rrsets` holds for each RRset its head's fields and octets.
     pub(super) fn new(key: &[u8], value: u32, rrsets: &[Answer<'_>]) -> Self {
-        Self::laid_out(key, value, true, rrsets)
+        let has_views = rrsets.iter().any(|rrset| rrset.view != View::EVERYONE);
+        let flags = if has_views {
+            FLAG_IS_SET | FLAG_HAS_VIEWS
+        } else {
+            FLAG_IS_SET
+        };
+        Self::laid_out(key, value, flags, rrsets)
     }
 
     /// The entry of a name that exists because of `children` names below it.
     pub(super) fn empty_non_terminal(key: &[u8], children: u32) -> Self {
-        Self::laid_out(key, children, false, &[])
+        Self::laid_out(key, children, 0, &[])
     }
 
-    fn laid_out(key: &[u8], value: u32, is_set: bool, rrsets: &[Answer<'_>]) -> Self {
+    fn laid_out(key: &[u8], value: u32, flags: u8, rrsets: &[Answer<'_>]) -> Self {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
         let count = u8::try_from(rrsets.len()).expect("there are fewer record types than that");
         let mut octets = vec![0; 4];
         octets.extend_from_slice(&value.to_le_bytes());
-        octets.extend_from_slice(&[key_octets, count, u8::from(is_set)]);
+        octets.extend_from_slice(&[key_octets, count, flags]);
         octets.extend_from_slice(key);
         let mut start = 0_u32;
         for rrset in rrsets {
@@ -114,6 +126,7 @@ impl EntryOctets {
             let [answer, additional] = lengths;
             for field in [
                 rrset.rtype.0,
+                rrset.view.0,
                 rrset.records,
                 rrset.stride,
                 rrset.additional_records,
@@ -246,13 +259,13 @@ impl Shard {
 impl<'s> Entry<'s> {
     fn at(arena: &'s [u8], offset: usize) -> Option<Self> {
         let from = arena.get(offset..)?;
-        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets, is_set], _) =
+        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets, flags], _) =
             from.split_first_chunk::<ENTRY_HEADER_OCTETS>()?;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         Some(Self {
             octets: from.get(..length)?,
             value: u32::from_le_bytes([v0, v1, v2, v3]),
-            is_set: is_set != 0,
+            flags,
             key_end: ENTRY_HEADER_OCTETS + usize::from(key_octets),
             rrsets,
         })
@@ -265,15 +278,34 @@ impl<'s> Entry<'s> {
             .unwrap_or_default()
     }
 
+    /// Someone set this name; otherwise it exists because of names below it.
+    pub(super) fn is_set(&self) -> bool {
+        self.flags & FLAG_IS_SET != 0
+    }
+
     /// Number of RRsets; 0 for an empty non-terminal.
     pub(super) fn rrsets(&self) -> usize {
         usize::from(self.rrsets)
     }
 
-    /// The RRset of `rtype`; the first one for ANY (RFC 8482, section 4.1).
-    pub(super) fn rrset(&self, rtype: RType) -> Option<Answer<'s>> {
-        self.answers()
-            .find(|answer| answer.rtype == rtype || rtype == RType::ANY)
+    /// The RRset of `rtype` for `view`, else for everyone; any one type for ANY (RFC 8482, section 4.1).
+    pub(super) fn rrset(&self, rtype: RType, view: View) -> Option<Answer<'s>> {
+        let of_type = |answer: &Answer<'_>| answer.rtype == rtype || rtype == RType::ANY;
+        let mut found = None;
+        for answer in self.answers().filter(of_type) {
+            if answer.view == view {
+                return Some(answer);
+            }
+            if answer.view == View::EVERYONE {
+                found = found.or(Some(answer));
+            }
+        }
+        found
+    }
+
+    /// Whether some RRset is for the clients of one network.
+    pub(super) fn has_views(&self) -> bool {
+        self.flags & FLAG_HAS_VIEWS != 0
     }
 
     /// All RRsets.
@@ -288,12 +320,32 @@ impl<'s> Entry<'s> {
 
 impl<'s> Answer<'s> {
     fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8]) -> Option<Self> {
-        let [t0, t1, r0, r1, s0, s1, x0, x1, o0, o1, o2, o3, a0, a1, b0, b1] = *head;
+        let [
+            t0,
+            t1,
+            v0,
+            v1,
+            r0,
+            r1,
+            s0,
+            s1,
+            x0,
+            x1,
+            o0,
+            o1,
+            o2,
+            o3,
+            a0,
+            a1,
+            b0,
+            b1,
+        ] = *head;
         let start = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
         let answer_end = start + usize::from(u16::from_le_bytes([a0, a1]));
         let additional_end = answer_end + usize::from(u16::from_le_bytes([b0, b1]));
         Some(Self {
             rtype: RType(u16::from_le_bytes([t0, t1])),
+            view: View(u16::from_le_bytes([v0, v1])),
             records: u16::from_le_bytes([r0, r1]),
             stride: u16::from_le_bytes([s0, s1]),
             additional_records: u16::from_le_bytes([x0, x1]),
@@ -310,6 +362,7 @@ mod tests {
     fn answer(rtype: u16, answer: &'static [u8], additional: &'static [u8]) -> Answer<'static> {
         Answer {
             rtype: RType(rtype),
+            view: View::EVERYONE,
             records: 1,
             additional_records: 0,
             stride: 3,
@@ -360,7 +413,7 @@ mod tests {
             first
                 .find(hash(b"a"), b"a")
                 .unwrap()
-                .rrset(RType::A)
+                .rrset(RType::A, View::EVERYONE)
                 .unwrap()
                 .answer,
             b"old"
@@ -369,16 +422,22 @@ mod tests {
             second
                 .find(hash(b"a"), b"a")
                 .unwrap()
-                .rrset(RType::A)
+                .rrset(RType::A, View::EVERYONE)
                 .unwrap()
                 .answer,
             b"new"
         );
         assert!(third.find(hash(b"a"), b"a").is_none());
         let kept = third.find(hash(b"b"), b"b").unwrap();
-        assert_eq!(kept.rrset(RType::AAAA), Some(answer(28, b"666", b"yz")));
-        assert_eq!(kept.rrset(RType::ANY), Some(answer(1, b"bbb", b"x")));
-        assert_eq!((kept.value, kept.rrset(RType::SRV)), (2, None));
+        assert_eq!(
+            kept.rrset(RType::AAAA, View::EVERYONE),
+            Some(answer(28, b"666", b"yz"))
+        );
+        assert_eq!(
+            kept.rrset(RType::ANY, View::EVERYONE),
+            Some(answer(1, b"bbb", b"x"))
+        );
+        assert_eq!((kept.value, kept.rrset(RType::SRV, View::EVERYONE)), (2, None));
     }
 
     #[test]

@@ -13,20 +13,24 @@
 //!
 //! ```text
 //! chunk   | column 0: 256 × u32 | ... | column 5 | starts: 256 × u32 | arena |
-//! row     | ttl: u32 | port: u16, 0 for none | label octets: u8 | IPv4: u8 | IPv6: u8 |
-//!         | uuid label, wire form | IPv4 addresses | IPv6 addresses |       integers little-endian
+//! row     | ttl: u32 | port: u16, 0 for none | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 |
+//!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views |       integers little-endian
+//! view    | view: u16 | address: 16 octets, an IPv4 one mapped |
 //! ```
 //!
 //! The work of one query is bounded by the number of services. These are wildcards of queries; a
 //! wildcard owner (RFC 4592) would be a name of its own.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Zone;
+use crate::record::View;
 use crate::wire::{Class, RType, Reply, Section};
 
+/// A view's number and an address in it.
+const VIEW_OCTETS: usize = 18;
 /// Labels that the grammar knows: environment, service, instance, region, host, uuid.
 pub const GRAMMAR_LABELS: usize = 6;
 /// Column of the region, which SRV falls back from.
@@ -60,6 +64,8 @@ pub struct Endpoint {
     pub port: Option<u16>,
     /// Time to live, in seconds.
     pub ttl_seconds: u32,
+    /// Addresses that the clients of one view get in place of those of the same family above; at most 255.
+    pub views: Vec<(View, IpAddr)>,
 }
 
 /// Where an endpoint stands in its table.
@@ -88,6 +94,7 @@ struct Row<'s> {
     uuid_label: &'s [u8],
     ipv4: &'s [[u8; 4]],
     ipv6: &'s [[u8; 16]],
+    views: &'s [[u8; VIEW_OCTETS]],
 }
 
 /// The content of one row: its labels' numbers and its octets.
@@ -110,17 +117,25 @@ impl Endpoint {
     /// The octets of its row; none when it has more addresses than a row can count.
     pub(super) fn row_octets(&self) -> Option<Box<[u8]>> {
         let [.., uuid] = &self.labels;
-        let counts = [uuid.len() + 1, self.ipv4.len(), self.ipv6.len()].map(u8::try_from);
-        let [Ok(label_octets), Ok(ipv4), Ok(ipv6)] = counts else {
+        let counts = [uuid.len() + 1, self.ipv4.len(), self.ipv6.len(), self.views.len()].map(u8::try_from);
+        let [Ok(label_octets), Ok(ipv4), Ok(ipv6), Ok(views)] = counts else {
             return None;
         };
         let mut octets = Vec::with_capacity(16 + uuid.len());
         octets.extend_from_slice(&self.ttl_seconds.to_le_bytes());
         octets.extend_from_slice(&self.port.unwrap_or(0).to_le_bytes());
-        octets.extend_from_slice(&[label_octets, ipv4, ipv6, label_octets.saturating_sub(1)]);
+        octets.extend_from_slice(&[label_octets, ipv4, ipv6, views, label_octets.saturating_sub(1)]);
         octets.extend_from_slice(uuid);
         octets.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
         octets.extend(self.ipv6.iter().flat_map(Ipv6Addr::octets));
+        for (view, address) in &self.views {
+            let address = match address {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => *address,
+            };
+            octets.extend_from_slice(&view.0.to_le_bytes());
+            octets.extend_from_slice(&address.octets());
+        }
         Some(octets.into_boxed_slice())
     }
 }
@@ -217,27 +232,53 @@ impl Chunk {
 
 impl<'s> Row<'s> {
     fn read(octets: &'s [u8]) -> Option<Self> {
-        let (&[t0, t1, t2, t3, p0, p1, label, ipv4, ipv6], rest) = octets.split_first_chunk()?;
+        let (&[t0, t1, t2, t3, p0, p1, label, ipv4, ipv6, views], rest) = octets.split_first_chunk()?;
         let (uuid_label, rest) = rest.split_at_checked(usize::from(label))?;
-        let (ipv4, ipv6_octets) = rest.split_at_checked(usize::from(ipv4) * 4)?;
-        let (ipv4, _) = ipv4.as_chunks();
-        let (ipv6, _) = ipv6_octets.get(..usize::from(ipv6) * 16)?.as_chunks();
+        let (ipv4, rest) = rest.split_at_checked(usize::from(ipv4) * 4)?;
+        let (ipv6, rest) = rest.split_at_checked(usize::from(ipv6) * 16)?;
+        let views = rest.get(..usize::from(views) * VIEW_OCTETS)?;
+        let ((ipv4, _), (ipv6, _), (views, _)) = (ipv4.as_chunks(), ipv6.as_chunks(), views.as_chunks());
         Some(Self {
             ttl_seconds: u32::from_le_bytes([t0, t1, t2, t3]),
             port: u16::from_le_bytes([p0, p1]),
             uuid_label,
             ipv4,
             ipv6,
+            views,
         })
     }
 
-    /// Number of its records of `rtype`.
-    fn records(&self, rtype: RType) -> usize {
+    /// Calls `push` with each address of the family of `rtype` that clients in `view` get, until it
+    /// returns false; returns whether it never did.
+    fn addresses(&self, rtype: RType, view: View, mut push: impl FnMut(&[u8]) -> bool) -> bool {
+        let mut has_own = false;
+        for &[v0, v1, ref address @ ..] in self.views {
+            let mapped = Ipv6Addr::from(*address).to_ipv4_mapped();
+            if View(u16::from_le_bytes([v0, v1])) != view || mapped.is_some() != (rtype == RType::A) {
+                continue;
+            }
+            has_own = true;
+            let went_on = match mapped {
+                Some(address) => push(&address.octets()),
+                None => push(address),
+            };
+            if !went_on {
+                return false;
+            }
+        }
         match rtype {
-            RType::A => self.ipv4.len(),
-            RType::AAAA => self.ipv6.len(),
-            RType::SRV => usize::from(self.port != 0),
-            _ => 0,
+            _ if has_own => true,
+            RType::A => self.ipv4.iter().all(|address| push(address)),
+            _ => self.ipv6.iter().all(|address| push(address)),
+        }
+    }
+
+    /// Whether it has a record of `rtype` for clients in `view`.
+    fn has(&self, rtype: RType, view: View) -> bool {
+        match rtype {
+            RType::A | RType::AAAA => !self.addresses(rtype, view, |_| false),
+            RType::SRV => self.port != 0,
+            _ => false,
         }
     }
 }
@@ -247,6 +288,8 @@ impl<'s> Row<'s> {
 pub struct Matches<'s> {
     chunks: &'s [Arc<Chunk>],
     wanted: Numbers,
+    /// Whose addresses the client gets.
+    view: View,
     /// The zone that the query's name is in.
     pub zone: &'s Zone,
 }
@@ -275,9 +318,15 @@ impl<'s> Matches<'s> {
         chunks: &'s [Arc<Chunk>],
         zone: &'s Zone,
         labels: [Option<Option<u32>>; GRAMMAR_LABELS],
+        view: View,
     ) -> Option<Self> {
         let wanted = labels.map(|label| label.map_or(ANY, |number| number.unwrap_or(NEVER)));
-        let matches = Self { chunks, wanted, zone };
+        let matches = Self {
+            chunks,
+            wanted,
+            view,
+            zone,
+        };
         // A region without services still has its name: SRV answers with the other regions.
         let existing = matches.in_any_region().unwrap_or(matches);
         existing
@@ -310,10 +359,7 @@ impl<'s> Matches<'s> {
         }
         let head = record_head(rtype, survey.ttl_seconds);
         let flow = self.each_rotated(rtype, survey.rows, rotation, |row| {
-            let written = match rtype {
-                RType::A => row.ipv4.iter().all(|address| push_address(reply, &head, address)),
-                _ => row.ipv6.iter().all(|address| push_address(reply, &head, address)),
-            };
+            let written = row.addresses(rtype, self.view, |address| push_address(reply, &head, address));
             if written {
                 ControlFlow::Continue(())
             } else {
@@ -392,8 +438,9 @@ impl<'s> Matches<'s> {
             let parts: [&[u8]; 5] = [row.uuid_label, apex, after_owner, &length, address];
             reply.push(Section::Additional, 1, &parts)
         };
-        let all = row.ipv4.iter().all(|address| push(RType::A, address))
-            && row.ipv6.iter().all(|address| push(RType::AAAA, address));
+        let all = [RType::A, RType::AAAA]
+            .into_iter()
+            .all(|rtype| row.addresses(rtype, self.view, |address| push(rtype, address)));
         if all {
             ControlFlow::Continue(())
         } else {
@@ -416,7 +463,7 @@ impl<'s> Matches<'s> {
             ttl_seconds: u32::MAX,
         };
         let _ = self.each(|row| {
-            if row.records(rtype) > 0 {
+            if row.has(rtype, self.view) {
                 survey.rows += 1;
                 // One TTL for the set (RFC 2181, section 5.2).
                 survey.ttl_seconds = survey.ttl_seconds.min(row.ttl_seconds);
@@ -438,7 +485,7 @@ impl<'s> Matches<'s> {
         for late in [false, true] {
             let mut rank = 0;
             self.each(|row| {
-                if row.records(rtype) == 0 {
+                if !row.has(rtype, self.view) {
                     return ControlFlow::Continue(());
                 }
                 rank += 1;

@@ -9,10 +9,16 @@ pub struct RType(pub u16);
 impl RType {
     /// An IPv4 address (RFC 1035, section 3.4.1).
     pub const A: Self = Self(1);
+    /// A server of a zone (RFC 1035, section 3.3.11).
+    pub const NS: Self = Self(2);
+    /// The name that an alias stands for (RFC 1035, section 3.3.1).
+    pub const CNAME: Self = Self(5);
     /// The start of a zone of authority (RFC 1035, section 3.3.13).
     pub const SOA: Self = Self(6);
     /// A name for an address (RFC 1035, section 3.3.12).
     pub const PTR: Self = Self(12);
+    /// Text (RFC 1035, section 3.3.14).
+    pub const TXT: Self = Self(16);
     /// An IPv6 address (RFC 3596, section 2.1).
     pub const AAAA: Self = Self(28);
     /// The location of a service (RFC 2782).

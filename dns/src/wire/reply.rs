@@ -99,6 +99,12 @@ impl<'b> Reply<'b> {
         (0xc000 | offset).to_be_bytes()
     }
 
+    /// Octets written so far: where in the message the next record will begin.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
     /// Appends `parts`, which together are `records` whole records, to `section`.
     ///
     /// Returns whether they fitted; if not, nothing is written.
