@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Instructions per query, by callgrind: the difference between a run with many questions and one with none.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind" >&2; exit 1; }
+bench=$(cargo bench --bench count --no-run --message-format=json 2>/dev/null |
+  sed -n 's/.*"executable":"\([^"]*\/count-[^"]*\)".*/\1/p' | tail -n 1)
+times=2000
+instructions() {
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" "$@" 2>&1 | sed -n 's/.*Collected : //p'
+}
+none=$(instructions docker 1 0)
+printf '%-18s %s\n' question instructions
+while read -r kind owner qtype; do
+  printf '%-18s %s\n' "$kind" $((($(instructions "$owner" "$qtype" "$times") - none) / times))
+done <<'QUESTIONS'
+one_a instance77.image7.dev.docker 1
+ten_a image7.dev.docker 1
+ten_srv image7.dev.docker 33
+nodata instance77.image7.dev.docker 28
+nxdomain absent.image7.dev.docker 1
+wildcard_of_one instance77.*.dev.docker 1
+wildcard_of_ten *.image7.*.docker 1
+long_name_of_one region.instance77.image7.dev.docker 1
+forward example.org 1
+QUESTIONS
