@@ -23,10 +23,11 @@ pub(crate) struct Said {
     pub(crate) denied: bool,
 }
 
-/// Puts `packet` into a buffer of `room` octets and answers it for a local client, who may recurse.
+/// Puts `packet` into a buffer of `room` octets and answers it for `client`, who may recurse.
 pub(crate) fn ask(
     snapshot: &Snapshot,
     packet: &[u8],
+    address: IpAddr,
     transport: Transport,
     room: usize,
 ) -> (Outcome, Vec<u8>) {
@@ -34,10 +35,7 @@ pub(crate) fn ask(
         recursion: true,
         access: Access::of(default_networks()),
     };
-    let client = Client {
-        address: IpAddr::from([127, 0, 0, 1]),
-        transport,
-    };
+    let client = Client { address, transport };
     let mut buffer = vec![0xee; room.max(packet.len())];
     let (query, _) = buffer.split_at_mut(packet.len());
     query.copy_from_slice(packet);

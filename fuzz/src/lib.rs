@@ -2,6 +2,7 @@
 //! for each file of the corpus. They panic when something is promised and does not hold.
 
 mod answer;
+mod model;
 mod query;
 mod snapshot;
 

@@ -46,7 +46,7 @@ pub fn query(packet: &[u8]) {
     let ours = Query::parse(packet);
     compare(packet, ours);
     for (transport, room) in [(Transport::Udp, 4096), (Transport::Tcp, 65_535)] {
-        let (outcome, buffer) = ask(&SNAPSHOT, packet, transport, room);
+        let (outcome, buffer) = ask(&SNAPSHOT, packet, [127, 0, 0, 1].into(), transport, room);
         let length = match outcome {
             Outcome::Reply { length, .. } => length,
             Outcome::Forward => {

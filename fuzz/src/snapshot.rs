@@ -1,45 +1,62 @@
-//! Any history of names and endpoints: the snapshot agrees with a model too simple to be wrong.
+//! Any history of names, endpoints and zones: the snapshot agrees with the [`crate::model`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
 use dataplane::respond::{Outcome, Transport};
-use dns::{Builder, Endpoint, EndpointKey, Name, RecordData, RrSet, Snapshot, ZoneSettings};
+use dns::{Builder, Endpoint, Name, RecordData, RrSet, Snapshot, View, ZoneSettings};
 
-use crate::answer::{Said, ask, read};
+use crate::answer::{ask, read};
+use crate::model::{A, Asked, Data, Labels, Model, SRV};
 
 /// Few, so that histories meet: the same name is set, removed and asked for.
 const LABELS: [&str; 6] = ["dev", "web", "a", "b", "any", "*"];
-const ZONES: [&str; 3] = ["docker", "lab.example", "example"];
-/// The zones that are ours; the last of [`ZONES`] is not.
+/// The labels that services have; the others stand for any label in a query.
+const PLAIN: usize = 4;
+/// The first two are our zones, the third never is, the last comes and goes.
+const ZONES: [&str; 4] = ["docker", "lab.example", "example", "late"];
 const OURS: usize = 2;
+/// The network whose clients have a view of their own, and a client inside and outside of it.
+const NETWORK: &str = "172.20.0.0/16";
+const INSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 20, 0, 9));
+const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// Steps of a history that are looked at; the fuzzer gains nothing from longer ones.
 const STEPS_MAX: usize = 200;
-const A: u16 = 1;
 const TXT: u16 = 16;
-const SRV: u16 = 33;
 
 #[derive(Arbitrary, Debug)]
 enum Step {
     Set {
         owner: Owner,
-        addresses: u8,
+        wildcard: bool,
+        everyone: u8,
+        inside: u8,
+    },
+    SetAlias {
+        owner: Owner,
+        target: Owner,
     },
     Remove {
         owner: Owner,
+        wildcard: bool,
     },
     Insert {
         labels: [u8; 6],
         address: u8,
+        inside: Option<u8>,
         port: bool,
     },
     RemoveEndpoint {
         which: u8,
     },
+    Zone {
+        there: bool,
+    },
     Build,
     Ask {
         owner: Owner,
         qtype: u8,
+        inside: bool,
     },
 }
 
@@ -51,10 +68,18 @@ struct Owner {
 }
 
 impl Owner {
-    /// Labels left to right, the zone's included. Owners that are stored have no wildcard labels, since
-    /// naming gives a service none.
-    fn labels(&self, stored: bool) -> Vec<&'static str> {
-        let choices = if stored { LABELS.len() - 2 } else { LABELS.len() };
+    /// Labels as a question may have them, left to right, the zone's included.
+    fn asked(&self) -> Labels {
+        self.labels_of(LABELS.len())
+    }
+
+    /// Labels as a service has them, none of which stands for others; behind `*` for a wildcard owner.
+    fn stored(&self, wildcard: bool) -> Labels {
+        let star = wildcard.then_some("*");
+        star.into_iter().chain(self.labels_of(PLAIN)).collect()
+    }
+
+    fn labels_of(&self, choices: usize) -> Labels {
         let labels = self.labels.iter().take(usize::from(self.count) % 8);
         let labels = labels.filter_map(|label| LABELS.get(usize::from(*label) % choices).copied());
         let zone = ZONES
@@ -65,15 +90,6 @@ impl Owner {
     }
 }
 
-type Labels = Vec<&'static str>;
-
-/// Everything there is at one moment.
-#[derive(Clone, Default)]
-struct Model {
-    names: BTreeMap<Labels, u8>,
-    endpoints: Vec<([&'static str; 6], u8, bool, EndpointKey)>,
-}
-
 /// Plays `history` to a builder and to the model, and compares what they say to every question in it.
 ///
 /// # Panics
@@ -81,12 +97,14 @@ struct Model {
 /// When they differ.
 pub fn snapshot(history: &[u8]) {
     let mut input = Unstructured::new(history);
-    let zones = ZONES
-        .iter()
-        .take(OURS)
-        .map(|zone| ZoneSettings::of(zone.parse().expect("a constant"), 30));
+    let zones = ZONES.iter().take(OURS).map(|apex| zone(apex));
     let mut builder = Builder::new(zones.collect(), 1, 0).expect("zones apart from each other");
-    let mut model = Model::default();
+    builder.set_networks(&[(NETWORK.parse().expect("a constant"), View(1))]);
+    let zones = ZONES.iter().take(OURS).map(|zone| zone.split('.').collect());
+    let mut model = Model {
+        zones: zones.collect(),
+        ..Model::default()
+    };
     let mut built = (builder.build(), model.clone());
     for _ in 0..STEPS_MAX {
         if input.is_empty() {
@@ -97,178 +115,160 @@ pub fn snapshot(history: &[u8]) {
         };
         match step {
             Step::Build => built = (builder.build(), model.clone()),
-            Step::Ask { owner, qtype } => compare(&built.0, &built.1, &owner.labels(false), qtype),
-            change => model.apply(&mut builder, change),
+            Step::Ask { owner, qtype, inside } => {
+                let qtype = [A, SRV, TXT].get(usize::from(qtype) % 3).copied().unwrap_or(A);
+                compare(
+                    &built.0,
+                    &built.1,
+                    Asked {
+                        name: &owner.asked(),
+                        qtype,
+                        inside,
+                    },
+                );
+            }
+            change => apply(change, &mut builder, &mut model),
         }
     }
     let last = builder.build();
     assert_eq!(
         last.names(),
-        model.names.values().filter(|addresses| **addresses > 0).count()
+        model.names.values().filter(|data| data.has_records()).count()
     );
     assert_eq!(last.endpoints(), model.endpoints.len());
     for owner in model.names.keys() {
-        compare(&last, &model, owner, 0);
+        for inside in [false, true] {
+            compare(
+                &last,
+                &model,
+                Asked {
+                    name: owner,
+                    qtype: A,
+                    inside,
+                },
+            );
+        }
     }
 }
 
-impl Model {
-    fn apply(&mut self, builder: &mut Builder, change: Step) {
-        match change {
-            Step::Set { owner, addresses } => {
-                let (owner, addresses) = (owner.labels(true), addresses % 4);
-                let records: Vec<RecordData> = (1..=addresses)
-                    .map(|last| RecordData::A([10, 0, 0, last].into()))
-                    .collect();
-                let rrset = RrSet {
-                    view: dns::View::EVERYONE,
-                    ttl_seconds: 30,
-                    records,
-                    additional: Vec::new(),
-                };
-                let rrsets = if addresses == 0 { Vec::new() } else { vec![rrset] };
-                builder.set(&name(&owner), &rrsets).expect("records of one type");
-                self.names.insert(owner, addresses);
-            }
-            Step::Remove { owner } => {
-                builder.remove(&name(&owner.labels(true)));
-                self.names.remove(&owner.labels(true));
-            }
-            Step::Insert {
-                labels,
-                address,
-                port,
-            } => {
-                let stored = LABELS.len() - 2;
-                let labels = labels.map(|label| {
-                    LABELS
-                        .get(usize::from(label) % stored)
-                        .copied()
-                        .unwrap_or_default()
-                });
-                let endpoint = Endpoint {
-                    labels: labels.map(|label| label.as_bytes().into()),
-                    ipv4: vec![[10, 1, 0, address].into()],
-                    ipv6: Vec::new(),
-                    port: port.then_some(80),
-                    ttl_seconds: 30,
-                    views: Vec::new(),
-                };
-                // Two endpoints with one address would make a double in the answer, which the model
-                // counts; `naming` sees to it that addresses differ.
-                if self.endpoints.iter().all(|(_, other, ..)| *other != address) {
-                    let key = builder.insert_endpoint(&endpoint).expect("short labels");
-                    self.endpoints.push((labels, address, port, key));
-                }
-            }
-            Step::RemoveEndpoint { which } => {
-                if let Some(place) = usize::from(which).checked_rem(self.endpoints.len()) {
-                    let (.., key) = self.endpoints.swap_remove(place);
-                    builder.remove_endpoint(key);
-                }
-            }
-            Step::Build | Step::Ask { .. } => {}
+fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
+    match change {
+        Step::Set {
+            owner,
+            wildcard,
+            everyone,
+            inside,
+        } => {
+            let (owner, everyone, inside) = (owner.stored(wildcard), everyone % 4, inside % 3);
+            let rrsets = [(View::EVERYONE, 0, everyone), (View(1), 2, inside)];
+            let rrsets = rrsets.into_iter().filter(|(.., count)| *count > 0);
+            let rrsets: Vec<RrSet> = rrsets
+                .map(|(view, second, count)| {
+                    let records = (1..=count)
+                        .map(|last| RecordData::A([10, second, 0, last].into()))
+                        .collect();
+                    RrSet {
+                        view,
+                        ttl_seconds: 30,
+                        records,
+                        additional: Vec::new(),
+                    }
+                })
+                .collect();
+            builder.set(&name(&owner), &rrsets).expect("records of one type");
+            model.names.insert(owner, Data::Addresses { everyone, inside });
         }
-    }
-
-    /// What a question for `asked` ought to be answered; none when it ought to be forwarded.
-    fn answer(&self, asked: &[&'static str], qtype: u16) -> Option<Said> {
-        let ours = ZONES
-            .iter()
-            .take(OURS)
-            .map(|zone| zone.split('.').collect::<Vec<_>>());
-        let zone = ours.into_iter().find(|zone| asked.ends_with(zone));
-        if let Some(addresses) = self
-            .names
-            .get(asked)
-            .filter(|_| qtype == A)
-            .filter(|addresses| **addresses > 0)
-        {
-            return Some(found(
-                (1..=*addresses).map(|last| format!("A 10.0.0.{last}")).collect(),
-            ));
-        }
-        let zone = match (zone, self.names.contains_key(asked)) {
-            (Some(zone), _) => zone,
-            (None, true) => return Some(denied(0)),
-            (None, false) => return None,
-        };
-        let exists = asked == zone || self.names.keys().any(|owner| owner.ends_with(asked));
-        if exists {
-            return Some(denied(0));
-        }
-        let labels: Vec<&str> = asked.iter().rev().skip(zone.len()).copied().collect();
-        let is_wildcard = |label: &&str| matches!(*label, "*" | "any" | "all");
-        if labels.len() > 6 || (labels.len() <= 3 && !labels.iter().any(is_wildcard)) {
-            return Some(denied(3));
-        }
-        let matching = |labels: &[&str]| -> BTreeSet<(u8, bool)> {
-            let matches = |of: &[&str; 6]| {
-                labels
-                    .iter()
-                    .zip(of)
-                    .all(|(asked, has)| is_wildcard(asked) || asked == has)
+        Step::SetAlias { owner, target } => {
+            let (owner, target) = (owner.stored(false), target.stored(false));
+            let records = vec![RecordData::Cname(name(&target))];
+            let rrset = RrSet {
+                view: View::EVERYONE,
+                ttl_seconds: 30,
+                records,
+                additional: Vec::new(),
             };
-            let endpoints = self.endpoints.iter().filter(|(of, ..)| matches(of));
-            endpoints.map(|(_, address, port, _)| (*address, *port)).collect()
-        };
-        let here = matching(&labels);
-        let mut open = labels.clone();
-        if let Some(region) = open.get_mut(3) {
-            *region = "*";
+            builder.set(&name(&owner), &[rrset]).expect("an alias alone");
+            model.names.insert(owner, Data::Alias(target));
         }
-        let everywhere = matching(&open);
-        if everywhere.is_empty() {
-            return Some(denied(3));
+        Step::Remove { owner, wildcard } => {
+            builder.remove(&name(&owner.stored(wildcard)));
+            model.names.remove(&owner.stored(wildcard));
         }
-        let answers: Vec<String> = match qtype {
-            A => here
-                .iter()
-                .map(|(address, _)| format!("A 10.1.0.{address}"))
-                .collect(),
-            SRV => {
-                let with_port = |of: &BTreeSet<(u8, bool)>| of.iter().filter(|(_, port)| *port).count();
-                let (near, all) = (with_port(&here), with_port(&everywhere));
-                let mut answers = vec![format!("SRV 10 {}", 100 / near.max(1)); near];
-                answers.extend(vec![format!("SRV 20 {}", 100 / (all - near).max(1)); all - near]);
-                answers
+        Step::Insert {
+            labels,
+            address,
+            inside,
+            port,
+        } => insert(labels, address, inside, port, builder, model),
+        Step::RemoveEndpoint { which } => {
+            if let Some(place) = usize::from(which).checked_rem(model.endpoints.len()) {
+                let (.., key) = model.endpoints.swap_remove(place);
+                builder.remove_endpoint(key);
             }
-            _ => Vec::new(),
-        };
-        Some(if answers.is_empty() {
-            denied(0)
-        } else {
-            found(answers)
-        })
+        }
+        Step::Zone { there } => {
+            let [.., late] = ZONES;
+            model.zones.retain(|zone| *zone != [late]);
+            if there {
+                // Refused when it is there already, which changes nothing.
+                let _ = builder.add_zone(zone(late));
+                model.zones.push(vec![late]);
+            } else {
+                builder.remove_zone(&name(&[late]));
+            }
+        }
+        Step::Build | Step::Ask { .. } => {}
     }
 }
 
-fn found(mut answers: Vec<String>) -> Said {
-    answers.sort();
-    Said {
-        rcode: 0,
-        authoritative: true,
-        truncated: false,
-        answers,
-        denied: false,
+fn insert(
+    labels: [u8; 6],
+    address: u8,
+    inside: Option<u8>,
+    port: bool,
+    builder: &mut Builder,
+    model: &mut Model,
+) {
+    // Two endpoints with one address would make a double in the answer, which the model does not have;
+    // no two containers of an engine share one.
+    let is_taken = model.endpoints.iter().any(|(_, other, other_inside, ..)| {
+        *other == address || (inside.is_some() && *other_inside == inside)
+    });
+    if is_taken {
+        return;
     }
+    let labels = labels.map(|label| {
+        LABELS
+            .get(usize::from(label) % PLAIN)
+            .copied()
+            .unwrap_or_default()
+    });
+    let endpoint = Endpoint {
+        labels: labels.map(|label| label.as_bytes().into()),
+        ipv4: vec![[10, 1, 0, address].into()],
+        ipv6: Vec::new(),
+        port: port.then_some(80),
+        ttl_seconds: 30,
+        views: inside
+            .map(|last| (View(1), IpAddr::from([10, 3, 0, last])))
+            .into_iter()
+            .collect(),
+    };
+    let key = builder.insert_endpoint(&endpoint).expect("short labels");
+    model.endpoints.push((labels, address, inside, port, key));
 }
 
-fn denied(rcode: u16) -> Said {
-    Said {
-        rcode,
-        authoritative: true,
-        truncated: false,
-        answers: Vec::new(),
-        denied: true,
-    }
-}
-
-fn compare(snapshot: &Snapshot, model: &Model, asked: &[&'static str], qtype: u8) {
-    let qtype = [A, SRV, TXT].get(usize::from(qtype) % 3).copied().unwrap_or(A);
+fn compare(snapshot: &Snapshot, model: &Model, asked: Asked<'_>) {
     let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let packet = [&header, name(asked).octets(), &qtype.to_be_bytes(), &[0, 1]].concat();
-    let (outcome, buffer) = ask(snapshot, &packet, Transport::Tcp, 65_535);
+    let packet = [
+        &header,
+        name(asked.name).octets(),
+        &asked.qtype.to_be_bytes(),
+        &[0, 1],
+    ]
+    .concat();
+    let client = if asked.inside { INSIDE } else { OUTSIDE };
+    let (outcome, buffer) = ask(snapshot, &packet, client, Transport::Tcp, 65_535);
     let said = match outcome {
         Outcome::Reply { length, .. } => {
             let mut said = read(buffer.get(..length).expect("a reply is as long as it says"));
@@ -283,7 +283,12 @@ fn compare(snapshot: &Snapshot, model: &Model, asked: &[&'static str], qtype: u8
         Outcome::Forward => None,
         Outcome::Drop => panic_dropped(&packet),
     };
-    assert_eq!(said, model.answer(asked, qtype), "{asked:?} type {qtype}");
+    let Asked { name, qtype, inside } = asked;
+    assert_eq!(
+        said,
+        model.answer(asked),
+        "{name:?} type {qtype}, inside {inside}"
+    );
 }
 
 #[expect(clippy::panic, reason = "a fuzz target reports by panicking")]
@@ -293,4 +298,8 @@ fn panic_dropped(packet: &[u8]) -> ! {
 
 fn name(labels: &[&'static str]) -> Name {
     Name::from_labels(labels).expect("a few short labels")
+}
+
+fn zone(apex: &str) -> ZoneSettings {
+    ZoneSettings::of(apex.parse().expect("a constant"), 30)
 }

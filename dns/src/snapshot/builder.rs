@@ -216,7 +216,7 @@ impl Builder {
         let names = self.names_within(&apex);
         self.zones.push(zone);
         if self.get(apex.octets()).is_none() {
-            self.put(apex.octets(), EntryOctets::new(apex.octets(), 0, &[]));
+            self.put(apex.octets(), EntryOctets::empty_non_terminal(apex.octets(), 0));
         }
         for name in names.iter().filter(|name| **name != apex) {
             self.add_child_to_parent(name);
@@ -238,8 +238,7 @@ impl Builder {
             let Some(entry) = self.get(name.octets()) else {
                 continue;
             };
-            let stays = entry.is_set() && (name != *apex || entry.rrsets() > 0);
-            let entry = stays.then(|| EntryOctets::with_value(entry, 0));
+            let entry = entry.is_set().then(|| EntryOctets::with_value(entry, 0));
             self.changed.insert(name.octets().into(), entry);
         }
         self.zones.remove(place);
@@ -306,9 +305,7 @@ impl Builder {
         };
         self.names -= usize::from(rrsets > 0);
         self.wildcard_owners -= usize::from(is_wildcard_owner(owner));
-        if self.is_apex(owner) {
-            self.put(owner.octets(), EntryOctets::new(owner.octets(), children, &[]));
-        } else if children > 0 {
+        if children > 0 || self.is_apex(owner) {
             self.put(
                 owner.octets(),
                 EntryOctets::empty_non_terminal(owner.octets(), children),
@@ -493,7 +490,7 @@ impl Builder {
             return;
         };
         let children = entry.value.saturating_sub(1);
-        if children == 0 && !entry.is_set() {
+        if children == 0 && !entry.is_set() && !self.is_apex(&parent) {
             self.changed.insert(parent.octets().into(), None);
             self.remove_child_from_parent(&parent);
         } else {
