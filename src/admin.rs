@@ -2,10 +2,11 @@
 
 use std::io;
 
+use dataplane::Protocol;
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
-use crate::holder::{self, Protocol};
+use crate::holder;
 use crate::settings::Http;
 
 /// The admin listener, or a sentence about why there is none.

@@ -3,32 +3,52 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use controlplane::{CoreCounts, CountCores};
-use dataplane::Counters;
+use controlplane::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
+use dataplane::{Counters, Totals};
 
 /// A closure that reads `counters`, for whoever shows them.
 pub(crate) fn of(counters: Counters) -> CountCores {
     Arc::new(move || {
         let cores = counters.per_core();
-        cores
-            .map(|(core, totals)| CoreCounts {
-                core,
-                queries: totals.queries,
-                responses: totals
-                    .replies()
-                    .map(|(rcode, count)| match rcode {
-                        Some(rcode) => (Cow::Owned(rcode.to_string()), count),
-                        None => (Cow::Borrowed("other"), count),
-                    })
+        let streams = counters.streams();
+        WorkerCounts {
+            cores: cores
+                .map(|(core, totals)| of_one(core.to_string().into(), "udp", &totals))
+                .chain([of_one("any".into(), "tcp", &counters.tcp())])
+                .collect(),
+            streams: StreamCounts {
+                accepted: streams.accepted,
+                refused: streams.refused,
+                open: streams.open(),
+                closed: streams
+                    .closed()
+                    .map(|(why, count)| (why.label(), count))
                     .collect(),
-                truncated: totals.truncated,
-                forwards: totals.forwards,
-                forward_replies: totals.forward_answers,
-                forward_timeouts: totals.forward_timeouts,
-                drops: totals.drops().collect(),
-                batches: totals.batches,
-                parks: totals.parks,
-            })
-            .collect()
+            },
+        }
     })
+}
+
+fn of_one(core: Cow<'static, str>, transport: &'static str, totals: &Totals) -> CoreCounts {
+    CoreCounts {
+        core,
+        transport,
+        queries: totals.queries,
+        responses: totals
+            .replies()
+            .map(|(rcode, count)| match rcode {
+                Some(rcode) => (Cow::Owned(rcode.to_string()), count),
+                None => (Cow::Borrowed("other"), count),
+            })
+            .collect(),
+        truncated: totals.truncated,
+        forwards: totals.forwards,
+        forward_replies: totals.forward_answers,
+        forward_timeouts: totals.forward_timeouts,
+        forward_failures: totals.forward_failures,
+        forward_mismatches: totals.forward_mismatches,
+        drops: totals.drops().collect(),
+        batches: totals.batches,
+        parks: totals.parks,
+    }
 }

@@ -11,14 +11,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use dataplane::Protocol;
 use nix::unistd::{Uid, User};
-
-/// Which table of sockets to look into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Udp,
-    Tcp,
-}
 
 /// Who holds a port, as far as we may see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use dataplane::BindError;
+use dataplane::{BindError, Protocol};
 
 use crate::address::DNS_PORT;
 use crate::failure::Failure;
-use crate::holder::{self, Holder, Protocol};
+use crate::holder::{self, Holder};
 
 /// Where we answer on loopback when port 53 is not to be had. Nothing in /etc/services lives there.
 pub(crate) const FALLBACK_PORT: u16 = 5300;
@@ -32,8 +32,8 @@ pub(crate) struct Listeners<B> {
 pub(crate) enum Fallback {
     /// Ports below 1024 are not for us.
     NotAllowed,
-    /// Somebody has it.
-    Taken(Holder),
+    /// Somebody has it for one of the two.
+    Taken(Protocol, Holder),
     /// What the kernel said.
     Other(String),
 }
@@ -43,8 +43,8 @@ impl Fallback {
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::NotAllowed => format!("port {DNS_PORT} needs root or CAP_NET_BIND_SERVICE"),
-            Self::Taken(holder) => {
-                format!("port {DNS_PORT} of 127.0.0.1 is {holder}; stop it to have the port")
+            Self::Taken(protocol, holder) => {
+                format!("port {DNS_PORT} of 127.0.0.1 ({protocol}) is {holder}; stop it to have the port")
             }
             Self::Other(error) => format!("port {DNS_PORT} of 127.0.0.1 cannot be had ({error})"),
         }
@@ -53,7 +53,7 @@ impl Fallback {
 
 /// Binds what was asked for, or the defaults if that is nothing.
 ///
-/// `bridge` holds the addresses of [`BRIDGE`]. `bind` opens all sockets of one address or none.
+/// `bridge` holds the addresses of [`BRIDGE`]. `bind` opens all sockets of one address, for UDP and TCP, or none.
 ///
 /// # Errors
 ///
@@ -87,7 +87,9 @@ pub(crate) fn bind<B>(
         Err(error) => {
             let reason = match error {
                 BindError::Denied { .. } => Fallback::NotAllowed,
-                BindError::InUse { .. } => Fallback::Taken(holder::of(loopback, Protocol::Udp)),
+                BindError::InUse { protocol, .. } => {
+                    Fallback::Taken(protocol, holder::of(loopback, protocol))
+                }
                 BindError::NotHere { .. } => Fallback::Other("loopback is down".to_owned()),
                 BindError::Other { source, .. } => Fallback::Other(source.to_string()),
             };
@@ -127,10 +129,10 @@ pub(crate) fn bridge_addresses() -> Vec<IpAddr> {
 /// The sentence about an address that cannot be bound.
 fn refusal(address: SocketAddr, error: &BindError) -> String {
     match error {
-        BindError::InUse { .. } => {
+        BindError::InUse { protocol, .. } => {
             format!(
-                "{address} is {}; stop it, or give --listen another address",
-                holder::of(address, Protocol::Udp)
+                "{address} ({protocol}) is {}; stop it, or give --listen another address",
+                holder::of(address, *protocol)
             )
         }
         BindError::Denied { .. } => format!(
@@ -151,19 +153,33 @@ mod tests {
     use super::*;
 
     type Refusal = fn(SocketAddr) -> BindError;
-    const DENIED: Refusal = |address| BindError::Denied { address };
-    const IN_USE: Refusal = |address| BindError::InUse { address };
-    const NOT_HERE: Refusal = |address| BindError::NotHere { address };
+    const DENIED: Refusal = |address| BindError::Denied {
+        address,
+        protocol: Protocol::Udp,
+    };
+    const IN_USE: Refusal = |address| BindError::InUse {
+        address,
+        protocol: Protocol::Udp,
+    };
+    const NOT_HERE: Refusal = |address| BindError::NotHere {
+        address,
+        protocol: Protocol::Udp,
+    };
     const OTHER: Refusal = |address| BindError::Other {
         address,
+        protocol: Protocol::Udp,
         source: std::io::Error::from(std::io::ErrorKind::OutOfMemory),
     };
+    const IN_USE_TCP: Refusal = |address| BindError::InUse {
+        address,
+        protocol: Protocol::Tcp,
+    };
+
+    /// Addresses, why port 53 is not among them, and notes.
+    type Bound = (Vec<String>, Option<Fallback>, Vec<String>);
 
     /// What is bound, and why not port 53, where `refused` says what the kernel does not allow.
-    fn check(
-        asked: &[&str],
-        refused: &[(&str, Refusal)],
-    ) -> Result<(Vec<String>, Option<Fallback>, Vec<String>), String> {
+    fn check(asked: &[&str], refused: &[(&str, Refusal)]) -> Result<Bound, String> {
         let asked: Vec<SocketAddr> = asked.iter().map(|address| address.parse().unwrap()).collect();
         let listeners = bind(&asked, &["172.17.0.1".parse().unwrap()], |address| match refused
             .iter()
@@ -205,7 +221,7 @@ mod tests {
             fallback
                 .unwrap()
                 .sentence()
-                .starts_with("port 53 of 127.0.0.1 is held by")
+                .starts_with("port 53 of 127.0.0.1 (UDP) is held by")
         );
         assert!(notes.is_empty());
     }
@@ -215,7 +231,7 @@ mod tests {
         let (bound, fallback, notes) = check(&[], &[("172.17.0.1:53", IN_USE)]).unwrap();
         assert_eq!(bound, ["127.0.0.1:53"]);
         assert!(
-            fallback.is_none() && notes[0].starts_with("172.17.0.1:53 is held by"),
+            fallback.is_none() && notes[0].starts_with("172.17.0.1:53 (UDP) is held by"),
             "{notes:?}"
         );
     }
@@ -225,7 +241,9 @@ mod tests {
         let refused = [("127.0.0.1:53", DENIED), ("127.0.0.1:5300", IN_USE)];
         let error = check(&[], &refused).unwrap_err();
         assert!(
-            error.starts_with("port 53 needs root or CAP_NET_BIND_SERVICE; and 127.0.0.1:5300 is held by"),
+            error.starts_with(
+                "port 53 needs root or CAP_NET_BIND_SERVICE; and 127.0.0.1:5300 (UDP) is held by"
+            ),
             "{error}"
         );
     }
@@ -235,7 +253,8 @@ mod tests {
         let asked = ["127.0.0.1:5353", "127.0.0.1:5353", "10.9.9.9:53"];
         assert_eq!(check(&asked, &[]).unwrap().0, ["127.0.0.1:5353", "10.9.9.9:53"]);
         for (refusal, expected) in [
-            (IN_USE, "10.9.9.9:53 is held by"),
+            (IN_USE, "10.9.9.9:53 (UDP) is held by"),
+            (IN_USE_TCP, "10.9.9.9:53 (TCP) is held by"),
             (
                 DENIED,
                 "10.9.9.9:53 is not allowed: port 53 needs root or CAP_NET_BIND_SERVICE",

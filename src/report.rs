@@ -53,7 +53,7 @@ impl fmt::Display for Report {
             ),
             (
                 "listening",
-                format!("{} on {}", join(&self.listeners), self.workers),
+                format!("{}, UDP and TCP, on {}", join(&self.listeners), self.workers),
             ),
         ]);
         let reason = self.fallback.as_ref().map(Fallback::sentence);
@@ -140,7 +140,7 @@ impl Report {
                     program.display()
                 )
             }
-            (Some(Fallback::Taken(Holder::Process { name, .. })), Some(listener)) if name == "dnsmasq" => {
+            (Some(Fallback::Taken(_, Holder::Process { name, .. })), Some(listener)) if name == "dnsmasq" => {
                 format!("{} && sudo systemctl restart dnsmasq", self.dnsmasq(listener))
             }
             (_, Some(listener)) => format!(
@@ -209,7 +209,7 @@ skydock VERSION
 
   engine     Docker 28.3.3 at unix:///var/run/docker.sock, API 1.51
   zone       docker
-  listening  127.0.0.1:5300 on 2 cores (0-1) with io_uring
+  listening  127.0.0.1:5300, UDP and TCP, on 2 cores (0-1) with io_uring
              port 53 needs root or CAP_NET_BIND_SERVICE
   upstreams  9.9.9.9:53, from /etc/resolv.conf
   admin      http://127.0.0.1:8053
@@ -282,7 +282,7 @@ skydock VERSION
             name: "dnsmasq".to_owned(),
             pid: 7,
         };
-        dnsmasq.fallback = Some(Fallback::Taken(holder));
+        dnsmasq.fallback = Some(Fallback::Taken(dataplane::Protocol::Udp, holder));
         check(
             &dnsmasq,
             "echo 'server=/docker/127.0.0.1#5300' | sudo tee /etc/dnsmasq.d/skydock.conf && sudo systemctl",

@@ -254,7 +254,7 @@ fn cores_may_be_a_count_or_a_list_and_each_has_its_counters() {
         assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
         let text = daemon.get("/metrics").1;
         assert_eq!(
-            daemon::samples(&text, "skydock_dns_requests_total", "core=").len(),
+            daemon::samples(&text, "skydock_dns_requests_total", "proto=\"udp\"").len(),
             1,
             "{text}"
         );
@@ -267,7 +267,7 @@ fn cores_may_be_a_count_or_a_list_and_each_has_its_counters() {
     let daemon = Daemon::start(&format!("{NO_ENGINE} --cores 0-1"));
     let text = daemon.get("/metrics").1;
     assert_eq!(
-        daemon::samples(&text, "skydock_dns_requests_total", "core=").len(),
+        daemon::samples(&text, "skydock_dns_requests_total", "proto=\"udp\"").len(),
         2,
         "{text}"
     );

@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use metrics::{CoreCounts, CountCores};
+pub use metrics::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{Change, Port, Protocol, Service, ServiceId, Source};
 pub use status::{EngineStatus, Published, Status};

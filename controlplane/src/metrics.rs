@@ -32,11 +32,35 @@ use crate::status::{EngineStatus, Status};
 /// Content type of what [`Exposition::text`] gives.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Counters of one core of the data plane, since its start.
+/// Counters of the data plane, since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    /// Of each worker.
+    pub cores: Vec<CoreCounts>,
+    /// Of TCP connections.
+    pub streams: StreamCounts,
+}
+
+/// What became of TCP connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamCounts {
+    /// Connections let in.
+    pub accepted: u64,
+    /// Connections refused, because there were too many.
+    pub refused: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections that ended, by reason.
+    pub closed: Vec<(&'static str, u64)>,
+}
+
+/// Counters of one worker of the data plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoreCounts {
-    /// The core's number.
-    pub core: usize,
+    /// The number of the worker's core; `any` where it is bound to none.
+    pub core: Cow<'static, str>,
+    /// How its clients reach it: `udp` or `tcp`.
+    pub transport: &'static str,
     /// Queries read.
     pub queries: u64,
     /// Replies sent, by rcode in CoreDNS's spelling: `NOERROR`, `NXDOMAIN`, ..., `other`.
@@ -49,6 +73,10 @@ pub struct CoreCounts {
     pub forward_replies: u64,
     /// Queries that no upstream answered in time.
     pub forward_timeouts: u64,
+    /// Queries whose forwarding failed at once, or everywhere.
+    pub forward_failures: u64,
+    /// Packets from upstreams that answer nothing that was asked.
+    pub forward_mismatches: u64,
     /// Packets not answered, by reason.
     pub drops: Vec<(&'static str, u64)>,
     /// Batches of packets received.
@@ -57,8 +85,8 @@ pub struct CoreCounts {
     pub parks: u64,
 }
 
-/// Asks the data plane for the counters of all its cores.
-pub type CountCores = Arc<dyn Fn() -> Vec<CoreCounts> + Send + Sync>;
+/// Asks the data plane for the counters of all its workers.
+pub type CountCores = Arc<dyn Fn() -> WorkerCounts + Send + Sync>;
 
 /// What the pipeline counts. Clones count into the same.
 #[derive(Clone, Debug)]
@@ -165,7 +193,9 @@ impl Collector for Planes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let status = self.status.borrow().clone();
         encode_status(&mut encoder, &status)?;
-        encode_cores(&mut encoder, &(self.count_cores)())
+        let counts = (self.count_cores)();
+        encode_cores(&mut encoder, &counts.cores)?;
+        encode_streams(&mut encoder, &counts.streams)
     }
 }
 
@@ -243,7 +273,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 }
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 7] = [
+    let plain: [Reading<CoreCounts, u64>; 9] = [
         ("dns_requests", "Queries read", |core| core.queries),
         ("dns_responses_truncated", "Replies cut to fit", |core| {
             core.truncated
@@ -259,6 +289,16 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             "Queries that no upstream answered in time",
             |core| core.forward_timeouts,
         ),
+        (
+            "dns_forward_failures",
+            "Queries that could not be forwarded, or that every upstream refused",
+            |core| core.forward_failures,
+        ),
+        (
+            "dns_forward_mismatches",
+            "Packets from upstreams that answer nothing that was asked",
+            |core| core.forward_mismatches,
+        ),
         ("worker_batches", "Batches of packets received", |core| {
             core.batches
         }),
@@ -267,23 +307,65 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
     for (name, help, read) in plain {
         let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
         for core in cores {
-            let labels = [("core", core.core.to_string())];
+            let labels = labels(core);
             ConstCounter::new(read(core)).encode(family.encode_family(&labels)?)?;
         }
     }
     let mut family = to.encode_descriptor("dns_responses", "Replies sent", None, MetricType::Counter)?;
     for core in cores {
         for (rcode, replies) in &core.responses {
-            let labels = [("core", core.core.to_string()), ("rcode", rcode.to_string())];
+            let [core, transport] = labels(core);
+            let labels = [core, transport, ("rcode", rcode.as_ref())];
             ConstCounter::new(*replies).encode(family.encode_family(&labels)?)?;
         }
     }
     let mut family = to.encode_descriptor("dns_drops", "Packets not answered", None, MetricType::Counter)?;
     for core in cores {
         for (reason, packets) in &core.drops {
-            let labels = [("core", core.core.to_string()), ("reason", (*reason).to_owned())];
+            let [core, transport] = labels(core);
+            let labels = [core, transport, ("reason", *reason)];
             ConstCounter::new(*packets).encode(family.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+/// The labels of every counter of a worker; CoreDNS calls the transport `proto` too.
+fn labels(core: &CoreCounts) -> [(&'static str, &str); 2] {
+    [("core", &core.core), ("proto", core.transport)]
+}
+
+fn encode_streams(to: &mut DescriptorEncoder<'_>, streams: &StreamCounts) -> fmt::Result {
+    for (name, help, value) in [
+        (
+            "tcp_connections_accepted",
+            "TCP connections let in",
+            streams.accepted,
+        ),
+        (
+            "tcp_connections_refused",
+            "TCP connections refused because there were too many",
+            streams.refused,
+        ),
+    ] {
+        let counter = ConstCounter::new(value);
+        counter.encode(to.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+    }
+    let open = ConstGauge::new(i64::try_from(streams.open).unwrap_or(i64::MAX));
+    open.encode(to.encode_descriptor(
+        "tcp_connections_open",
+        "TCP connections open now",
+        None,
+        MetricType::Gauge,
+    )?)?;
+    let mut family = to.encode_descriptor(
+        "tcp_connections_closed",
+        "TCP connections that ended",
+        None,
+        MetricType::Counter,
+    )?;
+    for (reason, connections) in &streams.closed {
+        ConstCounter::new(*connections).encode(family.encode_family(&[("reason", *reason)])?)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ fn config(engines: Vec<Watch>) -> Config {
         zones: vec![name("docker")],
         engines,
         admin: None,
-        count_cores: Arc::new(Vec::new),
+        count_cores: Arc::new(WorkerCounts::default),
     }
 }
 

@@ -1,8 +1,8 @@
-//! What each core did, counted.
+//! What each worker did, counted.
 //!
-//! Every core owns one block and is its only writer, so an increment is a plain load and store without a
-//! locked instruction, and blocks lie far enough apart that cores never share a cache line. Readers add
-//! the blocks up whenever they like; a sum may be some increments behind, never torn.
+//! Every core owns one block, the worker of TCP one more, and each is its only writer, so an increment is a plain load and
+//! store without a locked instruction, and blocks lie far enough apart that cores never share a cache line. Readers
+//! add the blocks up whenever they like; a sum may be some increments behind, never torn.
 
 use std::iter::Sum;
 use std::ops::Add;
@@ -11,19 +11,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dns::Rcode;
 
-/// A reader of all cores' counters. Cheap to clone.
+use crate::io::tcp::Closed;
+
+/// A reader of all workers' counters. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Counters {
+    /// One for each core, then one for TCP.
     blocks: Arc<[Block]>,
     cores: Arc<[usize]>,
+    streams: Arc<StreamBlock>,
 }
 
 impl Counters {
-    /// Blocks of zeros, one for each of `cores`.
+    /// Blocks of zeros, one for each of `cores` and one for TCP.
     pub(crate) fn new(cores: &[usize]) -> Self {
         Self {
-            blocks: cores.iter().map(|_| Block::default()).collect(),
+            blocks: (0..=cores.len()).map(|_| Block::default()).collect(),
             cores: cores.into(),
+            streams: Arc::default(),
         }
     }
 
@@ -40,7 +45,15 @@ impl Counters {
         }
     }
 
-    /// Each core's number and its totals since start.
+    /// The blocks that the worker of TCP writes.
+    pub(crate) fn tcp_writers(&self) -> (Writer, StreamWriter) {
+        (
+            self.writer(self.cores.len()),
+            StreamWriter(Arc::clone(&self.streams)),
+        )
+    }
+
+    /// Each core's number and its totals since start, of what came in datagrams.
     pub fn per_core(&self) -> impl Iterator<Item = (usize, Totals)> {
         self.cores
             .iter()
@@ -48,7 +61,19 @@ impl Counters {
             .zip(self.blocks.iter().map(Block::read))
     }
 
-    /// The totals of all cores since start.
+    /// The totals since start of what came over TCP.
+    #[must_use]
+    pub fn tcp(&self) -> Totals {
+        self.blocks.last().map(Block::read).unwrap_or_default()
+    }
+
+    /// What became of TCP connections since start.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        self.streams.read()
+    }
+
+    /// The totals of all workers since start.
     #[must_use]
     pub fn total(&self) -> Totals {
         self.blocks.iter().map(Block::read).sum()
@@ -57,7 +82,7 @@ impl Counters {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One core's counters: two cache lines' alignment, because adjacent lines are fetched in pairs.
+        /// One worker's counters: two cache lines' alignment, because adjacent lines are fetched in pairs.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub(crate) struct Block {
@@ -65,7 +90,7 @@ macro_rules! counters {
             replies: [Cell; RCODES],
         }
 
-        /// Counts since start, of one core or of all.
+        /// Counts since start, of one worker or of all.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Totals {
             $($(#[$doc])* pub $name: u64,)*
@@ -93,7 +118,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Datagrams taken from the listening sockets, whatever became of them.
+    /// Messages taken from clients, whatever became of them.
     queries,
     /// Replies that said "ask again over TCP" (TC).
     truncated,
@@ -115,7 +140,7 @@ counters! {
     dropped_unanswerable,
     /// Dropped: the kernel would not take the reply.
     dropped_send,
-    /// Batches received; `queries` over `batches` is the average width.
+    /// Batches of datagrams received; `queries` over `batches` is the average width.
     batches,
     /// Times the executor went to sleep for want of work.
     parks,
@@ -207,6 +232,71 @@ impl std::ops::Deref for Writer {
     }
 }
 
+/// What became of TCP connections.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct StreamBlock {
+    /// Connections that were let in.
+    pub(crate) accepted: Cell,
+    /// Connections that were closed at once, because there were too many.
+    pub(crate) refused: Cell,
+    closed: [Cell; Closed::ALL.len()],
+}
+
+/// Counts of TCP connections since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    /// Connections that were let in.
+    pub accepted: u64,
+    /// Connections that were closed at once, because there were too many.
+    pub refused: u64,
+    closed: [u64; Closed::ALL.len()],
+}
+
+impl StreamBlock {
+    /// The count of connections that ended so.
+    pub(crate) fn closed(&self, why: Closed) -> &Cell {
+        self.closed
+            .get(why as usize)
+            .expect("`Closed::ALL` holds every reason")
+    }
+
+    fn read(&self) -> Streams {
+        // The ends first: a connection that ends meanwhile is then still open, not closed before it began.
+        let closed = self.closed.each_ref().map(Cell::get);
+        Streams {
+            accepted: self.accepted.get(),
+            refused: self.refused.get(),
+            closed,
+        }
+    }
+}
+
+impl Streams {
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.accepted.saturating_sub(self.closed.iter().sum())
+    }
+
+    /// Connections that ended, by reason.
+    pub fn closed(&self) -> impl Iterator<Item = (Closed, u64)> {
+        Closed::ALL.into_iter().zip(self.closed)
+    }
+}
+
+/// The one handle through which the worker of TCP counts connections.
+#[derive(Debug)]
+pub(crate) struct StreamWriter(Arc<StreamBlock>);
+
+impl std::ops::Deref for StreamWriter {
+    type Target = StreamBlock;
+
+    fn deref(&self) -> &StreamBlock {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +314,30 @@ mod tests {
             .collect();
         assert_eq!(per_core, [(2, 3), (5, 1)]);
         assert_eq!(counters.total().drops().map(|(_, count)| count).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn tcp_is_counted_apart_from_the_cores_and_in_the_total() {
+        let counters = Counters::new(&[2]);
+        let (writer, streams) = counters.tcp_writers();
+        writer.queries.add(3);
+        counters.writer(0).queries.increment();
+        assert_eq!((counters.tcp().queries, counters.total().queries), (3, 4));
+        assert_eq!(counters.per_core().map(|(_, core)| core.queries).sum::<u64>(), 1);
+        streams.accepted.add(5);
+        for why in Closed::ALL {
+            assert_eq!(Closed::ALL[why as usize], why);
+        }
+        streams.closed(Closed::Idle).increment();
+        streams.closed(Closed::Stopped).add(2);
+        let streams = counters.streams();
+        assert_eq!(
+            (
+                streams.open(),
+                streams.closed().map(|(_, count)| count).sum::<u64>()
+            ),
+            (2, 3)
+        );
     }
 
     #[test]

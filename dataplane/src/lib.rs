@@ -19,8 +19,11 @@
 //!                                       └──▶ client, by the socket and from the address that it asked
 //! ```
 //!
+//! Beside the cores one more thread, [`io::tcp`], serves the listening sockets of streams by the same worker and
+//! forwarder of its own, so that no client of TCP can hold up a datagram.
+//!
 //! A query is taken, answered in the buffer it arrived in, and sent from there. Once the workers run, the
-//! path allocates nothing, takes no lock, and reads the clock only when something is forwarded. What decides
+//! path of datagrams allocates nothing, takes no lock, and reads the clock only when something is forwarded. What decides
 //! ([`respond`], [`forward`]) has no socket and no clock; what has them ([`io`]) decides nothing.
 
 pub mod limits;
@@ -43,10 +46,10 @@ use dns::Reader;
 use ipnet::IpNet;
 
 use self::access::Access;
-pub use self::counters::{Counters, Totals};
+pub use self::counters::{Counters, Streams, Totals};
 use self::io::shell::Setup;
-pub use self::io::{BindError, BoundAddress, bind};
-use self::io::{Crew, glommio, threads};
+pub use self::io::{BindError, BoundAddress, Protocol, bind};
+use self::io::{Crew, glommio, tcp, threads};
 use self::limits::{LISTENERS_MAX, UPSTREAMS_MAX};
 use self::respond::Policy;
 
@@ -55,7 +58,7 @@ use self::respond::Policy;
 pub struct Config {
     /// One worker is pinned to each of these, as [`cores::select`] chose them.
     pub cores: Vec<usize>,
-    /// Where to listen, each with one socket per core, as [`bind`] opened them.
+    /// Where to listen, each with one socket per core and one for TCP, as [`bind`] opened them.
     pub listeners: Vec<BoundAddress>,
     /// Whom to ask what is not ours, in the order of preference. Empty: it is refused.
     pub upstreams: Vec<SocketAddr>,
@@ -156,7 +159,7 @@ pub fn probe(engine: Engine) -> Result<(), SpawnError> {
     }
 }
 
-/// Starts one worker on each core, and returns once all of them answer.
+/// Starts one worker on each core and one for TCP, and returns once all of them answer.
 ///
 /// Best called before the process has other threads, as is [`probe`]: where it has some, registering for memory
 /// barriers takes up to 80 ms, once.
@@ -178,27 +181,37 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         recursion: !upstreams.is_empty(),
         access: Access::of(allow),
     };
-    let mut sockets: Vec<_> = listeners
+    let (mut sockets, streams): (Vec<_>, Vec<_>) = listeners
         .into_iter()
-        .map(|address| address.into_listeners().into_iter())
-        .collect();
+        .map(BoundAddress::into_parts)
+        .map(|(datagrams, streams)| (datagrams.into_iter(), streams))
+        .unzip();
+    let (tcp_counters, tcp_streams) = counters.tcp_writers();
+    let streams = tcp::Setup {
+        cores: cores.clone(),
+        listeners: streams,
+        reader: reader.clone(),
+        policy: policy.clone(),
+        upstreams: upstreams.clone(),
+        seed: seed()?,
+        counters: tcp_counters,
+        streams: tcp_streams,
+    };
     let mut setups = Vec::with_capacity(cores.len());
     for (index, core) in cores.into_iter().enumerate() {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
         setups.push(Setup {
             core,
             listeners: sockets.iter_mut().filter_map(Iterator::next).collect(),
             reader: reader.clone(),
             policy: policy.clone(),
             upstreams: upstreams.clone(),
-            seed,
+            seed: seed()?,
             counters: counters.writer(index),
         });
     }
     let (crew, bell): (_, Box<dyn Send>) = match engine {
-        Engine::Glommio => glommio::spawn(setups).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
-        Engine::Threads => threads::spawn(setups).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
+        Engine::Glommio => glommio::spawn(setups, streams).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
+        Engine::Threads => threads::spawn(setups, streams).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
     };
     Ok(Handle { counters, crew, bell })
 }
@@ -211,11 +224,19 @@ impl Handle {
     }
 
     /// Stops the workers: what is queued is answered, queries that wait for an upstream get up to
-    /// [`limits::DRAIN_MAX`] for their answer and SERVFAIL after it. Returns when all threads have ended.
+    /// [`limits::DRAIN_MAX`] for their answer and SERVFAIL after it, and connections are closed once nothing is owed.
+    /// Returns when all threads have ended.
     pub fn stop(self) {
         drop(self.bell);
         self.crew.join();
     }
+}
+
+/// What nobody can guess, for the ids and ports of one forwarder.
+fn seed() -> Result<[u8; 32], SpawnError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
+    Ok(seed)
 }
 
 fn check(cores: &[usize], listeners: &[BoundAddress], upstreams: &[SocketAddr]) -> Result<(), SpawnError> {

@@ -51,6 +51,59 @@ pub const LINGER: Duration = Duration::from_millis(20);
 /// Service managers and people expect a stop within a second.
 pub const DRAIN_MAX: Duration = Duration::from_millis(500);
 
+// --- streams ---
+
+/// Open TCP connections, of all clients. Half of the 1024 descriptors that a process usually gets, so that enough are
+/// left for upstreams. At the bound the connection that has been idle longest is closed for a newcomer, who is
+/// refused only where none is idle.
+pub const TCP_CONNECTIONS_MAX: usize = 512;
+
+/// Open TCP connections of one client address. Clients need one, and programs with many threads some; more than
+/// a sixteenth of all is nobody's fair share. At the bound the address loses its own oldest idle one.
+pub const TCP_CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
+
+/// Connections that the kernel completes and keeps until we take them, for each listening address. Past it clients
+/// try again after a second.
+pub const TCP_BACKLOG: i32 = 256;
+
+/// Connections taken from one listener before those that are open get a turn. The rest waits in the backlog.
+pub const TCP_ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// How long no connection is taken after descriptors or memory have run out. They wait in the backlog meanwhile.
+pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Queries of one connection that wait for an upstream. Further ones stay unread until one is answered. All
+/// connections of one address together fill no more than a quarter of the table of waiting queries.
+pub const TCP_QUERIES_IN_FLIGHT_MAX: usize = 32;
+
+/// Queries answered for one connection before the others get a turn. The rest waits.
+pub const TCP_QUERIES_PER_TURN_MAX: usize = 64;
+
+/// Octets read from one connection before the others get a turn, some hundred queries. The rest waits in the socket.
+pub const TCP_READ_OCTETS_MAX: usize = 16 << 10;
+
+/// Replies that one client has not taken yet, in octets, beyond what the kernel holds: two of the largest. While
+/// another might not fit, its queries stay unread; an answer from upstream that does not fit closes the connection.
+pub const TCP_OUTPUT_OCTETS_MAX: usize = 2 * (REPLY_OCTETS_MAX + 2);
+
+/// Send and receive queues of a connection in the kernel, in octets. Left alone they grow to megabytes for a client
+/// that does not read. At the bound its replies stay with us.
+pub const TCP_KERNEL_QUEUE_OCTETS: usize = 64 << 10;
+
+/// How long a connection may be idle, before its first query and after each (RFC 7766, section 6.2.3, asks for a few
+/// seconds). It is closed then.
+pub const TCP_IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a query may take from its first octet to its last. Long enough for some packets to be lost and sent
+/// again; the connection of a client that drips octets is closed then.
+pub const TCP_QUERY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a client may take for all that is queued for it. Its connection is closed then.
+pub const TCP_OUTPUT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Events taken from the kernel in one turn. The rest waits there.
+pub const TCP_EVENTS_PER_TURN_MAX: usize = 256;
+
 // --- forwarding ---
 
 /// Queries that wait for an upstream, per core. The next one is answered SERVFAIL.
@@ -90,6 +143,14 @@ pub const FORWARD_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Tries to find a message id that is not in use on a socket before the free ones are looked for in order.
 pub const ID_DRAWS_MAX: usize = 16;
 
+const _: () = assert!(
+    TCP_CONNECTIONS_PER_ADDRESS_MAX * TCP_QUERIES_IN_FLIGHT_MAX * 4 <= PENDING_MAX,
+    "no client address can fill the table of waiting queries"
+);
+const _: () = assert!(
+    TCP_OUTPUT_OCTETS_MAX >= REPLY_OCTETS_MAX + 2,
+    "a reply of the largest size has room"
+);
 const _: () = assert!(
     UDP_REPLY_OCTETS_MAX >= UDP_REPLY_OCTETS_MIN,
     "RFC 1035, section 2.3.4"

@@ -6,15 +6,18 @@
 //!                                              └─ Forward ─▶ Forwarder::submit ─▶ ask an upstream, or SERVFAIL
 //! ```
 //!
-//! No socket and no clock: both engines call the same two steps, and so may a test.
+//! A query of a stream goes the same way by itself: [`Worker::answer_one`].
+//!
+//! No socket and no clock: both engines call the same steps, and so may a test.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use dns::{Rcode, Reader};
 
 use crate::counters::Writer;
 use crate::forward::{Answer, Ask, Cause, Forwarder, ReturnPath};
+use crate::io::tcp::StreamKey;
 use crate::io::udp::{Batch, Datagram, Unusable};
 use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, respond};
 
@@ -111,7 +114,7 @@ impl Worker {
             if let Some(question) = self.forwarder.submit(
                 now,
                 query,
-                ReturnPath {
+                ReturnPath::Datagram {
                     listener,
                     peer,
                     local,
@@ -128,6 +131,47 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Worker {
+    /// What becomes of the one query in the first `length` octets of `buffer`, which came from `address` over the
+    /// stream `key`. [`Outcome::Forward`]: its question was handed to `ask`, and an answer will come.
+    pub(crate) fn answer_one(
+        &mut self,
+        address: IpAddr,
+        key: StreamKey,
+        buffer: &mut [u8],
+        length: usize,
+        now: Instant,
+        mut ask: impl FnMut(&Ask<'_>),
+    ) -> Outcome {
+        let client = Client {
+            address,
+            transport: Transport::Tcp,
+        };
+        self.counters.queries.increment();
+        let mut outcome = respond(
+            self.reader.load(),
+            &self.policy,
+            client,
+            &mut Message::new(buffer, length),
+        );
+        if outcome == Outcome::Forward {
+            let query = buffer.get(..length).unwrap_or_default();
+            if let Some(question) = self.forwarder.submit(now, query, ReturnPath::Stream(key)) {
+                self.counters.forwards.increment();
+                ask(&question);
+                return Outcome::Forward;
+            }
+            self.counters.forward_failures.increment();
+            outcome = fail(&mut Message::new(buffer, length), Rcode::SERV_FAIL);
+        }
+        match outcome {
+            Outcome::Reply { rcode, truncated, .. } => count_reply(&self.counters, rcode, truncated),
+            Outcome::Forward | Outcome::Drop => self.counters.dropped_malformed.increment(),
+        }
+        outcome
     }
 }
 

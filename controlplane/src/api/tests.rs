@@ -2,7 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::docker::{EngineCounters, EngineState};
-use crate::metrics::{CoreCounts, Metrics};
+use crate::metrics::{CoreCounts, Metrics, StreamCounts, WorkerCounts};
 use crate::service::{Change, Source};
 use crate::status::{EngineStatus, Published};
 
@@ -17,14 +17,27 @@ async fn listening(
     });
     metrics.published(Duration::from_micros(100));
     let core = CoreCounts {
-        core: 3,
+        core: "3".into(),
+        transport: "udp",
         queries: 7,
         responses: vec![("NOERROR".into(), 5), ("NXDOMAIN".into(), 1)],
         forwards: 2,
         drops: vec![("short", 1)],
         ..CoreCounts::default()
     };
-    let exposition = Exposition::new(metrics, status.clone(), Arc::new(move || vec![core.clone()]));
+    let exposition = Exposition::new(
+        metrics,
+        status.clone(),
+        Arc::new(move || WorkerCounts {
+            cores: vec![core.clone()],
+            streams: StreamCounts {
+                accepted: 9,
+                open: 2,
+                closed: vec![("idle", 7)],
+                ..StreamCounts::default()
+            },
+        }),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -127,10 +140,13 @@ async fn metrics_show_both_planes_in_the_shapes_of_coredns() {
             env!("CARGO_PKG_VERSION"),
             "\"} 1"
         ),
-        "skydock_dns_requests_total{core=\"3\"} 7",
-        "skydock_dns_responses_total{core=\"3\",rcode=\"NXDOMAIN\"} 1",
-        "skydock_dns_forwards_total{core=\"3\"} 2",
-        "skydock_dns_drops_total{core=\"3\",reason=\"short\"} 1",
+        "skydock_dns_requests_total{core=\"3\",proto=\"udp\"} 7",
+        "skydock_dns_responses_total{core=\"3\",proto=\"udp\",rcode=\"NXDOMAIN\"} 1",
+        "skydock_dns_forwards_total{core=\"3\",proto=\"udp\"} 2",
+        "skydock_tcp_connections_accepted_total 9",
+        "skydock_tcp_connections_open 2",
+        "skydock_tcp_connections_closed_total{reason=\"idle\"} 7",
+        "skydock_dns_drops_total{core=\"3\",proto=\"udp\",reason=\"short\"} 1",
         "skydock_engine_connected{engine=\"unix:///e\"} 0",
         "skydock_engine_connected{engine=\"tcp://f:2375\"} 1",
         "skydock_engine_events_total{engine=\"unix:///e\"} 0",

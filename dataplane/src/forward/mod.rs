@@ -34,18 +34,26 @@ use rand_core::{Rng, SeedableRng};
 use self::pending::{Asked, Entry, Index, Key, Pending};
 pub use self::upstream::Place;
 use self::upstream::{UpstreamIndex, Upstreams};
+use crate::io::tcp::StreamKey;
 use crate::io::udp::Local;
-use crate::limits::{FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+use crate::limits::{
+    FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN,
+};
 
-/// The way back to a client: the answer leaves by the socket and from the address that the query came to.
+/// The way back to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReturnPath {
-    /// Which of the core's listening sockets.
-    pub listener: u8,
-    /// The client.
-    pub peer: SocketAddr,
-    /// Our address that it asked.
-    pub local: Local,
+pub enum ReturnPath {
+    /// One datagram, by the socket and from the address that the query came to.
+    Datagram {
+        /// Which of the core's listening sockets.
+        listener: u8,
+        /// The client.
+        peer: SocketAddr,
+        /// Our address that it asked.
+        local: Local,
+    },
+    /// The connection that the query came by, if it is still there.
+    Stream(StreamKey),
 }
 
 /// Something to send.
@@ -122,8 +130,13 @@ impl Forwarder {
     pub fn submit(&mut self, now: Instant, query: &[u8], to: ReturnPath) -> Option<Ask<'_>> {
         let parsed = Query::parse(query).ok()?;
         let upstream = self.upstreams.first()?;
-        let limit = parsed.edns.map_or(0, |edns| usize::from(edns.udp_size));
-        let limit = limit.clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX);
+        let limit = match to {
+            ReturnPath::Datagram { .. } => parsed
+                .edns
+                .map_or(0, |edns| usize::from(edns.udp_size))
+                .clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX),
+            ReturnPath::Stream(_) => REPLY_OCTETS_MAX,
+        };
         let asked = Asked {
             to,
             head: Head::from(&parsed),

@@ -295,7 +295,7 @@ mod tests {
     const QUERY: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x03com\x00\x00\x01\x00\x01";
 
     fn asked() -> Asked {
-        let to = ReturnPath {
+        let to = ReturnPath::Datagram {
             listener: 0,
             peer: "127.0.0.1:9".parse().unwrap(),
             local: Local::Bound,

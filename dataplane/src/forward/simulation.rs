@@ -182,7 +182,7 @@ impl Network {
     fn ask(&mut self, number: u32) {
         let now = self.instant();
         let peer = SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 5353));
-        let to = ReturnPath {
+        let to = ReturnPath::Datagram {
             listener: 0,
             peer,
             local: Local::Bound,
@@ -344,7 +344,11 @@ impl Step {
 
 impl Taken {
     fn of(answer: &Answer<'_>) -> Self {
-        let SocketAddr::V4(peer) = answer.to.peer else {
+        let ReturnPath::Datagram {
+            peer: SocketAddr::V4(peer),
+            ..
+        } = answer.to
+        else {
             panic!("all clients are v4 here")
         };
         let [_, _, high, low] = peer.ip().octets();

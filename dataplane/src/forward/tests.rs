@@ -25,7 +25,7 @@ fn upstreams(count: u8) -> Vec<SocketAddr> {
 }
 
 fn path() -> ReturnPath {
-    ReturnPath {
+    ReturnPath::Datagram {
         listener: 3,
         peer: "127.0.0.1:9999".parse().unwrap(),
         local: Local::Bound,

@@ -1,50 +1,79 @@
-//! Opening the listening sockets: one per core for each address, before any worker runs and before
-//! privileges are dropped.
+//! Opening the listening sockets: for each address one per core for UDP and one for TCP, before any worker runs and
+//! before privileges are dropped.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
+use super::tcp;
 use super::udp::{self, Listener};
 use crate::limits::RECEIVE_QUEUE_OCTETS;
 
-/// An address that is ours: the kernel spreads its clients over one socket per core.
+/// An address that is ours, over UDP and TCP: the kernel spreads the clients of UDP over one socket per core.
 #[derive(Debug)]
 pub struct BoundAddress {
     address: SocketAddr,
     listeners: Vec<Listener>,
+    streams: TcpListener,
+}
+
+/// What travels over an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Datagrams.
+    Udp,
+    /// Streams.
+    Tcp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
 }
 
 /// Why an address could not be bound. Read by a person at start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port is held.
-    #[error("{address} (UDP) is in use by another process: stop it, or listen elsewhere")]
+    #[error("{address} ({protocol}) is in use by another process: stop it, or listen elsewhere")]
     InUse {
         /// What was to be bound.
         address: SocketAddr,
+        /// Over what.
+        protocol: Protocol,
     },
     /// A port below 1024 without the privilege for it.
     #[error(
-        "{address} (UDP) needs a privilege: run as root, grant CAP_NET_BIND_SERVICE, or listen on port 1024 or above"
+        "{address} ({protocol}) needs a privilege: run as root, grant CAP_NET_BIND_SERVICE, or listen on port 1024 or above"
     )]
     Denied {
         /// What was to be bound.
         address: SocketAddr,
+        /// Over what.
+        protocol: Protocol,
     },
     /// No interface has the address.
-    #[error("{address} (UDP) is not an address of this host")]
+    #[error("{address} ({protocol}) is not an address of this host")]
     NotHere {
         /// What was to be bound.
         address: SocketAddr,
+        /// Over what.
+        protocol: Protocol,
     },
     /// Anything else.
-    #[error("{address} (UDP) cannot be bound")]
+    #[error("{address} ({protocol}) cannot be bound")]
     Other {
         /// What was to be bound.
         address: SocketAddr,
+        /// Over what.
+        protocol: Protocol,
         /// What the kernel said.
         source: io::Error,
     },
@@ -57,47 +86,74 @@ impl BoundAddress {
         self.address
     }
 
-    /// How many sockets there are: as many as cores can serve it.
+    /// How many sockets there are for UDP: as many as cores can serve it.
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.listeners.len()
     }
 
-    pub(crate) fn into_listeners(self) -> Vec<Listener> {
-        self.listeners
+    pub(crate) fn into_parts(self) -> (Vec<Listener>, TcpListener) {
+        (self.listeners, self.streams)
     }
 }
 
-/// Binds `address` for UDP, `sockets` times. Port 0 lets the kernel choose one port for all of them.
+/// Binds `address` for UDP, `sockets` times, and for TCP. Port 0 lets the kernel choose one port for all of them.
 ///
 /// # Errors
 ///
 /// As the variants of [`BindError`] say. Either all sockets are bound or none.
 pub fn bind(address: SocketAddr, sockets: usize) -> Result<BoundAddress, BindError> {
-    let explain = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { address },
-        io::ErrorKind::PermissionDenied => BindError::Denied { address },
-        io::ErrorKind::AddrNotAvailable => BindError::NotHere { address },
-        _ => BindError::Other { address, source },
+    let mut draws = PORT_DRAWS_MAX;
+    loop {
+        draws -= 1;
+        match bind_both(address, sockets) {
+            // The port that the kernel chose for UDP is somebody's for TCP.
+            Err(BindError::InUse { .. }) if address.port() == 0 && draws > 0 => {}
+            result => return result,
+        }
+    }
+}
+
+/// How often the kernel is asked for a port that is free for both.
+const PORT_DRAWS_MAX: usize = 16;
+
+fn bind_both(address: SocketAddr, sockets: usize) -> Result<BoundAddress, BindError> {
+    let explain = |address, protocol, source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address, protocol },
+        io::ErrorKind::PermissionDenied => BindError::Denied { address, protocol },
+        io::ErrorKind::AddrNotAvailable => BindError::NotHere { address, protocol },
+        _ => BindError::Other {
+            address,
+            protocol,
+            source,
+        },
     };
-    let mut bound = BoundAddress {
-        address,
-        listeners: Vec::with_capacity(sockets),
-    };
+    let mut bound = address;
+    let mut listeners = Vec::with_capacity(sockets);
     for _ in 0..sockets {
         // The first socket settles the port; the others follow it.
-        let first = bound.listeners.is_empty();
-        let (listener, address) = open(bound.address, first).map_err(explain)?;
-        bound.address = address;
-        bound.listeners.push(listener);
+        let first = listeners.is_empty();
+        let (listener, address) =
+            open(bound, first).map_err(|error| explain(address, Protocol::Udp, error))?;
+        bound = address;
+        listeners.push(listener);
     }
-    Ok(bound)
+    let streams = tcp::open(bound).map_err(|error| explain(bound, Protocol::Tcp, error))?;
+    Ok(BoundAddress {
+        address: bound,
+        listeners,
+        streams,
+    })
 }
 
 fn open(address: SocketAddr, first: bool) -> io::Result<(Listener, SocketAddr)> {
     // Left blocking: io_uring answers EAGAIN at once on a non-blocking socket instead of waiting. Each of our own
     // calls says MSG_DONTWAIT.
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(socket2::Protocol::UDP),
+    )?;
     let wildcard = address.ip().is_unspecified();
     match address.ip() {
         // Replies must leave from the address that was asked; only a wildcard socket has to be told which.
@@ -156,6 +212,30 @@ mod tests {
         assert!(refused(&sharing.address().to_string()).contains("is in use"));
         // A wildcard covers every address of the port.
         assert!(refused(&format!("0.0.0.0:{}", sharing.address().port())).contains("is in use"));
+    }
+
+    #[test]
+    fn an_address_is_had_for_udp_and_tcp_or_not_at_all() {
+        let held = TcpListener::bind(LOOPBACK).unwrap();
+        let address = held.local_addr().unwrap();
+        assert!(refused(&address.to_string()).contains(&format!("{address} (TCP) is in use")));
+        // What had been bound for UDP was let go.
+        std::net::UdpSocket::bind(address).unwrap();
+        drop(held);
+        let bound = bind(address, 1).unwrap();
+        TcpListener::bind(bound.address()).unwrap_err();
+    }
+
+    #[test]
+    fn an_address_can_be_had_again_while_connections_of_the_last_run_linger() {
+        let bound = bind(LOOPBACK.parse().unwrap(), 1).unwrap();
+        let address = bound.address();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (_, listener) = bound.into_parts();
+        // We close first, so the connection stays with the kernel.
+        drop(listener.accept().unwrap());
+        drop(listener);
+        bind(address, 1).unwrap();
     }
 
     #[test]

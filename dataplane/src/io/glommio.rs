@@ -1,4 +1,4 @@
-//! The usual engine: one glommio executor per core, pinned to it.
+//! The usual engine: one glommio executor per core, pinned to it, and one for TCP.
 //!
 //! ```text
 //!  turn ─▶ turn ─▶ …    while queries come: one ppoll each, or none under load
@@ -16,15 +16,18 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use futures_channel::oneshot;
-use glommio::net::UdpSocket;
+use futures_io::AsyncRead;
+use glommio::net::{TcpStream, UdpSocket};
+use glommio::timer::Timer;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::shell::{Setup, Shell, Turn};
-use super::{Crew, Ready, pin, udp};
+use super::{Crew, Job, Ready, confine, name, pin, tcp, udp};
 use crate::SpawnError;
 use crate::limits::LINGER;
 
@@ -58,16 +61,25 @@ pub(crate) fn probe() -> Result<(), SpawnError> {
         .unwrap_or(Err(SpawnError::Panicked))
 }
 
-/// Starts an executor for each of `setups`.
-pub(crate) fn spawn(setups: Vec<Setup>) -> Result<(Crew, Bell), SpawnError> {
+/// Starts an executor for each of `cores`, and one for `streams`.
+pub(crate) fn spawn(cores: Vec<Setup>, streams: tcp::Setup) -> Result<(Crew, Bell), SpawnError> {
     probe()?;
-    let (senders, jobs): (Vec<_>, Vec<_>) = setups
-        .into_iter()
-        .map(|setup| {
-            let (sender, stop) = oneshot::channel();
-            (sender, (setup.core, move |ready| work(setup, stop, ready)))
-        })
-        .unzip();
+    let mut senders = Vec::with_capacity(cores.len() + 1);
+    let mut stop = || {
+        let (sender, stop) = oneshot::channel();
+        senders.push(sender);
+        stop
+    };
+    let mut jobs: Vec<(_, Job)> = Vec::with_capacity(cores.len() + 1);
+    for setup in cores {
+        let stop = stop();
+        jobs.push((name(setup.core), Box::new(move |ready| work(setup, stop, ready))));
+    }
+    let stop = stop();
+    jobs.push((
+        name("tcp"),
+        Box::new(move |ready| work_streams(streams, stop, ready)),
+    ));
     Ok((Crew::start(jobs)?, Bell { _senders: senders }))
 }
 
@@ -159,6 +171,71 @@ impl Parking<'_> {
             if woken { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+/// Serves streams on an executor that may run on any of our cores, pinned to none: they are all busy with datagrams
+/// or all idle, and a core of its own is more than TCP needs. So it goes wherever there is time.
+fn work_streams(setup: tcp::Setup, stop: oneshot::Receiver<()>, ready: Ready) {
+    let executor = match confine(&setup.cores).and_then(|()| executor(Placement::Unbound)) {
+        Ok(executor) => executor,
+        Err(error) => return ready.failed(error),
+    };
+    executor.run(async move {
+        match tcp::Shell::new(setup, None) {
+            Ok(shell) => {
+                ready.running();
+                run_streams(shell, stop).await;
+            }
+            Err(error) => ready.failed(error),
+        }
+    });
+}
+
+/// Glommio is the one that waits here too, for a single descriptor that tells of all streams.
+///
+/// Its own TCP was read and left aside: each stream keeps a request in the ring that outlives its descriptor, so a closed
+/// connection stays open until that request is cancelled; writes go without MSG_NOSIGNAL; a connection taken and
+/// not bound to an executor keeps its descriptor for ever; and taking one switches the listener to
+/// non-blocking and back, in three calls whose failure is a panic.
+async fn run_streams(mut shell: tcp::Shell, mut stop: oneshot::Receiver<()>) {
+    let mut wait = None;
+    while stop.try_recv().is_ok() {
+        if shell.turn(Some(LINGER)) == Turn::Busy || shell.is_waiting() {
+            glommio::yield_if_needed().await;
+        } else {
+            shell.count_park();
+            park(&shell, &mut wait, &mut stop).await;
+        }
+    }
+    shell.drain();
+}
+
+/// Waits until a stream has something for us, a deadline has come, or `stop` is over. `wait` is kept until it is over.
+async fn park(shell: &tcp::Shell, wait: &mut Option<TcpStream>, stop: &mut oneshot::Receiver<()>) {
+    let due = shell.next_deadline();
+    let mut timer = due.map(|due| Timer::new(due.saturating_duration_since(Instant::now())));
+    if wait.is_none() {
+        // Without a descriptor there is nothing to wait for: a turn lingers, and then it is tried again.
+        *wait = udp::poller(shell.readiness()).ok();
+    }
+    let Some(stream) = wait else { return };
+    let is_readable = poll_fn(|context| {
+        if Pin::new(&mut *stop).poll(context).is_ready() {
+            return Poll::Ready(false);
+        }
+        if let Some(timer) = &mut timer
+            && Pin::new(timer).poll(context).is_ready()
+        {
+            return Poll::Ready(false);
+        }
+        // What glommio takes for a stream is an epoll instance. It polls the descriptor, as it does any, and
+        // then the read fails, for it is no socket: either way there is something.
+        Pin::new(&mut *stream).poll_read(context, &mut [0]).map(|_| true)
+    })
+    .await;
+    if is_readable {
+        *wait = None;
     }
 }
 

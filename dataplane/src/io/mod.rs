@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  glommio.rs ─┐                       ┌─▶ udp.rs        batches in, batches out
-//!  threads.rs ─┴─ wait ─▶ shell.rs ────┼─▶ worker.rs     what becomes of each datagram
-//!                 one core's sockets   └─▶ outbound.rs   sockets towards upstreams
+//!  threads.rs ─┴─ wait ─┬▶ shell.rs ───┼─▶ worker.rs     what becomes of each query
+//!                       │ one core's   └─▶ relay.rs      replies of upstreams, through outbound.rs's sockets
+//!                       └▶ tcp/ ──────────▶ worker.rs, relay.rs
+//!                         all streams
 //! ```
 
 mod ancillary;
@@ -12,22 +14,28 @@ pub mod udp;
 
 pub(crate) mod glommio;
 mod outbound;
+mod relay;
 pub(crate) mod shell;
+pub mod tcp;
 pub(crate) mod threads;
 
+use std::fmt::Display;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-pub use self::bind::{BindError, BoundAddress, bind};
+pub use self::bind::{BindError, BoundAddress, Protocol, bind};
 use crate::SpawnError;
 
-/// The threads of an engine, one per core.
+/// The threads of an engine: one per core, and one for TCP.
 pub(crate) struct Crew {
     threads: Vec<JoinHandle<()>>,
 }
+
+/// What a thread of an engine does from its start to its end.
+pub(crate) type Job = Box<dyn FnOnce(Ready) + Send>;
 
 /// How a new thread tells that it runs, or why it cannot.
 pub(crate) struct Ready(mpsc::Sender<Result<(), SpawnError>>);
@@ -48,20 +56,16 @@ impl Ready {
 }
 
 impl Crew {
-    /// Starts a thread for each job, named after the core given with it, and waits until all of them run.
+    /// Starts a thread for each job, under the name given with it, and waits until all of them run.
     ///
     /// # Errors
     ///
     /// The first that a job or the kernel tells. The other threads end once their bell is dropped.
-    pub(crate) fn start<J>(jobs: impl IntoIterator<Item = (usize, J)>) -> Result<Self, SpawnError>
-    where
-        J: FnOnce(Ready) + Send + 'static,
-    {
+    pub(crate) fn start(jobs: impl IntoIterator<Item = (String, Job)>) -> Result<Self, SpawnError> {
         let (sender, reports) = mpsc::channel();
         let mut threads = Vec::new();
-        for (core, job) in jobs {
+        for (name, job) in jobs {
             let ready = Ready(sender.clone());
-            let name = format!("skydock-{core}");
             threads.push(
                 Builder::new()
                     .name(name)
@@ -85,11 +89,25 @@ impl Crew {
     }
 }
 
+/// Threads are named after what they serve: a core, or TCP.
+fn name(of: impl Display) -> String {
+    format!("skydock-{of}")
+}
+
 /// Keeps the calling thread, and those that it starts, on `core`.
 fn pin(core: usize) -> Result<(), SpawnError> {
-    let mut only = CpuSet::new();
-    let pinned = only
-        .set(core)
-        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
-    pinned.map_err(|source| SpawnError::Pin { core, source })
+    confine(&[core])
+}
+
+/// Keeps the calling thread, and those that it starts, on `cores`.
+fn confine(cores: &[usize]) -> Result<(), SpawnError> {
+    let mut allowed = CpuSet::new();
+    let confined = cores
+        .iter()
+        .try_for_each(|&core| allowed.set(core))
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &allowed));
+    confined.map_err(|source| SpawnError::Pin {
+        core: cores.first().copied().unwrap_or_default(),
+        source,
+    })
 }

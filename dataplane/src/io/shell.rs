@@ -1,9 +1,8 @@
-//! One core's sockets and its worker: what both engines do between two waits.
+//! One core's listening sockets and its worker: what both engines do between two waits.
 //!
 //! ```text
 //!  turn: wait ─▶ listeners: receive ─▶ answer ─▶ forward ─▶ send       until each is empty
-//!          ▲     upstreams: receive ─▶ on_reply ─▶ send
-//!          │     clock:                on_timeout ─▶ send
+//!          ▲     relay:     replies of upstreams, retries ─▶ send
 //!          └─────────────────────────────────────────┘
 //! ```
 
@@ -14,15 +13,14 @@ use std::time::{Duration, Instant};
 
 use dns::Reader;
 
-use super::outbound::{Outbound, PLACES, Received};
+use super::outbound::PLACES;
+use super::relay::Relay;
 use super::udp::{self, Batch, Listener, PollSet};
 use crate::counters::Writer;
-use crate::forward::{Action, Answer, Place};
-use crate::limits::{
-    BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX, UPSTREAM_REPLIES_PER_TURN_MAX, UPSTREAM_REPLY_OCTETS_MAX,
-};
+use crate::forward::{Answer, ReturnPath};
+use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX};
 use crate::respond::Policy;
-use crate::worker::{Worker, count_answer};
+use crate::worker::Worker;
 
 /// All that one core needs, before its thread exists.
 pub(crate) struct Setup {
@@ -39,9 +37,8 @@ pub(crate) struct Setup {
 pub(crate) struct Shell {
     listeners: Vec<Listener>,
     worker: Worker,
-    outbound: Outbound,
+    relay: Relay,
     batch: Batch,
-    reply: Vec<u8>,
     set: PollSet,
     bell: Option<PipeReader>,
 }
@@ -69,9 +66,8 @@ impl Shell {
         } = setup;
         Self {
             worker: Worker::new(reader, policy, &upstreams, seed, counters),
-            outbound: Outbound::new(),
+            relay: Relay::new(),
             batch: Batch::new(),
-            reply: vec![0; UPSTREAM_REPLY_OCTETS_MAX],
             set: PollSet::with_capacity(LISTENERS_MAX + PLACES + 1),
             listeners,
             bell,
@@ -99,7 +95,7 @@ impl Shell {
         self.listeners
             .iter()
             .for_each(|listener| self.set.push(listener.as_fd()));
-        let upstreams = self.outbound.poll(&self.worker.forwarder, &mut self.set);
+        let upstreams = self.relay.poll(&self.worker.forwarder, &mut self.set);
         self.bell.iter().for_each(|bell| self.set.push(bell.as_fd()));
 
         let ready = self.set.wait(self.patience(patience));
@@ -111,14 +107,12 @@ impl Shell {
             }
             for position in 0..upstreams {
                 if self.set.is_ready(self.listeners.len() + position) {
-                    self.outbound
-                        .polled(position)
-                        .into_iter()
-                        .for_each(|place| self.collect(place));
+                    self.relay
+                        .collect(position, &mut self.worker, by(&self.listeners));
                 }
             }
         }
-        self.keep_time();
+        self.relay.keep_time(&mut self.worker, by(&self.listeners));
         if ready { Turn::Busy } else { Turn::Quiet }
     }
 
@@ -137,9 +131,7 @@ impl Shell {
                 break;
             }
         }
-        while let Some(action) = self.worker.forwarder.give_up() {
-            perform(action, &mut self.outbound, &self.listeners, &self.worker.counters);
-        }
+        self.relay.give_up(&mut self.worker, by(&self.listeners));
     }
 
     /// How long a wait may be: until the next retry is due, if that is sooner than `patience`. The clock is read
@@ -165,9 +157,9 @@ impl Shell {
                 break;
             }
             if self.worker.answer(&mut self.batch) {
-                let outbound = &mut self.outbound;
+                let relay = &mut self.relay;
                 self.worker
-                    .forward(&mut self.batch, number, Instant::now(), |ask| outbound.ask(ask));
+                    .forward(&mut self.batch, number, Instant::now(), |ask| relay.ask(ask));
             }
             let sent = self.batch.send(listener);
             self.worker.counters.dropped_send.add(sent.dropped as u64);
@@ -176,72 +168,26 @@ impl Shell {
                 break;
             }
         }
-        self.report_failures();
+        self.relay.report_failures(&mut self.worker, by(&self.listeners));
     }
+}
 
-    /// Passes on the replies that the upstream socket in `place` has queued, for as long as someone waits for one.
-    fn collect(&mut self, place: Place) {
-        for _ in 0..UPSTREAM_REPLIES_PER_TURN_MAX {
-            if self.worker.forwarder.is_free(place) {
-                break;
-            }
-            match self.outbound.receive(place, &mut self.reply) {
-                Received::Packet(length) => {
-                    match self.worker.forwarder.on_reply(place, &mut self.reply, length) {
-                        Some(answer) => deliver(&answer, &self.listeners, &self.worker.counters),
-                        None => self.worker.counters.forward_mismatches.increment(),
-                    }
-                }
-                Received::Nothing => break,
-                Received::Failed => {
-                    self.fail(place);
-                    break;
-                }
-            }
-        }
-        self.report_failures();
-    }
-
-    /// Does what is due. The clock is read only when something waits.
-    fn keep_time(&mut self) {
-        if !self.is_waiting() {
+/// How an answer from upstream goes back: by the socket that its query came to.
+fn by(listeners: &[Listener]) -> impl FnMut(&Answer<'_>, &Writer) {
+    |answer, counters| {
+        let ReturnPath::Datagram {
+            listener,
+            peer,
+            local,
+        } = answer.to
+        else {
             return;
+        };
+        let Some(listener) = listeners.get(usize::from(listener)) else {
+            return;
+        };
+        if udp::send(listener, answer.octets, peer, local).is_err() {
+            counters.dropped_send.increment();
         }
-        let now = Instant::now();
-        while let Some(action) = self.worker.forwarder.on_timeout(now) {
-            perform(action, &mut self.outbound, &self.listeners, &self.worker.counters);
-        }
-        self.report_failures();
-    }
-
-    /// Tells the forwarder which sockets could not send. What it does about it may fail in turn, but only as often as
-    /// there are upstreams left to refuse.
-    fn report_failures(&mut self) {
-        while let Some(place) = self.outbound.take_failed() {
-            self.fail(place);
-        }
-    }
-
-    fn fail(&mut self, place: Place) {
-        while let Some(action) = self.worker.forwarder.on_error(place) {
-            perform(action, &mut self.outbound, &self.listeners, &self.worker.counters);
-        }
-    }
-}
-
-fn perform(action: Action<'_>, outbound: &mut Outbound, listeners: &[Listener], counters: &Writer) {
-    match action {
-        Action::Ask(ask) => outbound.ask(&ask),
-        Action::Answer(answer) => deliver(&answer, listeners, counters),
-    }
-}
-
-fn deliver(answer: &Answer<'_>, listeners: &[Listener], counters: &Writer) {
-    count_answer(counters, answer);
-    let Some(listener) = listeners.get(usize::from(answer.to.listener)) else {
-        return;
-    };
-    if udp::send(listener, answer.octets, answer.to.peer, answer.to.local).is_err() {
-        counters.dropped_send.increment();
     }
 }

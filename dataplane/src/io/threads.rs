@@ -1,11 +1,11 @@
-//! The fallback engine: a plain thread per core that sleeps in `ppoll`. For where io_uring is forbidden.
+//! The fallback engine: plain threads, one per core and one for TCP, that sleep in `ppoll`. For where io_uring is forbidden.
 
 use std::io::{PipeReader, PipeWriter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shell::{Setup, Shell};
-use super::{Crew, Ready, pin};
+use super::{Crew, Job, Ready, confine, name, pin, tcp};
 use crate::SpawnError;
 
 /// Stops the threads when dropped.
@@ -22,21 +22,30 @@ impl Drop for Bell {
     }
 }
 
-/// Starts a thread for each of `setups`.
-pub(crate) fn spawn(setups: Vec<Setup>) -> Result<(Crew, Bell), SpawnError> {
+/// Starts a thread for each of `cores`, and one for `streams`.
+pub(crate) fn spawn(cores: Vec<Setup>, streams: tcp::Setup) -> Result<(Crew, Bell), SpawnError> {
     let (reader, writer) = std::io::pipe().map_err(SpawnError::Thread)?;
     let bell = Bell {
         stopping: Arc::default(),
         _writer: writer,
     };
-    let mut jobs = Vec::with_capacity(setups.len());
-    for setup in setups {
-        let (reader, stopping) = (
-            reader.try_clone().map_err(SpawnError::Thread)?,
-            Arc::clone(&bell.stopping),
-        );
-        jobs.push((setup.core, move |ready| work(setup, reader, &stopping, ready)));
+    let hear = || {
+        let reader = reader.try_clone().map_err(SpawnError::Thread)?;
+        Ok((reader, Arc::clone(&bell.stopping)))
+    };
+    let mut jobs: Vec<(_, Job)> = Vec::with_capacity(cores.len() + 1);
+    for setup in cores {
+        let (reader, stopping) = hear()?;
+        jobs.push((
+            name(setup.core),
+            Box::new(move |ready| work(setup, reader, &stopping, ready)),
+        ));
     }
+    let (reader, stopping) = hear()?;
+    jobs.push((
+        name("tcp"),
+        Box::new(move |ready| work_streams(streams, reader, &stopping, ready)),
+    ));
     Ok((Crew::start(jobs)?, bell))
 }
 
@@ -45,6 +54,19 @@ fn work(setup: Setup, bell: PipeReader, stopping: &AtomicBool, ready: Ready) {
         return ready.failed(error);
     }
     let mut shell = Shell::new(setup, Some(bell));
+    ready.running();
+    while !stopping.load(Ordering::Acquire) {
+        shell.turn(None);
+    }
+    shell.drain();
+}
+
+fn work_streams(setup: tcp::Setup, bell: PipeReader, stopping: &AtomicBool, ready: Ready) {
+    let shell = confine(&setup.cores).and_then(|()| tcp::Shell::new(setup, Some(bell)));
+    let mut shell = match shell {
+        Ok(shell) => shell,
+        Err(error) => return ready.failed(error),
+    };
     ready.running();
     while !stopping.load(Ordering::Acquire) {
         shell.turn(None);

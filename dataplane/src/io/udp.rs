@@ -389,6 +389,19 @@ pub(crate) fn waiter(listener: &Listener) -> io::Result<glommio::net::UdpSocket>
     Ok(unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) })
 }
 
+/// A second handle on `descriptor`, whatever it is, for glommio to poll as it does a stream, to be used in the executor
+/// that it belongs to. Reading from it tells when the first one can be read, and no more.
+///
+/// # Errors
+///
+/// No descriptor is left.
+pub(crate) fn poller(descriptor: BorrowedFd<'_>) -> io::Result<glommio::net::TcpStream> {
+    let descriptor = descriptor.try_clone_to_owned()?.into_raw_fd();
+    // SAFETY: `into_raw_fd` gave up the only owner of this open descriptor, so glommio becomes it. Polling, reading
+    // and closing are defined for every descriptor; reading one that is no socket is an error.
+    Ok(unsafe { glommio::net::TcpStream::from_raw_fd(descriptor) })
+}
+
 /// Tells the kernel that this process will use private expedited memory barriers, as glommio does before each sleep.
 ///
 /// Done before any thread exists it is free; done by the first sleep of one thread among several, as

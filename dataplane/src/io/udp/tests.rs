@@ -10,7 +10,7 @@ use crate::io::bind::bind;
 fn listener(address: &str) -> (Listener, SocketAddr) {
     let bound = bind(address.parse().unwrap(), 1).unwrap();
     let address = bound.address();
-    (bound.into_listeners().pop().unwrap(), address)
+    (bound.into_parts().0.pop().unwrap(), address)
 }
 
 fn client(address: &str) -> UdpSocket {

@@ -1,0 +1,265 @@
+//! Which connections there are, and which one goes when there are too many.
+//!
+//! A newcomer always gets in while some connection is idle: the one of its own address that has been quiet longest
+//! gives way when the address has its share, else the one of all that has been (RFC 7766, section 6.2.2). So whoever
+//! opens many takes places from itself first.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::connection::Connection;
+use crate::limits::{TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_ADDRESS_MAX};
+
+/// Names one connection for as long as the process runs: a later one in the same place has another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    index: u32,
+    generation: u32,
+}
+
+impl StreamKey {
+    /// As one number, for the kernel to keep beside the descriptor.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key that [`StreamKey::number`] was taken from.
+    pub(super) fn of(number: u64) -> Self {
+        let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
+        Self {
+            index: half(number),
+            generation: half(number >> 32),
+        }
+    }
+}
+
+/// A connection and what belongs to it; `S` is its socket.
+#[derive(Debug)]
+pub(super) struct Entry<S> {
+    pub(super) socket: S,
+    pub(super) peer: SocketAddr,
+    pub(super) connection: Connection,
+}
+
+/// What has to happen before a newcomer may enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Nothing: there is room.
+    Free,
+    /// This idle connection is closed.
+    Displace(StreamKey),
+    /// It may not: every connection that could give way is being served.
+    Refuse,
+}
+
+/// The open connections, [`TCP_CONNECTIONS_MAX`] at most.
+#[derive(Debug)]
+pub(super) struct Table<S> {
+    places: Vec<Place<S>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Place<S> {
+    generation: u32,
+    entry: Option<Entry<S>>,
+}
+
+impl<S> Table<S> {
+    pub(super) fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.len() == self.places.len()
+    }
+
+    /// Whether a client at `address` may enter at `now`.
+    pub(super) fn admission(&self, address: IpAddr, now: Instant) -> Admission {
+        let own = |entry: &Entry<S>| entry.peer.ip().to_canonical() == address.to_canonical();
+        let mut candidates = None;
+        if self.entries().filter(|(_, entry)| own(entry)).count() >= TCP_CONNECTIONS_PER_ADDRESS_MAX {
+            candidates = Some(self.quietest(now, own));
+        } else if self.places.len() - self.free.len() >= TCP_CONNECTIONS_MAX {
+            candidates = Some(self.quietest(now, |_| true));
+        }
+        match candidates {
+            None => Admission::Free,
+            Some(Some(key)) => Admission::Displace(key),
+            Some(None) => Admission::Refuse,
+        }
+    }
+
+    /// The connection among those that has been quiet longest.
+    pub(super) fn quietest(&self, now: Instant, among: impl Fn(&Entry<S>) -> bool) -> Option<StreamKey> {
+        let quiet = self.entries().filter(|(_, entry)| among(entry));
+        quiet
+            .filter_map(|(key, entry)| Some((key, entry.connection.quiet_for(now)?)))
+            .max_by_key(|&(_, quiet)| quiet)
+            .map(|(key, _)| key)
+    }
+
+    /// Puts a connection in. To be called only after [`Table::admission`] let it.
+    pub(super) fn insert(&mut self, entry: Entry<S>) -> StreamKey {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place {
+                generation: 0,
+                entry: None,
+            });
+            u32::try_from(self.places.len() - 1).expect("a table of some hundred places")
+        });
+        let place = self
+            .places
+            .get_mut(index as usize)
+            .expect("a free place, or the one just made");
+        place.entry = Some(entry);
+        StreamKey {
+            index,
+            generation: place.generation,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Entry<S>> {
+        let place = self.places.get_mut(key.index as usize)?;
+        place
+            .entry
+            .as_mut()
+            .filter(|_| place.generation == key.generation)
+    }
+
+    /// Takes a connection out; its key is never used again.
+    pub(super) fn remove(&mut self, key: StreamKey) -> Option<Entry<S>> {
+        let place = self.places.get_mut(key.index as usize)?;
+        if place.generation != key.generation {
+            return None;
+        }
+        let entry = place.entry.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(entry)
+    }
+
+    /// The keys of all connections.
+    pub(super) fn keys(&self) -> impl Iterator<Item = StreamKey> {
+        self.entries().map(|(key, _)| key)
+    }
+
+    /// All connections.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (StreamKey, &Entry<S>)> {
+        (0..).zip(&self.places).filter_map(|(index, place)| {
+            let key = StreamKey {
+                index,
+                generation: place.generation,
+            };
+            place.entry.as_ref().map(|entry| (key, entry))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A table with as many connections of each address as said, each a millisecond younger than the one before.
+    fn table(clients: &[(u8, usize)], start: Instant) -> (Table<()>, Vec<StreamKey>) {
+        let mut table = Table::new();
+        let mut keys = Vec::new();
+        for &(client, count) in clients {
+            for _ in 0..count {
+                let now = start + Duration::from_millis(keys.len() as u64);
+                keys.push(table.insert(Entry {
+                    socket: (),
+                    peer: (address(client), 4000).into(),
+                    connection: Connection::new(now),
+                }));
+            }
+        }
+        (table, keys)
+    }
+
+    fn address(client: u8) -> IpAddr {
+        [10, 0, 0, client].into()
+    }
+
+    const SHARE: usize = TCP_CONNECTIONS_PER_ADDRESS_MAX;
+
+    fn later(start: Instant) -> Instant {
+        start + Duration::from_secs(2)
+    }
+
+    fn full(start: Instant) -> (Table<()>, Vec<StreamKey>) {
+        let clients: Vec<_> = (0..TCP_CONNECTIONS_MAX / SHARE)
+            .map(|client| (client as u8, SHARE))
+            .collect();
+        table(&clients, start)
+    }
+
+    #[test]
+    fn an_address_that_has_its_share_displaces_its_own_oldest_idle_connection() {
+        let start = Instant::now();
+        let (mut table, keys) = table(&[(1, 3), (2, SHARE)], start);
+        assert_eq!(table.admission(address(1), later(start)), Admission::Free);
+        assert_eq!(
+            table.admission(address(2), later(start)),
+            Admission::Displace(keys[3])
+        );
+        let mapped = format!("::ffff:{}", address(2)).parse().unwrap();
+        assert_eq!(
+            table.admission(mapped, later(start)),
+            Admission::Displace(keys[3])
+        );
+        // One that waits for an upstream is not idle, nor is one whose reply is on its way.
+        let now = later(start);
+        table.get_mut(keys[3]).unwrap().connection.await_answer();
+        table.get_mut(keys[4]).unwrap().connection.reply(&[0; 12], now);
+        assert_eq!(table.admission(address(2), now), Admission::Displace(keys[5]));
+    }
+
+    #[test]
+    fn a_full_table_displaces_the_oldest_idle_connection_of_all() {
+        let start = Instant::now();
+        let (mut table, keys) = full(start);
+        assert_eq!(
+            table.admission(address(200), later(start)),
+            Admission::Displace(keys[0])
+        );
+        table.remove(keys[0]).unwrap();
+        assert_eq!(table.admission(address(200), later(start)), Admission::Free);
+    }
+
+    #[test]
+    fn a_newcomer_is_refused_only_while_everyone_is_being_served() {
+        let start = Instant::now();
+        let (mut table, keys) = full(start);
+        for &key in &keys {
+            table.get_mut(key).unwrap().connection.await_answer();
+        }
+        assert_eq!(table.admission(address(200), later(start)), Admission::Refuse);
+        assert_eq!(table.admission(address(0), later(start)), Admission::Refuse);
+    }
+
+    #[test]
+    fn the_key_of_a_closed_connection_names_no_other() {
+        let (mut table, keys) = table(&[(1, 2)], Instant::now());
+        table.remove(keys[0]).unwrap();
+        assert!(table.remove(keys[0]).is_none() && table.get_mut(keys[0]).is_none());
+        let next = table.insert(Entry {
+            socket: (),
+            peer: (address(2), 1).into(),
+            connection: Connection::new(Instant::now()),
+        });
+        assert_eq!(
+            (next.index, table.get_mut(keys[0]).is_some()),
+            (keys[0].index, false)
+        );
+        assert_eq!(StreamKey::of(next.number()), next);
+        table.remove(next).unwrap();
+        table.remove(keys[1]).unwrap();
+        assert!(table.is_empty());
+    }
+}
