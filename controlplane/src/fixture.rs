@@ -105,6 +105,7 @@ pub(crate) fn answer(snapshot: &Snapshot, owner: &Name, qtype: RType) -> Result<
             records.sort_unstable();
             Ok(records.concat())
         }
+        Lookup::Alias(_) => Err("alias"),
         Lookup::Soa(_) => Err("soa"),
         Lookup::NoData(_) => Err("nodata"),
         Lookup::NxDomain(_) => Err("nxdomain"),

@@ -175,6 +175,7 @@ mod tests {
                 format!("SRV {priority} {weight} {port} {target}")
             }
             RecordData::Ptr(name) => format!("PTR {name}"),
+            other => format!("{other:?}"),
         }
     }
 

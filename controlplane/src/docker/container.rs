@@ -18,6 +18,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings,
 };
 
+use super::stop::Stop;
 use crate::service::{Port, Protocol, Service, ServiceId, Source};
 
 /// Networks a container is on when nobody chose one: Docker's and Podman's.
@@ -49,6 +50,8 @@ pub(crate) struct Container {
     image_id: String,
     /// Whether it can be talked to: running, and neither paused nor waiting to be restarted.
     pub(crate) running: bool,
+    /// How it is stopped.
+    pub(crate) stop: Stop,
     /// Primary first, see the module's text.
     addresses: Vec<IpAddr>,
     /// Least first.
@@ -58,10 +61,9 @@ pub(crate) struct Container {
 impl Container {
     /// Reads an inspect of the container `id`. Fields that are missing or make no sense count as empty.
     pub(crate) fn from_inspect(id: Arc<str>, inspect: ContainerInspectResponse) -> Self {
-        let (image, exposed) = inspect
-            .config
-            .map(|config| (config.image, config.exposed_ports))
-            .unwrap_or_default();
+        let config = inspect.config.unwrap_or_default();
+        let stop = Stop::of(config.stop_signal.as_deref(), config.stop_timeout);
+        let (image, exposed) = (config.image, config.exposed_ports);
         let (networks, published) = inspect
             .network_settings
             .map(|settings| (settings.networks, settings.ports))
@@ -73,6 +75,7 @@ impl Container {
             image: image.unwrap_or_default(),
             image_id: image_id.rsplit(':').next().unwrap_or_default().to_owned(),
             running: inspect.state.is_some_and(|state| is_running(&state)),
+            stop,
             addresses: addresses(&networks.unwrap_or_default()),
             ports: ports(
                 exposed

@@ -1,10 +1,12 @@
 //! What an engine's event means to us: of which container something must be looked at, and how soon.
 //!
-//! Nothing but the id and the kind is taken from an event. What is published comes from an inspect that follows it.
+//! Nothing but the id, the kind and a signal is taken from an event. What is published comes from an inspect that follows it.
 
 use std::sync::Arc;
 
 use bollard::models::{EventMessage, EventMessageTypeEnum};
+
+use super::stop;
 
 /// An event that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct Event {
 pub(crate) enum Effect {
     /// Something about the container may have changed: inspect it.
     Inspect,
+    /// It was sent this signal: withdraw it if that begins its end.
+    Signal(u8),
     /// It cannot be talked to any more: withdraw it at once.
     Withdraw,
     /// It does not exist any more: withdraw it at once, and expect nothing further.
@@ -32,6 +36,10 @@ impl Event {
         let action = message.action?;
         let actor = message.actor?;
         let (container, effect) = match message.typ? {
+            EventMessageTypeEnum::CONTAINER if action == "kill" => {
+                let signal = actor.attributes.as_ref()?.get("signal")?;
+                (actor.id?, Effect::Signal(stop::number(signal)?))
+            }
             EventMessageTypeEnum::CONTAINER => (actor.id?, container_effect(&action)?),
             // The actor is the network; the container stands among its attributes.
             EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "connect" | "disconnect") => {
@@ -53,7 +61,7 @@ fn container_effect(action: &str) -> Option<Effect> {
         // `died` and `remove` are Podman's words where it does not translate them.
         "die" | "died" | "pause" => Some(Effect::Withdraw),
         "destroy" | "remove" => Some(Effect::Forget),
-        // `kill` and `stop` too: the first may be a harmless signal, the second follows `die`.
+        // `stop` too, which follows `die`.
         _ => None,
     }
 }
@@ -103,6 +111,25 @@ mod tests {
         ] {
             assert_eq!(container(action), Some(effect), "{action}");
         }
+    }
+
+    #[test]
+    fn a_kill_tells_its_signal() {
+        let kill = |attributes: &str| {
+            read(&format!(
+                r#"{{"Type":"container","Action":"kill","Actor":{{"ID":"c1","Attributes":{attributes}}}}}"#
+            ))
+        };
+        assert_eq!(
+            kill(r#"{"signal":"15"}"#),
+            Some(("c1".to_owned(), Effect::Signal(15)))
+        );
+        assert_eq!(
+            kill(r#"{"signal":"SIGHUP"}"#),
+            Some(("c1".to_owned(), Effect::Signal(1)))
+        );
+        assert_eq!(kill(r#"{"signal":"nonsense"}"#), None);
+        assert_eq!(kill("{}"), None);
     }
 
     #[test]

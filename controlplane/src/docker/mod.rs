@@ -17,6 +17,7 @@ mod events;
 mod failure;
 mod session;
 mod state;
+mod stop;
 mod tracker;
 
 #[cfg(test)]

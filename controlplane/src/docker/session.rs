@@ -154,7 +154,8 @@ async fn inspect(engine: &Engine, watch: &Watch, source: &Source, id: Arc<str>) 
         Ok(Some(answer)) => {
             let container = Container::from_inspect(id.clone(), answer);
             if container.running {
-                Inspection::Running(Box::new(container.into_service(source, &watch.settings)))
+                let stop = container.stop;
+                Inspection::Running(Box::new(container.into_service(source, &watch.settings)), stop)
             } else {
                 Inspection::Absent
             }

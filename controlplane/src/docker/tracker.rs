@@ -15,7 +15,8 @@
 //!   changes that the pipeline has not taken yet are merged, so a slow pipeline costs no memory either.
 //!
 //! A container that dies is withdrawn at once. It is looked at again [`CONFIRM_AFTER`] later, so that an event that
-//! came late, after the container had started anew, does not lose it.
+//! came late, after the container had started anew, does not lose it. One that is sent its stop signal is withdrawn
+//! before it ends, and put back if it still runs when its time to stop is over.
 //!
 //! After a (re)connection everything that is listed is inspected, and the pipeline is told of it all in one
 //! [`Change::Reset`]. Until then nothing is told, and what it was told before keeps serving.
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use super::container::Listed;
 use super::events::{Effect, Event};
+use super::stop::Stop;
 use crate::service::{Change, Service, ServiceId, Source};
 
 /// Inspects under way at once. One takes the engine about a millisecond of CPU, but waits for the container's lock
@@ -54,8 +56,8 @@ const SYNC_STALL: Duration = Duration::from_millis(500);
 /// What an inspect came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inspection {
-    /// It runs, and is this service.
-    Running(Box<Service>),
+    /// It runs, is this service, and would be stopped like this.
+    Running(Box<Service>, Stop),
     /// It is stopped, paused, waits to be restarted, or does not exist.
     Absent,
     /// The engine did not tell.
@@ -107,6 +109,10 @@ struct Entry {
     /// [`Tracker::clock`] at its last event.
     changed_at: u64,
     work: Work,
+    /// How it is stopped, as the last inspect said.
+    stop: Stop,
+    /// It was told to stop: until this time it may still run, and is withdrawn all the same.
+    stopping_until: Option<Instant>,
     /// Inspects that failed in a row.
     failures: u32,
     /// Whether the first complete state waits for it.
@@ -183,7 +189,19 @@ impl Tracker {
     pub(crate) fn event(&mut self, event: &Event, now: Instant) {
         self.clock += 1;
         let clock = self.clock;
-        let withdraw = event.effect != Effect::Inspect;
+        let effect = match event.effect {
+            Effect::Signal(signal) => match self.entries.get_mut(&event.container) {
+                Some(entry) if entry.stop.is_begun_by(signal) => {
+                    let until = now + entry.stop.grace;
+                    // The kill that ends the wait for a stop does not make it longer.
+                    entry.stopping_until = entry.stopping_until.or(Some(until));
+                    event.effect
+                }
+                _ => return,
+            },
+            effect => effect,
+        };
+        let withdraw = effect != Effect::Inspect;
         // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
         if withdraw && !self.entries.contains_key(&event.container) {
             return;
@@ -193,13 +211,18 @@ impl Tracker {
         };
         entry.changed_at = clock;
         entry.failures = 0;
+        if matches!(effect, Effect::Withdraw | Effect::Forget) {
+            entry.stopping_until = None;
+        }
+        let stopping_until = entry.stopping_until;
         if withdraw {
             self.hold(&event.container, None);
             self.unplan(&event.container, now + CONFIRM_AFTER);
             self.release(&event.container);
         }
-        match event.effect {
+        match effect {
             Effect::Inspect => self.plan(&event.container, now),
+            Effect::Signal(_) => self.plan(&event.container, stopping_until.unwrap_or(now)),
             Effect::Withdraw => self.plan(&event.container, now + CONFIRM_AFTER),
             Effect::Forget => {}
         }
@@ -291,9 +314,19 @@ impl Tracker {
                 self.plan(id, now + wait);
             }
             (None, Inspection::Failed) => verdict = Verdict::GivenUp,
-            (None, Inspection::Running(service)) => {
+            (None, Inspection::Running(service, stop)) => {
                 entry.failures = 0;
-                self.hold(id, Some(service));
+                entry.stop = stop;
+                match entry.stopping_until.filter(|until| now < *until) {
+                    Some(until) => {
+                        self.hold(id, None);
+                        self.plan(id, until);
+                    }
+                    None => {
+                        entry.stopping_until = None;
+                        self.hold(id, Some(service));
+                    }
+                }
             }
             (None, Inspection::Absent) => {
                 entry.failures = 0;

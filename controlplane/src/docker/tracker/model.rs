@@ -18,7 +18,12 @@ impl Dice {
     }
 }
 
-const EFFECTS: [Effect; 3] = [Effect::Inspect, Effect::Withdraw, Effect::Forget];
+const EFFECTS: [Effect; 4] = [
+    Effect::Inspect,
+    Effect::Signal(15),
+    Effect::Withdraw,
+    Effect::Forget,
+];
 
 /// Runs until nothing is left to do, every inspect finding the truth.
 fn quiesce(bench: &mut Bench, truth: &BTreeMap<String, u8>) {
@@ -107,7 +112,9 @@ impl World {
     fn step(&mut self, dice: &mut Dice) {
         let id = format!("c{}", dice.roll(6));
         if self.truth.contains_key(&id) {
-            match dice.roll(4) {
+            match dice.roll(5) {
+                // A stop signal that it does not heed, or not yet.
+                4 => self.events.push_back((id, Effect::Signal(15))),
                 0 => {
                     self.version = self.version.wrapping_add(1);
                     self.truth.insert(id.clone(), self.version);

@@ -31,7 +31,7 @@ fn service(id: &str, version: u8) -> Service {
 }
 
 pub(super) fn running(id: &str, version: u8) -> Inspection {
-    Inspection::Running(Box::new(service(id, version)))
+    Inspection::Running(Box::new(service(id, version)), Stop::default())
 }
 
 pub(super) fn listed(id: &str, version: u8) -> Listed {
@@ -210,6 +210,30 @@ fn a_dying_container_is_removed_at_once_and_the_inspect_under_way_is_void() {
     bench.end("a", Inspection::Absent);
     bench.expect("");
     assert!(bench.tracker.entries.is_empty());
+}
+
+#[test]
+fn a_container_is_removed_at_its_stop_signal_and_put_back_if_it_runs_on() {
+    let mut bench = Bench::synced(&[("a", 1)]);
+    bench.event("a", Effect::Signal(1)).expect("");
+    bench.event("a", Effect::Signal(15)).expect("-a");
+    bench.event("a", Effect::Inspect).runs("a", 1).expect("");
+    bench.list(&[("a", 1)]).runs("a", 1).expect("");
+    bench.pass(Stop::default().grace).runs("a", 1).expect("+a1");
+}
+
+#[test]
+fn a_restart_begins_anew_whatever_time_the_stop_still_had() {
+    let mut bench = Bench::synced(&[("a", 1)]);
+    bench
+        .event("a", Effect::Signal(15))
+        .event("a", Effect::Signal(9))
+        .expect("-a");
+    bench
+        .event("a", Effect::Withdraw)
+        .event("a", Effect::Inspect)
+        .expect("");
+    bench.runs("a", 2).expect("+a2");
 }
 
 #[test]
