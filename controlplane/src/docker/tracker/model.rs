@@ -20,9 +20,9 @@ impl Dice {
 
 const EFFECTS: [Effect; 4] = [
     Effect::Inspect,
-    Effect::Signal(15),
     Effect::Withdraw,
     Effect::Forget,
+    Effect::Signal(15),
 ];
 
 /// Runs until nothing is left to do, every inspect finding the truth.
