@@ -145,6 +145,28 @@ pub(crate) struct Flags {
     )]
     pub(crate) allow: Vec<String>,
 
+    /// Replies a second that a public network (/24, IPv6 /56) gets from each core over UDP; 0 for no limit. Private
+    /// networks have none
+    #[arg(
+        long,
+        env = "SKYDOCK_RATE_LIMIT",
+        value_name = "REPLIES",
+        default_value = "200",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) rate_limit: String,
+
+    /// Name of this server, told to whoever asks for it with NSID [default: none, and nothing is told]
+    #[arg(
+        long,
+        env = "SKYDOCK_NSID",
+        value_name = "TEXT",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) nsid: Option<String>,
+
     /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all we may run on]
     #[arg(
         long,
@@ -213,7 +235,7 @@ pub(crate) struct Cli {
 impl Cli {
     /// What the user wrote to set `flag`, a long flag's name: `--ttl`, or `SKYDOCK_TTL` from the environment.
     pub(crate) fn origin(&self, flag: &str) -> String {
-        match self.matches.value_source(flag) {
+        match self.matches.value_source(&identifier(flag)) {
             Some(ValueSource::EnvVariable) => variable(flag),
             _ => format!("--{flag}"),
         }
@@ -222,7 +244,7 @@ impl Cli {
     /// Whether the user set `flag`, rather than that its default stands.
     pub(crate) fn is_given(&self, flag: &str) -> bool {
         matches!(
-            self.matches.value_source(flag),
+            self.matches.value_source(&identifier(flag)),
             Some(ValueSource::EnvVariable | ValueSource::CommandLine)
         )
     }
@@ -271,6 +293,11 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             )))
         }
     }
+}
+
+/// What clap calls a long flag: its field.
+fn identifier(flag: &str) -> String {
+    flag.replace('-', "_")
 }
 
 /// The environment variable of a long flag.

@@ -84,6 +84,9 @@ impl Planes {
 
         let engine = engine(settings.engine)?;
         let config = dataplane::Config {
+            rate_limit: settings.rate_limit,
+            nsid: settings.nsid.clone(),
+            cookie_secret: cookie_secret()?,
             cores: settings.cores.clone(),
             listeners,
             upstreams: upstreams.addresses.clone(),
@@ -256,6 +259,14 @@ fn engine_shown(engine: &EngineStatus) -> String {
 fn hash_seed() -> Result<u64, Failure> {
     getrandom::u64()
         .map_err(|error| Failure::Runtime(format!("the kernel gives no random numbers ({error})")))
+}
+
+/// What DNS cookies are made from.
+fn cookie_secret() -> Result<[u8; 16], Failure> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Failure::Runtime(format!("the kernel gives no random numbers ({error})")))?;
+    Ok(secret)
 }
 
 /// First serial of the zones: seconds since 1970, so that a restart goes on above where it was (RFC 1982).

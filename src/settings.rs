@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use dataplane::access;
+use dataplane::limits::{NSID_OCTETS_MAX, RATE_LIMIT_MAX};
 use dns::Name;
 use ipnet::IpNet;
 
@@ -37,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) nameservers: Vec<SocketAddr>,
     /// Networks that may ask, loopback among them.
     pub(crate) allow: Vec<IpNet>,
+    /// Replies a second for each public network, from each core; 0: no limit.
+    pub(crate) rate_limit: u32,
+    /// What is told to who asks which server this is; empty: nothing.
+    pub(crate) nsid: Vec<u8>,
     /// Cores that answer, by number; at least one.
     pub(crate) cores: Vec<usize>,
     /// How workers wait for packets.
@@ -120,6 +125,19 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
             &format!("give whole seconds from 0 to {TTL_SECONDS_MAX}, which is a week"),
         )
     })?;
+    let rate_limit = flags.rate_limit.trim().parse().ok();
+    let rate_limit = rate_limit.filter(|rate| *rate <= RATE_LIMIT_MAX).ok_or_else(|| {
+        bad(
+            "rate-limit",
+            &flags.rate_limit,
+            &format!("give replies a second from 0, for no limit, to {RATE_LIMIT_MAX}"),
+        )
+    })?;
+    let nsid = flags.nsid.as_deref().unwrap_or_default();
+    if nsid.len() > NSID_OCTETS_MAX {
+        let remedy = format!("has more than {NSID_OCTETS_MAX} octets; give a shorter name");
+        return Err(bad("nsid", nsid, &remedy));
+    }
     let engine = match flags.engine.as_str() {
         "auto" => Engine::Auto,
         "glommio" => Engine::Glommio,
@@ -180,6 +198,8 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         listen: addresses("listen", &flags.listen)?,
         nameservers: addresses("nameserver", &flags.nameserver)?,
         allow,
+        rate_limit,
+        nsid: nsid.as_bytes().to_vec(),
         cores: cores(flags.cores.as_deref(), &bad)?,
         engine,
         http: Http {
@@ -383,6 +403,9 @@ mod tests {
         check("--allow private", "--allow \"private\": no network");
         check("--engine uring", "--engine \"uring\": no such engine");
         check("--cores none", "--cores \"none\": ");
+        check("--rate-limit -1", "--rate-limit \"-1\": give replies a second");
+        check("--rate-limit 1000001", "--rate-limit \"1000001\": give replies");
+        check(&format!("--nsid {}", "n".repeat(64)), "--nsid ");
         check("-s=", "--docker \"\": names no engine");
     }
 

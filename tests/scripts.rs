@@ -34,8 +34,8 @@ fn check_all<A: FnMut(&Case) -> Answer>(mut asker: impl FnMut(&Script) -> A) {
 fn pure(script: &Script) -> impl FnMut(&Case) -> Answer + use<> {
     let snapshot = script.snapshot();
     let policy = Policy {
-        recursion: true,
-        access: Access::of(default_networks()),
+        cookies: Some(dns::wire::CookieJar::new([0; 16])),
+        ..Policy::new(true, Access::of(default_networks()))
     };
     move |case| {
         let transport = if case.is_tcp {
@@ -83,6 +83,9 @@ impl Served {
             cores,
             upstreams: vec![upstream.address()],
             allow: default_networks().collect(),
+            rate_limit: 0,
+            nsid: Vec::new(),
+            cookie_secret: [0; 16],
             engine,
         };
         let handle = dataplane::spawn(config, reader).expect("workers start");

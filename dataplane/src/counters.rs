@@ -122,6 +122,10 @@ counters! {
     queries,
     /// Replies that said "ask again over TCP" (TC).
     truncated,
+    /// Queries of a network that had had its share of replies, answered by a bid to come by TCP or with a cookie.
+    rate_slips,
+    /// Queries of such a network that were answered all the same, as a cookie proved who asked.
+    rate_proven,
     /// Queries passed on to an upstream; a retry does not count again.
     forwards,
     /// Forwarded queries whose answer from upstream went to the client.
@@ -130,6 +134,8 @@ counters! {
     forward_timeouts,
     /// Forwarded queries answered SERVFAIL for another reason: no room, too long, every upstream refused.
     forward_failures,
+    /// Queries answered SERVFAIL because their client had its share of queries waiting for an upstream.
+    forward_shares,
     /// Packets from an upstream that answer nothing we asked. Many of them mean that someone guesses.
     forward_mismatches,
     /// Dropped: not a query, so nothing that may be answered.
@@ -138,6 +144,8 @@ counters! {
     dropped_oversize,
     /// Dropped: from port 0 or a family we do not know, so there is nowhere to answer to.
     dropped_unanswerable,
+    /// Dropped: from a network that had had its share of replies.
+    dropped_rate,
     /// Dropped: the kernel would not take the reply.
     dropped_send,
     /// Batches of datagrams received; `queries` over `batches` is the average width.
@@ -177,6 +185,7 @@ impl Totals {
             ("malformed", self.dropped_malformed),
             ("oversize", self.dropped_oversize),
             ("unanswerable", self.dropped_unanswerable),
+            ("rate", self.dropped_rate),
             ("send", self.dropped_send),
         ]
         .into_iter()

@@ -23,15 +23,18 @@
 //! forwarder of its own, so that no client of TCP can hold up a datagram.
 //!
 //! A query is taken, answered in the buffer it arrived in, and sent from there. Once the workers run, the
-//! path of datagrams allocates nothing, takes no lock, and reads the clock only when something is forwarded. What decides
-//! ([`respond`], [`forward`]) has no socket and no clock; what has them ([`io`]) decides nothing.
+//! path of datagrams allocates nothing, takes no lock, and reads a coarse clock once a batch, an exact one only when
+//! something is forwarded. What decides ([`respond`], [`forward`]) has no socket and no clock; what has them ([`io`])
+//! decides nothing.
 
 pub mod limits;
 
 pub mod cores;
 
 pub mod access;
+pub mod ratelimit;
 pub mod respond;
+pub mod special;
 
 pub mod forward;
 
@@ -43,6 +46,7 @@ pub mod io;
 use std::net::SocketAddr;
 
 use dns::Reader;
+use dns::wire::CookieJar;
 use ipnet::IpNet;
 
 use self::access::Access;
@@ -50,7 +54,7 @@ pub use self::counters::{Counters, Streams, Totals};
 use self::io::shell::Setup;
 pub use self::io::{BindError, BoundAddress, Protocol, bind};
 use self::io::{Crew, glommio, tcp, threads};
-use self::limits::{LISTENERS_MAX, UPSTREAMS_MAX};
+use self::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, UPSTREAMS_MAX};
 use self::respond::Policy;
 
 /// What the workers are to do, and where.
@@ -64,6 +68,14 @@ pub struct Config {
     pub upstreams: Vec<SocketAddr>,
     /// Networks whose clients get answers; [`access::default_networks`] if the user named none.
     pub allow: Vec<IpNet>,
+    /// Replies a second that each public network gets from each core over UDP, [`limits::RATE_LIMIT_DEFAULT`] if the
+    /// user named no number; 0: as many as it asks for.
+    pub rate_limit: u32,
+    /// What clients are told that ask which server this is (NSID), at most [`limits::NSID_OCTETS_MAX`] octets; none:
+    /// nothing.
+    pub nsid: Vec<u8>,
+    /// What cookies are made from. Unpredictable, and new at each start: clients then take new ones.
+    pub cookie_secret: [u8; 16],
     /// What waits for the sockets.
     pub engine: Engine,
 }
@@ -173,13 +185,20 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         listeners,
         upstreams,
         allow,
+        rate_limit,
+        nsid,
+        cookie_secret,
         engine,
     } = config;
     check(&cores, &listeners, &upstreams)?;
     let counters = Counters::new(&cores);
+    let mut nsid = nsid;
+    nsid.truncate(NSID_OCTETS_MAX);
     let policy = Policy {
-        recursion: !upstreams.is_empty(),
-        access: Access::of(allow),
+        cookies: Some(CookieJar::new(cookie_secret)),
+        nsid: nsid.into_boxed_slice(),
+        rate_limit,
+        ..Policy::new(!upstreams.is_empty(), Access::of(allow))
     };
     let (mut sockets, streams): (Vec<_>, Vec<_>) = listeners
         .into_iter()

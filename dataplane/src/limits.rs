@@ -17,6 +17,10 @@ pub const UDP_REPLY_OCTETS_MIN: usize = 512;
 /// Largest message there is, in octets: its length over TCP is a 16-bit number (RFC 1035, section 4.2.2).
 pub const REPLY_OCTETS_MAX: usize = 65_535;
 
+/// Longest name of this server that clients are told (NSID), in octets: a host name's label, and it leaves room for
+/// every other option. Settings refuse a longer one.
+pub const NSID_OCTETS_MAX: usize = 63;
+
 /// Room for one received datagram, in octets. Queries are far smaller, but one padded or stuffed with
 /// options is legal; a longer datagram is dropped and counted.
 pub const DATAGRAM_OCTETS_MAX: usize = 4096;
@@ -37,6 +41,26 @@ pub const SEND_RETRIES_MAX: usize = 4;
 
 /// Listening addresses. `spawn` refuses more.
 pub const LISTENERS_MAX: usize = 64;
+
+// --- fairness ---
+
+/// Sets of four buckets in which a core counts replies by network: 256 KiB. In a full set the bucket that is the least
+/// missed makes room, so a network may start afresh, and one that is being limited does not.
+pub const RATE_SETS: usize = 4096;
+
+/// Most replies a second that a network can be limited to. A core does not answer as many.
+pub const RATE_LIMIT_MAX: u32 = 1_000_000;
+
+/// Replies a second that a public network gets from each core unless told otherwise; as NSD has it on Debian. A
+/// resolver that asks for more than that has a cache to fill, and is bidden to come by TCP or with a cookie.
+pub const RATE_LIMIT_DEFAULT: u32 = 200;
+
+/// Counters of queries that wait, by a hash of the client's address. Clients that meet in one share a bound, no more.
+pub const SHARES: usize = 8192;
+
+/// A client may have this many queries waiting for each place that is still free: three quarters of them alone, less
+/// the more others there are, and never the last. The next one is answered SERVFAIL.
+pub const SHARE_OF_FREE: usize = 3;
 
 // --- waiting ---
 
@@ -162,6 +186,12 @@ const _: () = assert!(
 const _: () = assert!(
     BATCH_DATAGRAMS_MAX <= 1024,
     "UIO_MAXIOV: the kernel takes no wider batch"
+);
+const _: () = assert!(RATE_SETS.is_power_of_two(), "a hash is masked, not divided");
+const _: () = assert!(SHARES.is_power_of_two(), "a hash is masked, not divided");
+const _: () = assert!(
+    RATE_LIMIT_MAX as u64 * 1000 <= u32::MAX as u64,
+    "a bucket counts thousandths of replies in 32 bits"
 );
 const _: () = assert!(
     LISTENERS_MAX <= 256,

@@ -13,13 +13,17 @@
 use std::net::IpAddr;
 
 use dns::snapshot::{Denial, Written};
-use dns::wire::{HEADER_OCTETS, Head, Section};
+use dns::wire::{
+    COOKIE_OCTETS, Cookie, CookieJar, EDNS_OCTETS, Envelope, ExtendedError, HEADER_OCTETS, Head,
+    OPTION_OCTETS, OptionCode, Section, Standing,
+};
 use dns::{
     Alias, Answer, Class, Edns, Flags, Lookup, Matches, ParseError, Query, RType, Rcode, Reply, Snapshot,
 };
 
 use crate::access::Access;
-use crate::limits::{REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+use crate::limits::{NSID_OCTETS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+use crate::special::{self, Special};
 
 /// What holds for every query alike.
 #[derive(Clone, Debug)]
@@ -28,6 +32,12 @@ pub struct Policy {
     pub recursion: bool,
     /// Who may ask.
     pub access: Access,
+    /// Makes and checks cookies, and knows the time for it; without it cookies are passed over.
+    pub cookies: Option<CookieJar>,
+    /// Which server this is, told to who asks for it (NSID); at most [`NSID_OCTETS_MAX`] octets, and none: not told.
+    pub nsid: Box<[u8]>,
+    /// Replies a second that each public network gets over UDP; 0: as many as it asks for.
+    pub rate_limit: u32,
 }
 
 /// How a message travels.
@@ -89,26 +99,63 @@ impl<'b> Message<'b> {
     }
 }
 
+impl Policy {
+    /// Without cookies, NSID and limit.
+    #[must_use]
+    pub fn new(recursion: bool, access: Access) -> Self {
+        Self {
+            recursion,
+            access,
+            cookies: None,
+            nsid: Box::default(),
+            rate_limit: 0,
+        }
+    }
+
+    /// Tells the time that cookies are stamped with and checked by, in seconds since 1970 modulo 2^32.
+    pub fn set_time(&mut self, now_seconds: u32) {
+        if let Some(cookies) = &mut self.cookies {
+            cookies.set_time(now_seconds);
+        }
+    }
+
+    /// What `cookie` proves of `client`, and what it is answered.
+    fn answer_cookie(
+        &self,
+        cookie: Option<Cookie<'_>>,
+        client: Client,
+    ) -> Option<(Standing, [u8; COOKIE_OCTETS])> {
+        let (cookies, cookie) = (self.cookies.as_ref()?, cookie?);
+        Some(cookies.answer(&cookie, client.address))
+    }
+}
+
 /// Answers the query in `message`, from `snapshot` alone.
 ///
 /// Says nothing to what is no query, and REFUSED, never NXDOMAIN, to what is not ours to know.
 pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &mut Message<'_>) -> Outcome {
     let query = match Query::parse(message.octets()) {
         Ok(query) => query,
-        Err(error) => return unreadable(message, error),
+        Err(error) => return unreadable(policy, client, message, error),
     };
     let (head, qtype) = (Head::from(&query), query.question.qtype);
     let forward = policy.recursion && query.flags.contains(Flags::RD);
     let limit = limit(client.transport, query.edns);
+    let cookie = policy.answer_cookie(query.cookie(), client);
     let lookup = match refusal(policy, client, &query) {
         None => Ok(snapshot.lookup(&query.question, client.address)),
-        Some(rcode) => Err(rcode),
+        Some(refusal) => Err(refusal),
+    };
+    let special = match lookup {
+        Ok(Lookup::NotOurs) => special::of(query.question.qname),
+        _ => None,
     };
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
     let mut reply = Answering {
         policy,
         head,
         limit,
+        cookie: cookie.map(|(_, octets)| octets),
         message,
     };
     match lookup {
@@ -118,41 +165,69 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         Ok(Lookup::Soa(zone)) => reply.soa(zone.denial()),
         Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),
         Ok(Lookup::NxDomain(denial)) => reply.negative(Rcode::NX_DOMAIN, denial),
-        Ok(Lookup::NotOurs) if forward => Outcome::Forward,
-        Ok(Lookup::NotOurs) => reply.error(Rcode::REFUSED),
-        Err(rcode) => reply.error(rcode),
+        Ok(Lookup::NotOurs) => match special {
+            Some(special) => reply.special(&special, qtype),
+            None if forward => Outcome::Forward,
+            None => reply.error((Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE))),
+        },
+        Err(refusal) => reply.error(refusal),
     }
 }
 
+/// An rcode, and for clients with EDNS the reason for it.
+type Refusal = (Rcode, Option<ExtendedError>);
+
 /// Why a query that was read is not answered, if it is not.
-fn refusal(policy: &Policy, client: Client, query: &Query<'_>) -> Option<Rcode> {
+fn refusal(policy: &Policy, client: Client, query: &Query<'_>) -> Option<Refusal> {
     let question = query.question;
     if !policy.access.allows(client.address) {
-        Some(Rcode::REFUSED)
-    } else if query.edns.is_some_and(|edns| edns.version != 0) {
-        Some(Rcode::BAD_VERS)
-    } else if question.qclass != Class::IN || matches!(question.qtype, RType::AXFR | RType::IXFR) {
-        Some(Rcode::REFUSED)
-    } else {
-        None
+        return Some((Rcode::REFUSED, Some(ExtendedError::PROHIBITED)));
     }
+    let rcode = if query.edns.is_some_and(|edns| edns.version != 0) {
+        Rcode::BAD_VERS
+    } else if question.qclass != Class::IN {
+        Rcode::REFUSED
+    } else {
+        match question.qtype {
+            RType::AXFR | RType::IXFR => Rcode::REFUSED,
+            // What stands beside the data, or for none at all, is nothing that a question can be about.
+            RType::RESERVED | RType::OPT | RType::TKEY | RType::TSIG => Rcode::FORM_ERR,
+            _ => return None,
+        }
+    };
+    Some((rcode, None))
 }
 
 /// Turns the query in `message` into an error reply with `rcode`; RA says that upstreams exist.
 ///
 /// For a query that was to be forwarded and could not be. Nothing is sent to what is no query.
-pub fn fail(message: &mut Message<'_>, rcode: Rcode) -> Outcome {
-    let head = match Query::parse(message.octets()) {
-        Ok(query) => Head::from(&query),
-        Err(error) => return unreadable(message, error),
-    };
-    let mut reply = Reply::begin(message.buffer, head, UDP_REPLY_OCTETS_MIN, UDP_SIZE);
-    reply.set_flags(Flags::RA);
-    reply.set_rcode(rcode);
-    Outcome::Reply {
-        length: reply.finish(),
-        rcode,
-        truncated: false,
+pub fn fail(policy: &Policy, client: Client, message: &mut Message<'_>, rcode: Rcode) -> Outcome {
+    let why = Some(ExtendedError::NO_REACHABLE_AUTHORITY).filter(|_| rcode == Rcode::SERV_FAIL);
+    match Answering::begun(policy, client, message) {
+        Ok((mut reply, _)) => reply.error((rcode, why)),
+        Err(error) => unreadable(policy, client, message, error),
+    }
+}
+
+/// Whether the query in `message` has a cookie that only `client` can know: its address is not forged.
+#[must_use]
+pub fn is_proven(policy: &Policy, client: Client, message: &Message<'_>) -> bool {
+    let query = Query::parse(message.octets()).ok();
+    let cookie = query.and_then(|query| query.cookie());
+    matches!(policy.answer_cookie(cookie, client), Some((Standing::Valid, _)))
+}
+
+/// Turns the query in `message` into a reply without answer, for a client that has had its share of them. It is no
+/// longer than the query with our cookie, so nobody gains by forging an address.
+///
+/// TC bids a client come by TCP, where its address is beyond doubt. One that knows cookies is told BADCOOKIE, and
+/// may ask again at once with the cookie that it gets here (RFC 7873, section 5.2.3).
+pub fn slip(policy: &Policy, client: Client, message: &mut Message<'_>) -> Outcome {
+    match Answering::begun(policy, client, message) {
+        Ok((mut reply, Some(Standing::New | Standing::Invalid))) => reply.error((Rcode::BAD_COOKIE, None)),
+        Ok((mut reply, _)) => cut(reply.begin(Flags(0))),
+        // A limited client's errors are not worth a reply.
+        Err(_) => Outcome::Drop,
     }
 }
 
@@ -171,15 +246,67 @@ fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     }
 }
 
-fn unreadable(message: &mut Message<'_>, error: ParseError) -> Outcome {
-    let rcode = match error {
+/// What is said to a message that is no query of ours.
+fn unreadable(policy: &Policy, client: Client, message: &mut Message<'_>, error: ParseError) -> Outcome {
+    match error {
         // Replying to a reply could bounce between two servers for ever.
-        ParseError::ShortHeader | ParseError::IsResponse => return Outcome::Drop,
-        ParseError::Opcode => Rcode::NOT_IMP,
-        ParseError::QuestionCount | ParseError::Truncated | ParseError::Name | ParseError::Edns => {
-            Rcode::FORM_ERR
+        ParseError::ShortHeader | ParseError::IsResponse => Outcome::Drop,
+        ParseError::Opcode => unknown_operation(policy, client, message),
+        ParseError::QuestionCount => no_question(policy, client, message),
+        ParseError::Truncated | ParseError::Name | ParseError::Edns | ParseError::Signed => {
+            bare(message, Rcode::FORM_ERR)
         }
+    }
+}
+
+/// NOTIMP, in EDNS to who speaks it (RFC 6891, section 7) and with no flag copied (RFC 8906, section 3.1.4).
+fn unknown_operation(policy: &Policy, client: Client, message: &mut Message<'_>) -> Outcome {
+    let envelope = Envelope::parse(message.octets());
+    let Some((envelope, edns)) = envelope
+        .ok()
+        .and_then(|envelope| Some((envelope, envelope.edns?)))
+    else {
+        return bare(message, Rcode::NOT_IMP);
     };
+    let cookie = policy.answer_cookie(envelope.cookie(), client);
+    let rcode = if edns.version == 0 {
+        Rcode::NOT_IMP
+    } else {
+        Rcode::BAD_VERS
+    };
+    let head = Head::from(&envelope);
+    let limit = limit(client.transport, Some(edns));
+    let mut reply = Reply::begin(message.buffer, head, limit, UDP_SIZE);
+    put_options(&mut reply, policy, head, cookie.map(|(_, octets)| octets));
+    reply.set_rcode(rcode);
+    sent(reply, rcode)
+}
+
+/// Without a question there is nothing to say, unless it is a cookie that is wanted, or to be confirmed (RFC 7873,
+/// section 5.4).
+fn no_question(policy: &Policy, client: Client, message: &mut Message<'_>) -> Outcome {
+    let envelope = Envelope::parse(message.octets());
+    let Some(envelope) = envelope.ok().filter(|envelope| envelope.questions == 0) else {
+        return bare(message, Rcode::FORM_ERR);
+    };
+    let Some((standing, cookie)) = policy.answer_cookie(envelope.cookie(), client) else {
+        return bare(message, Rcode::FORM_ERR);
+    };
+    let mut reply = Answering {
+        policy,
+        head: Head::from(&envelope),
+        limit: limit(client.transport, envelope.edns),
+        cookie: Some(cookie),
+        message,
+    };
+    reply.error(match standing {
+        _ if !policy.access.allows(client.address) => (Rcode::REFUSED, Some(ExtendedError::PROHIBITED)),
+        Standing::Invalid => (Rcode::BAD_COOKIE, None),
+        Standing::New | Standing::Valid => (Rcode::NO_ERROR, None),
+    })
+}
+
+fn bare(message: &mut Message<'_>, rcode: Rcode) -> Outcome {
     // Not even the length of the query is repeated: the header is all that was understood.
     let header = message
         .buffer
@@ -195,15 +322,38 @@ fn unreadable(message: &mut Message<'_>, error: ParseError) -> Outcome {
     }
 }
 
+/// A pointer to the question's name, which always begins there.
+const QNAME_POINTER: [u8; 2] = [0xc0, HEADER_OCTETS as u8];
+
 /// A query that was read, and the room for its reply.
 struct Answering<'a, 'b> {
     policy: &'a Policy,
     head: Head,
     limit: usize,
+    cookie: Option<[u8; COOKIE_OCTETS]>,
     message: &'a mut Message<'b>,
 }
 
-impl Answering<'_, '_> {
+impl<'a, 'b> Answering<'a, 'b> {
+    /// For a reply that takes nothing but its question from the query in `message`; and what its cookie proves.
+    fn begun(
+        policy: &'a Policy,
+        client: Client,
+        message: &'a mut Message<'b>,
+    ) -> Result<(Self, Option<Standing>), ParseError> {
+        let query = Query::parse(message.octets())?;
+        let (standing, cookie) = policy.answer_cookie(query.cookie(), client).unzip();
+        let (head, limit) = (Head::from(&query), limit(client.transport, query.edns));
+        let begun = Self {
+            policy,
+            head,
+            limit,
+            cookie,
+            message,
+        };
+        Ok((begun, standing))
+    }
+
     /// An RRset as it was compiled, its first record chosen by the query's id.
     fn found(&mut self, answer: &Answer<'_>) -> Outcome {
         let (late, early) = answer.answer.split_at(rotated(answer, self.head.id()));
@@ -261,22 +411,63 @@ impl Answering<'_, '_> {
         sent(reply, rcode)
     }
 
-    fn error(&mut self, rcode: Rcode) -> Outcome {
+    /// A name that the RFCs decide about.
+    fn special(&mut self, special: &Special, qtype: RType) -> Outcome {
+        let mut reply = self.begin(Flags::AA);
+        let rcode = match special.record(qtype) {
+            Some(record) => {
+                let owner = QNAME_POINTER;
+                let _ = reply.push(Section::Answer, 1, &[&owner, record]);
+                Rcode::NO_ERROR
+            }
+            None => {
+                let owner = reply.pointer_to_suffix(special.suffix_octets);
+                let _ = reply.push(Section::Authority, 1, &[&owner, special::SOA_AFTER_OWNER]);
+                special.denial()
+            }
+        };
+        reply.set_rcode(rcode);
+        sent(reply, rcode)
+    }
+
+    fn error(&mut self, (rcode, why): Refusal) -> Outcome {
         let mut reply = self.begin(Flags(0));
         reply.set_rcode(rcode);
+        if let Some(why) = why {
+            reply.explain(why);
+        }
         sent(reply, rcode)
     }
 
     fn begin(&mut self, flags: Flags) -> Reply<'_> {
         let mut reply = Reply::begin(self.message.buffer, self.head, self.limit, UDP_SIZE);
-        reply.set_flags(if self.policy.recursion {
-            flags.with(Flags::RA)
-        } else {
-            flags
-        });
+        reply.set_flags(flags);
+        if self.policy.recursion {
+            reply.offer_recursion();
+        }
+        put_options(&mut reply, self.policy, self.head, self.cookie);
         reply
     }
 }
+
+/// What every reply tells a client that asked for it in its OPT record. There is room, whatever the question.
+fn put_options(reply: &mut Reply<'_>, policy: &Policy, head: Head, cookie: Option<[u8; COOKIE_OCTETS]>) {
+    if let Some(cookie) = &cookie {
+        reply.option(OptionCode::COOKIE, &[cookie]);
+    }
+    if head.asks_nsid() && !policy.nsid.is_empty() {
+        reply.option(OptionCode::NSID, &[&policy.nsid]);
+    }
+}
+
+const _: () = assert!(
+    HEADER_OCTETS + dns::name::NAME_OCTETS_MAX + 4 + EDNS_OCTETS // header, question, OPT
+        + OPTION_OCTETS + COOKIE_OCTETS // cookie
+        + OPTION_OCTETS + NSID_OCTETS_MAX // NSID
+        + OPTION_OCTETS + 2 // extended error
+        <= UDP_REPLY_OCTETS_MIN,
+    "every option fits beside the longest question"
+);
 
 fn sent(reply: Reply<'_>, rcode: Rcode) -> Outcome {
     Outcome::Reply {
@@ -320,520 +511,4 @@ fn nth_record(answer: &[u8], records: u16) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-    use std::net::Ipv4Addr;
-
-    use dns::wire::Header;
-    use dns::{Builder, Endpoint, Name, Record, RecordData, RrSet, View, ZoneSettings};
-
-    use super::*;
-    use crate::access::default_networks;
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    /// Two replicas of redis in `docker`, one in another region, and a name outside the zone.
-    fn snapshot() -> Snapshot {
-        let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
-        let redis = [("redis1", "east", "u1", 4), ("redis2", "west", "u2", 5)];
-        for (instance, region, uuid, last) in redis {
-            let labels = ["dev", "redis", instance, region, "h", uuid].map(|label| label.as_bytes().into());
-            let ipv4 = vec![Ipv4Addr::new(10, 0, 0, last)];
-            let endpoint = Endpoint {
-                labels,
-                ipv4,
-                ipv6: Vec::new(),
-                port: Some(6379),
-                ttl_seconds: 30,
-                views: Vec::new(),
-            };
-            builder.insert_endpoint(&endpoint).unwrap();
-            let owner = name(&format!("{instance}.redis.dev.docker"));
-            builder.set(&owner, &[addresses(&[last])]).unwrap();
-        }
-        let targets = [("u1.docker", 4), ("u2.docker", 5)];
-        let srv = |(target, _): &(&str, u8)| RecordData::Srv {
-            priority: 10,
-            weight: 50,
-            port: 6379,
-            target: name(target),
-        };
-        let glue = |(target, last): &(&str, u8)| Record {
-            owner: name(target),
-            ttl_seconds: 30,
-            data: RecordData::A([10, 0, 0, *last].into()),
-        };
-        let srv = RrSet {
-            view: View::EVERYONE,
-            ttl_seconds: 30,
-            records: targets.iter().map(srv).collect(),
-            additional: targets.iter().map(glue).collect(),
-        };
-        builder
-            .set(&name("redis.dev.docker"), &[addresses(&[4, 5]), srv])
-            .unwrap();
-        builder
-            .set(
-                &name("big.dev.docker"),
-                &[addresses(&(1..=100).collect::<Vec<_>>())],
-            )
-            .unwrap();
-        builder.set(&name("www.example.org"), &[addresses(&[9])]).unwrap();
-        for (owner, target) in [
-            ("alias.docker", "further.docker"),
-            ("further.docker", "redis1.redis.dev.docker"),
-            ("away.docker", "www.example.net"),
-            ("lost.docker", "nobody.dev.docker"),
-            ("loop.docker", "pool.docker"),
-            ("pool.docker", "loop.docker"),
-        ] {
-            let records = vec![RecordData::Cname(name(target))];
-            let rrset = RrSet {
-                view: View::EVERYONE,
-                ttl_seconds: 30,
-                records,
-                additional: Vec::new(),
-            };
-            builder.set(&name(owner), &[rrset]).unwrap();
-        }
-        builder.set_networks(&[("10.9.0.0/16".parse().unwrap(), View(1))]);
-        let inside = RrSet {
-            view: View(1),
-            ..addresses(&[77])
-        };
-        builder
-            .set(&name("two.dev.docker"), &[addresses(&[7]), inside])
-            .unwrap();
-        for owner in ["*.wild.dev.docker", "*.example.com"] {
-            builder.set(&name(owner), &[addresses(&[8])]).unwrap();
-        }
-        builder
-            .set(&name("there.wild.dev.docker"), &[addresses(&[6])])
-            .unwrap();
-        builder.build()
-    }
-
-    fn addresses(last: &[u8]) -> RrSet {
-        let records = last
-            .iter()
-            .map(|last| RecordData::A([10, 0, 0, *last].into()))
-            .collect();
-        RrSet {
-            view: View::EVERYONE,
-            ttl_seconds: 30,
-            records,
-            additional: Vec::new(),
-        }
-    }
-
-    /// A query's octets: `text` is a name and a type's number; `id` chooses the rotation; `opt` follows.
-    fn query(owner: &str, qtype: u16, id: u16, opt: &[u8]) -> Vec<u8> {
-        let additionals = u16::from(!opt.is_empty());
-        let header = Header {
-            id,
-            flags: Flags::RD,
-            counts: [1, 0, 0, additionals],
-        };
-        [
-            &header.octets()[..],
-            name(owner).octets(),
-            &qtype.to_be_bytes(),
-            &[0, 1],
-            opt,
-        ]
-        .concat()
-    }
-
-    const OPT: [u8; 11] = [0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0];
-
-    fn client(address: &str, transport: Transport) -> Client {
-        Client {
-            address: address.parse().unwrap(),
-            transport,
-        }
-    }
-
-    fn ask(packet: &[u8], client: Client, recursion: bool) -> (Outcome, Vec<u8>) {
-        let policy = Policy {
-            recursion,
-            access: Access::of(default_networks()),
-        };
-        let mut buffer = vec![0xee; 65_535];
-        buffer[..packet.len()].copy_from_slice(packet);
-        let outcome = respond(
-            &snapshot(),
-            &policy,
-            client,
-            &mut Message::new(&mut buffer, packet.len()),
-        );
-        if let Outcome::Reply { length, .. } = outcome {
-            buffer.truncate(length);
-        }
-        (outcome, buffer)
-    }
-
-    /// What a local UDP client with recursion on gets, read by `domain` and put in one line.
-    fn answer(owner: &str, qtype: u16, id: u16, opt: &[u8]) -> String {
-        let (outcome, reply) = ask(
-            &query(owner, qtype, id, opt),
-            client("127.0.0.1", Transport::Udp),
-            true,
-        );
-        match outcome {
-            Outcome::Forward => "forward".to_owned(),
-            Outcome::Drop => "drop".to_owned(),
-            Outcome::Reply { .. } => line(&reply),
-        }
-    }
-
-    fn line(reply: &[u8]) -> String {
-        use domain::base::Message;
-        use domain::rdata::AllRecordData;
-        let message = Message::from_octets(reply).unwrap();
-        let (header, flags) = (message.header(), message.header().flags());
-        let mut line = header.rcode().to_string();
-        for (set, text) in [
-            (flags.aa, " aa"),
-            (flags.tc, " tc"),
-            (flags.rd, " rd"),
-            (flags.ra, " ra"),
-        ] {
-            line.push_str(if set { text } else { "" });
-        }
-        for record in &message {
-            let (record, section) = record.unwrap();
-            if record.rtype() == domain::base::Rtype::OPT {
-                write!(line, "; opt {}", record.class().to_int()).unwrap();
-                continue;
-            }
-            let record = record.into_record::<AllRecordData<_, _>>().unwrap().unwrap();
-            let owner = record.owner();
-            write!(
-                line,
-                "; {section:?} {owner} {} {}",
-                record.ttl().as_secs(),
-                record.data()
-            )
-            .unwrap();
-        }
-        line
-    }
-
-    const SOA: &str = "Authority docker 5 ns.dns.docker. hostmaster.docker. 1 28800 7200 604800 5";
-
-    #[test]
-    fn a_stored_name_is_answered_whole() {
-        assert_eq!(
-            answer("Redis1.redis.DEV.docker", 1, 0, &[]),
-            "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4"
-        );
-        assert_eq!(
-            answer("redis1.redis.dev.docker", 1, 0, &OPT),
-            "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4; opt 1232"
-        );
-    }
-
-    #[test]
-    fn the_question_comes_back_in_the_case_it_was_sent() {
-        let mut packet = query("redis1.redis.dev.docker", 1, 0, &[]);
-        packet[13..].iter_mut().take(6).for_each(u8::make_ascii_uppercase);
-        let (_, reply) = ask(&packet, client("127.0.0.1", Transport::Udp), true);
-        assert_eq!(reply[12..packet.len()], packet[12..]);
-    }
-
-    #[test]
-    fn records_rotate_by_the_query_id_and_the_set_stays_complete() {
-        let rotated = |qtype, id| answer("redis.dev.docker", qtype, id, &[]);
-        assert!(rotated(1, 0).ends_with("30 10.0.0.4; Answer redis.dev.docker 30 10.0.0.5"));
-        assert!(rotated(1, 1).ends_with("30 10.0.0.5; Answer redis.dev.docker 30 10.0.0.4"));
-        assert_eq!(rotated(1, 2), rotated(1, 0));
-        assert!(rotated(33, 1).contains("Answer redis.dev.docker 30 10 50 6379 u2.docker; Answer"));
-    }
-
-    #[test]
-    fn srv_brings_the_addresses_of_its_targets() {
-        assert_eq!(
-            answer("redis.dev.docker", 33, 0, &[]),
-            "NOERROR aa rd ra; Answer redis.dev.docker 30 10 50 6379 u1.docker; \
-             Answer redis.dev.docker 30 10 50 6379 u2.docker; \
-             Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
-        );
-    }
-
-    #[test]
-    fn wildcards_match_any_label_in_any_place() {
-        let both =
-            |asked: &str| format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.4; Answer {asked} 30 10.0.0.5");
-        for asked in [
-            "*.docker",
-            "*.redis.dev.docker",
-            "any.all.docker",
-            "*.*.redis.*.docker",
-            "*.*.*.*.*.*.docker",
-        ] {
-            assert_eq!(answer(asked, 1, 0, &[]), both(asked));
-        }
-        for (asked, last) in [
-            ("redis1.*.dev.docker", 4),
-            ("u2.*.*.*.*.*.docker", 5),
-            ("west.*.redis.any.docker", 5),
-            ("u1.h.east.redis1.redis.dev.docker", 4),
-        ] {
-            assert_eq!(
-                answer(asked, 1, 0, &[]),
-                format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.{last}")
-            );
-        }
-        for asked in [
-            "redis3.*.dev.docker",
-            "*.web.dev.docker",
-            "*.*.*.*.*.*.*.docker",
-            "u1.*.*.*.web.*.docker",
-        ] {
-            assert_eq!(
-                answer(asked, 1, 0, &[]),
-                format!("NXDOMAIN aa rd ra; {SOA}"),
-                "{asked}"
-            );
-        }
-        assert_eq!(
-            answer("*.redis.dev.docker", 28, 0, &[]),
-            format!("NOERROR aa rd ra; {SOA}")
-        );
-    }
-
-    // SkyDNS v1 answered NXDOMAIN when the region asked for had no match of its own.
-    #[test]
-    fn srv_with_a_region_falls_back_to_the_others_at_a_lower_priority() {
-        assert_eq!(
-            answer("east.*.redis.dev.docker", 33, 0, &[]),
-            "NOERROR aa rd ra; Answer east.*.redis.dev.docker 30 10 100 6379 u1.docker; \
-             Answer east.*.redis.dev.docker 30 20 100 6379 u2.docker; \
-             Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
-        );
-        assert_eq!(
-            answer("north.redis2.redis.dev.docker", 33, 0, &[]),
-            "NOERROR aa rd ra; Answer north.redis2.redis.dev.docker 30 20 100 6379 u2.docker; \
-             Additional u2.docker 30 10.0.0.5"
-        );
-        assert_eq!(
-            answer("north.redis2.redis.dev.docker", 1, 0, &[]),
-            format!("NOERROR aa rd ra; {SOA}")
-        );
-    }
-
-    #[test]
-    fn an_alias_is_followed_to_its_end_among_our_names() {
-        assert_eq!(
-            answer("alias.docker", 1, 0, &[]),
-            "NOERROR aa rd ra; Answer alias.docker 30 further.docker.; \
-             Answer further.docker 30 redis1.redis.dev.docker.; Answer redis1.redis.dev.docker 30 10.0.0.4"
-        );
-        assert_eq!(
-            answer("alias.docker", 5, 0, &[]),
-            "NOERROR aa rd ra; Answer alias.docker 30 further.docker."
-        );
-        assert_eq!(
-            answer("away.docker", 1, 0, &[]),
-            "NOERROR aa rd ra; Answer away.docker 30 www.example.net."
-        );
-        assert_eq!(
-            answer("further.docker", 28, 0, &[]),
-            format!("NOERROR aa rd ra; Answer further.docker 30 redis1.redis.dev.docker.; {SOA}")
-        );
-        // RFC 6604, section 3: the response code is that of the last name.
-        assert_eq!(
-            answer("lost.docker", 1, 0, &[]),
-            format!("NXDOMAIN aa rd ra; Answer lost.docker 30 nobody.dev.docker.; {SOA}")
-        );
-        assert_eq!(answer("loop.docker", 1, 0, &[]).matches("Answer").count(), 8);
-    }
-
-    #[test]
-    fn the_clients_network_decides_which_variant_it_gets() {
-        for (address, last) in [("10.9.1.1", 77), ("10.8.1.1", 7), ("127.0.0.1", 7)] {
-            let (_, reply) = ask(
-                &query("two.dev.docker", 1, 0, &[]),
-                client(address, Transport::Udp),
-                true,
-            );
-            assert_eq!(
-                line(&reply),
-                format!("NOERROR aa rd ra; Answer two.dev.docker 30 10.0.0.{last}")
-            );
-        }
-    }
-
-    // RFC 4592, section 2.2.1: a wildcard covers what does not exist below its closest encloser, and that only.
-    #[test]
-    fn a_wildcard_owner_covers_names_at_any_depth_that_are_not_there() {
-        for asked in [
-            "a.wild.dev.docker",
-            "b.a.wild.dev.docker",
-            "c.b.a.wild.dev.docker",
-            "x.example.com",
-        ] {
-            assert_eq!(
-                answer(asked, 1, 0, &[]),
-                format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.8")
-            );
-        }
-        assert_eq!(
-            answer("a.wild.dev.docker", 28, 0, &[]),
-            format!("NOERROR aa rd ra; {SOA}")
-        );
-        assert_eq!(
-            answer("wild.dev.docker", 1, 0, &[]),
-            format!("NOERROR aa rd ra; {SOA}")
-        );
-        assert_eq!(
-            answer("x.there.wild.dev.docker", 1, 0, &[]),
-            format!("NXDOMAIN aa rd ra; {SOA}")
-        );
-        assert_eq!(answer("example.com", 1, 0, &[]), "forward");
-    }
-
-    // RFC 2308, section 2.2: NODATA is "NOERROR and no relevant answers in the answer section".
-    #[test]
-    fn known_name_without_the_type_is_nodata_not_nxdomain() {
-        for (asked, qtype) in [
-            ("redis1.redis.dev.docker", 28),
-            ("dev.docker", 16),
-            ("docker", 1),
-            ("redis.dev.docker", 666),
-        ] {
-            assert_eq!(
-                answer(asked, qtype, 0, &[]),
-                format!("NOERROR aa rd ra; {SOA}"),
-                "{asked}"
-            );
-        }
-        let own = SOA.replace("Authority docker", "Authority www.example.org");
-        assert_eq!(
-            answer("www.example.org", 28, 0, &[]),
-            format!("NOERROR aa rd ra; {own}")
-        );
-    }
-
-    #[test]
-    fn unknown_names_in_the_zone_do_not_exist_and_others_are_forwarded() {
-        for asked in [
-            "redis3.redis.dev.docker",
-            "prod.docker",
-            "x.u1.h.east.redis1.redis.dev.docker",
-        ] {
-            assert_eq!(
-                answer(asked, 1, 0, &[]),
-                format!("NXDOMAIN aa rd ra; {SOA}"),
-                "{asked}"
-            );
-        }
-        for asked in ["example.org", "xdocker", "a.xdocker", "."] {
-            assert_eq!(answer(asked, 1, 0, &[]), "forward", "{asked}");
-        }
-    }
-
-    #[test]
-    fn a_foreign_name_is_refused_without_upstreams_and_without_rd() {
-        let local = client("127.0.0.1", Transport::Udp);
-        let mut packet = query("example.org", 1, 0, &[]);
-        assert_eq!(line(&ask(&packet, local, false).1), "REFUSED rd");
-        packet[2] = 0;
-        assert_eq!(line(&ask(&packet, local, true).1), "REFUSED ra");
-    }
-
-    #[test]
-    fn a_set_too_large_for_the_client_is_left_out_whole_and_tc_set() {
-        assert_eq!(answer("big.dev.docker", 1, 0, &[]), "NOERROR aa tc rd ra");
-        assert_eq!(
-            answer("big.dev.docker", 1, 0, &OPT),
-            "NOERROR aa tc rd ra; opt 1232"
-        );
-        let stream = client("127.0.0.1", Transport::Tcp);
-        let (_, whole) = ask(&query("big.dev.docker", 1, 0, &OPT), stream, true);
-        assert_eq!(line(&whole).matches("Answer").count(), 100);
-    }
-
-    #[test]
-    fn strangers_are_refused_before_the_name_is_looked_at() {
-        let stranger = client("8.8.8.8", Transport::Udp);
-        for asked in ["redis1.redis.dev.docker", "example.org"] {
-            assert_eq!(
-                line(&ask(&query(asked, 1, 0, &[]), stranger, true).1),
-                "REFUSED rd ra"
-            );
-        }
-    }
-
-    #[test]
-    fn other_classes_transfers_and_edns_versions_have_their_own_errors() {
-        assert_eq!(answer("redis.dev.docker", 252, 0, &[]), "REFUSED rd ra");
-        assert_eq!(answer("redis.dev.docker", 251, 0, &[]), "REFUSED rd ra");
-        let mut packet = query("redis.dev.docker", 1, 0, &[]);
-        *packet.last_mut().unwrap() = 3;
-        assert_eq!(
-            line(&ask(&packet, client("127.0.0.1", Transport::Udp), true).1),
-            "REFUSED rd ra"
-        );
-        let mut version_1 = OPT;
-        version_1[6] = 1;
-        assert_eq!(
-            answer("redis.dev.docker", 1, 0, &version_1),
-            "NOERROR rd ra; opt 1232"
-        );
-        let (outcome, reply) = ask(
-            &query("redis.dev.docker", 1, 0, &version_1),
-            client("::1", Transport::Udp),
-            true,
-        );
-        assert!(matches!(
-            outcome,
-            Outcome::Reply {
-                rcode: Rcode::BAD_VERS,
-                ..
-            }
-        ));
-        assert_eq!(
-            reply[reply.len() - 6..],
-            [1, 0, 0, 0, 0, 0],
-            "extended rcode 1, version 0"
-        );
-    }
-
-    #[test]
-    fn what_is_no_query_gets_a_bare_header_or_nothing() {
-        let local = client("127.0.0.1", Transport::Udp);
-        let packet = query("redis.dev.docker", 1, 0x1234, &[]);
-        let (outcome, reply) = ask(&packet[..20], local, true);
-        assert!(matches!(
-            outcome,
-            Outcome::Reply {
-                rcode: Rcode::FORM_ERR,
-                ..
-            }
-        ));
-        assert_eq!(reply, [0x12, 0x34, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let mut update = packet.clone();
-        update[2] = 0x28;
-        assert_eq!(ask(&update, local, true).1[..4], [0x12, 0x34, 0xa8, 4]);
-        let mut response = packet.clone();
-        response[2] = 0x80;
-        assert_eq!(ask(&response, local, true).0, Outcome::Drop);
-        assert_eq!(ask(&packet[..11], local, true).0, Outcome::Drop);
-        assert_eq!(ask(&[], local, true).0, Outcome::Drop);
-    }
-
-    #[test]
-    fn a_query_that_cannot_be_forwarded_is_turned_into_an_error() {
-        let packet = query("example.org", 1, 7, &OPT);
-        let mut buffer = vec![0; 512];
-        buffer[..packet.len()].copy_from_slice(&packet);
-        let outcome = fail(&mut Message::new(&mut buffer, packet.len()), Rcode::SERV_FAIL);
-        let Outcome::Reply { length, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
-        assert_eq!(line(&buffer[..length]), "SERVFAIL rd ra; opt 1232");
-    }
-}
+mod tests;

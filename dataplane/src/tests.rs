@@ -50,6 +50,9 @@ fn serve(engine: Engine, listen: &str, upstreams: &[SocketAddr]) -> Server {
         listeners: vec![bound],
         upstreams: upstreams.to_vec(),
         allow,
+        rate_limit: limits::RATE_LIMIT_DEFAULT,
+        nsid: Vec::new(),
+        cookie_secret: [5; 16],
         engine,
     };
     let handle = spawn(config, reader).unwrap();
@@ -344,6 +347,9 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
             listeners: vec![bound],
             upstreams,
             allow: Vec::new(),
+            rate_limit: 0,
+            nsid: Vec::new(),
+            cookie_secret: [5; 16],
             engine,
         };
         spawn(config, reader).err().unwrap().to_string()

@@ -1,30 +1,44 @@
 //! One core's share of a query's path: a batch goes in, and each of its datagrams has an outcome.
 //!
 //! ```text
-//!  Batch ─▶ [ load the snapshot, once ] ─▶ respond ─▶ respond ─▶ …       Reply │ Forward │ Drop
-//!                                              │
-//!                                              └─ Forward ─▶ Forwarder::submit ─▶ ask an upstream, or SERVFAIL
+//!  Batch ─▶ [ load the snapshot, once ] ─▶ RateLimiter ─▶ respond ─▶ respond ─▶ …       Reply │ Forward │ Drop
+//!                                              │             │
+//!                                              │             └─ Forward ─▶ Forwarder::submit ─▶ ask an upstream, or SERVFAIL
+//!                                              └─ too many: slip, or Drop
 //! ```
 //!
 //! A query of a stream goes the same way by itself: [`Worker::answer_one`].
 //!
-//! No socket and no clock: both engines call the same steps, and so may a test.
+//! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use dns::{Rcode, Reader};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::counters::Writer;
 use crate::forward::{Answer, Ask, Cause, Forwarder, ReturnPath};
 use crate::io::tcp::StreamKey;
 use crate::io::udp::{Batch, Datagram, Unusable};
-use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, respond};
+use crate::ratelimit::{RateLimiter, Verdict};
+use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, is_proven, respond, slip};
 
-/// What one core knows: the zones, who may ask, and which queries wait for an upstream.
+/// The time, as cheaply as it is to be had: read once a batch, and right to some milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Seconds since 1970, modulo 2^32.
+    pub(crate) seconds: u32,
+    /// Milliseconds of a clock that never goes back, modulo 2^32.
+    pub(crate) milliseconds: u32,
+}
+
+/// What one core knows: the zones, who may ask, who asked too much, and which queries wait for an upstream.
 pub(crate) struct Worker {
     reader: Reader,
     policy: Policy,
+    limiter: RateLimiter,
     pub(crate) forwarder: Forwarder,
     pub(crate) counters: Writer,
 }
@@ -38,16 +52,27 @@ impl Worker {
         seed: [u8; 32],
         counters: Writer,
     ) -> Self {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        let (mut limiter_seed, mut forwarder_seed) = ([0; 16], [0; 32]);
+        random.fill_bytes(&mut limiter_seed);
+        random.fill_bytes(&mut forwarder_seed);
         Self {
             reader,
+            limiter: RateLimiter::new(policy.rate_limit, &limiter_seed),
             policy,
-            forwarder: Forwarder::new(upstreams, seed),
+            forwarder: Forwarder::new(upstreams, forwarder_seed),
             counters,
         }
     }
 
+    /// Tells the time that cookies are made with. [`Worker::answer`] does so itself.
+    pub(crate) fn set_time(&mut self, now: Now) {
+        self.policy.set_time(now.seconds);
+    }
+
     /// Gives every datagram of `batch` its outcome. Returns whether some are to be forwarded.
-    pub(crate) fn answer(&mut self, batch: &mut Batch) -> bool {
+    pub(crate) fn answer(&mut self, batch: &mut Batch, now: Now) -> bool {
+        self.set_time(now);
         let snapshot = self.reader.load();
         let (policy, counters) = (&self.policy, &self.counters);
         let mut forwards = false;
@@ -76,11 +101,27 @@ impl Worker {
                 address: peer.ip(),
                 transport: Transport::Udp,
             };
-            *outcome = respond(snapshot, policy, client, &mut Message::new(buffer, len));
-            match *outcome {
-                Outcome::Reply { rcode, truncated, .. } => count_reply(counters, rcode, truncated),
-                Outcome::Forward => forwards = true,
-                Outcome::Drop => counters.dropped_malformed.increment(),
+            let mut message = Message::new(buffer, len);
+            let verdict = match self.limiter.check(client.address, now.milliseconds) {
+                Verdict::Slip | Verdict::Drop if is_proven(policy, client, &message) => {
+                    counters.rate_proven.increment();
+                    Verdict::Pass
+                }
+                verdict => verdict,
+            };
+            *outcome = match verdict {
+                Verdict::Pass => respond(snapshot, policy, client, &mut message),
+                Verdict::Slip => slip(policy, client, &mut message),
+                Verdict::Drop => Outcome::Drop,
+            };
+            match (*outcome, verdict) {
+                (Outcome::Reply { rcode, truncated, .. }, _) => {
+                    count_reply(counters, rcode, truncated);
+                    counters.rate_slips.add(u64::from(verdict == Verdict::Slip));
+                }
+                (Outcome::Forward, _) => forwards = true,
+                (Outcome::Drop, Verdict::Pass) => counters.dropped_malformed.increment(),
+                (Outcome::Drop, Verdict::Slip | Verdict::Drop) => counters.dropped_rate.increment(),
             }
         }
         counters.queries.add(received);
@@ -111,24 +152,40 @@ impl Worker {
                 continue;
             };
             let query = buffer.get(..len).unwrap_or_default();
-            if let Some(question) = self.forwarder.submit(
-                now,
-                query,
-                ReturnPath::Datagram {
-                    listener,
-                    peer,
-                    local,
-                },
-            ) {
+            let path = ReturnPath::Datagram {
+                listener,
+                peer,
+                local,
+            };
+            let has_its_share = self.forwarder.has_its_share(peer.ip());
+            let question = if has_its_share {
+                None
+            } else {
+                self.forwarder.submit(now, query, path)
+            };
+            if let Some(question) = question {
                 self.counters.forwards.increment();
                 ask(&question);
                 *outcome = Outcome::Drop;
+                continue;
+            }
+            if has_its_share {
+                self.counters.forward_shares.increment();
             } else {
                 self.counters.forward_failures.increment();
-                *outcome = fail(&mut Message::new(buffer, len), Rcode::SERV_FAIL);
-                if let Outcome::Reply { rcode, truncated, .. } = *outcome {
-                    count_reply(&self.counters, rcode, truncated);
-                }
+            }
+            let client = Client {
+                address: peer.ip(),
+                transport: Transport::Udp,
+            };
+            *outcome = fail(
+                &self.policy,
+                client,
+                &mut Message::new(buffer, len),
+                Rcode::SERV_FAIL,
+            );
+            if let Outcome::Reply { rcode, truncated, .. } = *outcome {
+                count_reply(&self.counters, rcode, truncated);
             }
         }
     }
@@ -165,7 +222,8 @@ impl Worker {
                 return Outcome::Forward;
             }
             self.counters.forward_failures.increment();
-            outcome = fail(&mut Message::new(buffer, length), Rcode::SERV_FAIL);
+            let message = &mut Message::new(buffer, length);
+            outcome = fail(&self.policy, client, message, Rcode::SERV_FAIL);
         }
         match outcome {
             Outcome::Reply { rcode, truncated, .. } => count_reply(&self.counters, rcode, truncated),

@@ -5,8 +5,14 @@ use std::net::IpAddr;
 use dataplane::access::{Access, default_networks};
 use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
 use dns::Snapshot;
+use dns::wire::CookieJar;
 use domain::base::iana::Rtype;
 use domain::rdata::AllRecordData;
+
+/// What the server calls itself.
+pub(crate) const NSID: &[u8] = b"fuzzed";
+/// When every packet comes in.
+const NOW_SECONDS: u32 = 1_000_000;
 
 /// What a reply says, in an order that does not depend on rotation.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,10 +37,12 @@ pub(crate) fn ask(
     transport: Transport,
     room: usize,
 ) -> (Outcome, Vec<u8>) {
-    let policy = Policy {
-        recursion: true,
-        access: Access::of(default_networks()),
+    let mut policy = Policy {
+        cookies: Some(CookieJar::new([7; 16])),
+        nsid: NSID.into(),
+        ..Policy::new(true, Access::of(default_networks()))
     };
+    policy.set_time(NOW_SECONDS);
     let client = Client { address, transport };
     let mut buffer = vec![0xee; room.max(packet.len())];
     let (query, _) = buffer.split_at_mut(packet.len());

@@ -23,10 +23,10 @@ mod pending;
 mod simulation;
 mod upstream;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use dns::wire::{HEADER_OCTETS, Head, Header};
+use dns::wire::{ExtendedError, HEADER_OCTETS, Head, Header};
 use dns::{Flags, Opcode, Query, Rcode, Reply};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -54,6 +54,17 @@ pub enum ReturnPath {
     },
     /// The connection that the query came by, if it is still there.
     Stream(StreamKey),
+}
+
+impl ReturnPath {
+    /// The client's address, where a client is to have no more than its share of what waits. Streams have bounds of their
+    /// own, and a table of their own.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        match self {
+            Self::Datagram { peer, .. } => Some(peer.ip()),
+            Self::Stream(_) => None,
+        }
+    }
 }
 
 /// Something to send.
@@ -116,11 +127,20 @@ impl Forwarder {
     /// A forwarder to `upstreams`, in the order of preference. `seed` must be unpredictable, except in tests.
     #[must_use]
     pub fn new(upstreams: &[SocketAddr], seed: [u8; 32]) -> Self {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        let mut share_seed = [0; 16];
+        random.fill_bytes(&mut share_seed);
         Self {
-            pending: Pending::new(),
+            pending: Pending::new(&share_seed),
             upstreams: Upstreams::new(upstreams),
-            random: ChaCha12Rng::from_seed(seed),
+            random,
         }
+    }
+
+    /// Whether `client` has as many queries waiting as one client may. The next one is to be told SERVFAIL.
+    #[must_use]
+    pub fn has_its_share(&self, client: IpAddr) -> bool {
+        self.pending.has_its_share(client)
     }
 
     /// Takes in `query`, the octets as the client sent them, and returns what to ask of whom.
@@ -292,8 +312,9 @@ impl Forwarder {
     fn fail(&mut self, index: Index, cause: Cause) -> Option<Action<'_>> {
         let (entry, octets) = self.remove(index)?;
         let mut reply = Reply::begin(octets, entry.asked.head, entry.asked.limit, UDP_SIZE);
-        reply.set_flags(Flags::RA);
+        reply.offer_recursion();
         reply.set_rcode(Rcode::SERV_FAIL);
+        reply.explain(ExtendedError::NO_REACHABLE_AUTHORITY);
         let length = reply.finish();
         let octets = octets.get(..length)?;
         Some(Action::Answer(Answer {
@@ -309,7 +330,7 @@ impl Forwarder {
 /// Leaves of the reply in `buffer` what tells the client to ask over TCP, and returns its length in octets.
 fn cut(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
     let mut reply = Reply::begin(buffer, entry.asked.head, entry.asked.limit, UDP_SIZE);
-    reply.set_flags(Flags::RA);
+    reply.offer_recursion();
     reply.set_rcode(rcode);
     reply.truncate();
     reply.finish()

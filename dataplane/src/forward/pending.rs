@@ -12,13 +12,15 @@
 //! the next deadline is one of three heads, and an answered query leaves its list in constant time.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use dns::wire::Head;
+use siphasher::sip::SipHasher13;
 
 use super::ReturnPath;
 use super::upstream::{Place, Refused, UpstreamIndex};
-use crate::limits::{FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, TRIES_MAX, TRY_TIMEOUTS};
+use crate::limits::{FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, SHARE_OF_FREE, SHARES, TRIES_MAX, TRY_TIMEOUTS};
 
 /// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +86,9 @@ pub(crate) struct Pending {
     keys: HashMap<Key, Index>,
     stages: [List; TRIES_MAX],
     waiting: usize,
+    /// How many wait, by a hash of their client's address.
+    shares: Box<[u16]>,
+    hasher: SipHasher13,
 }
 
 /// The two ends of one stage's list.
@@ -94,8 +99,9 @@ struct List {
 }
 
 impl Pending {
-    /// An empty table. Allocates all that it will ever use; the kernel gives the memory when it is touched.
-    pub(crate) fn new() -> Self {
+    /// An empty table. Allocates all that it will ever use; the kernel gives the memory when it is touched. `seed`
+    /// must be unpredictable, or a client could choose addresses that share another's bound.
+    pub(crate) fn new(seed: &[u8; 16]) -> Self {
         Self {
             entries: Vec::with_capacity(PENDING_MAX),
             free: Vec::with_capacity(PENDING_MAX),
@@ -104,6 +110,31 @@ impl Pending {
             keys: HashMap::with_capacity(2 * PENDING_MAX * TRIES_MAX),
             stages: [List::default(); TRIES_MAX],
             waiting: 0,
+            shares: vec![0; SHARES].into_boxed_slice(),
+            hasher: SipHasher13::new_with_key(seed),
+        }
+    }
+
+    /// Whether `client` has as many queries waiting as it may, so that the rest stays for others.
+    pub(crate) fn has_its_share(&self, client: IpAddr) -> bool {
+        let waiting = self.shares.get(self.share(client)).copied().unwrap_or(0);
+        usize::from(waiting) >= SHARE_OF_FREE * (PENDING_MAX - self.waiting.min(PENDING_MAX))
+    }
+
+    /// Which counter is `client`'s.
+    fn share(&self, client: IpAddr) -> usize {
+        let address = match client.to_canonical() {
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+            IpAddr::V6(client) => client,
+        };
+        self.hasher.hash(&address.octets()) as usize & (SHARES - 1)
+    }
+
+    fn count_share(&mut self, client: Option<IpAddr>, count: impl FnOnce(u16) -> u16) {
+        let Some(client) = client else { return };
+        let share = self.share(client);
+        if let Some(waiting) = self.shares.get_mut(share) {
+            *waiting = count(*waiting);
         }
     }
 
@@ -127,6 +158,7 @@ impl Pending {
             return None;
         };
         room.copy_from_slice(query);
+        self.count_share(asked.to.client(), |waiting| waiting.saturating_add(1));
         if let Some(slot) = self.entries.get_mut(usize::from(index.0)) {
             *slot = Some(Entry {
                 asked,
@@ -154,6 +186,7 @@ impl Pending {
         }
         self.free.push(index);
         self.waiting -= 1;
+        self.count_share(entry.asked.to.client(), |waiting| waiting.saturating_sub(1));
         Some((entry, self.octets_mut(index)))
     }
 
@@ -282,6 +315,7 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use dns::Query;
@@ -320,7 +354,7 @@ mod tests {
 
     #[test]
     fn deadlines_come_in_order_whichever_stage_they_belong_to() {
-        let (mut table, start) = (Pending::new(), Instant::now());
+        let (mut table, start) = (Pending::new(&[9; 16]), Instant::now());
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let first = table.insert(asked(), QUERY, start).unwrap();
         let second = table.insert(asked(), QUERY, at(10)).unwrap();
@@ -336,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_full_table_takes_no_more_and_never_allocates_again() {
-        let (mut table, now, mut place) = (Pending::new(), Instant::now(), places());
+        let (mut table, now, mut place) = (Pending::new(&[9; 16]), Instant::now(), places());
         let place = place();
         let capacity = table.keys.capacity();
         let indices: Vec<_> = (0..PENDING_MAX)
@@ -365,7 +399,7 @@ mod tests {
 
     #[test]
     fn every_try_can_be_answered_until_the_query_leaves() {
-        let (mut table, now, mut place) = (Pending::new(), Instant::now(), places());
+        let (mut table, now, mut place) = (Pending::new(&[9; 16]), Instant::now(), places());
         let index = table.insert(asked(), QUERY, now).unwrap();
         let keys: Vec<_> = (0..2).map(|id| Key { place: place(), id }).collect();
         assert_eq!(table.set_key(index, keys[0]), None);
@@ -385,8 +419,44 @@ mod tests {
     }
 
     #[test]
+    fn one_client_leaves_room_for_others_and_two_leave_some_too() {
+        let (mut table, now) = (Pending::new(&[9; 16]), Instant::now());
+        let from = |client: &str| {
+            let mut asked = asked();
+            asked.to = ReturnPath::Datagram {
+                listener: 0,
+                peer: SocketAddr::new(client.parse().unwrap(), 9),
+                local: Local::Bound,
+            };
+            asked
+        };
+        let mut fill = |client: &str| {
+            let mut taken = Vec::new();
+            while !table.has_its_share(client.parse().unwrap()) {
+                taken.push(table.insert(from(client), QUERY, now).unwrap());
+            }
+            (taken, table.len())
+        };
+        let (first, waiting) = fill("172.17.0.2");
+        assert_eq!((first.len(), waiting), (3072, 3072));
+        assert!(fill("::ffff:172.17.0.2").0.is_empty());
+        let (second, _) = fill("172.17.0.3");
+        assert_eq!(second.len(), 768);
+        assert!(!table.has_its_share("172.17.0.4".parse().unwrap()));
+        // What is answered is free again.
+        for index in first {
+            table.remove(index).unwrap();
+        }
+        assert!(!table.has_its_share("172.17.0.2".parse().unwrap()));
+        for index in second {
+            table.remove(index).unwrap();
+        }
+        assert!(table.shares.iter().all(|waiting| *waiting == 0));
+    }
+
+    #[test]
     fn a_query_too_long_for_its_room_is_not_taken() {
-        let (mut table, now) = (Pending::new(), Instant::now());
+        let (mut table, now) = (Pending::new(&[9; 16]), Instant::now());
         assert_eq!(
             table.insert(asked(), &[0; FORWARD_QUERY_OCTETS_MAX + 1], now),
             None

@@ -10,6 +10,7 @@
 
 mod ancillary;
 mod bind;
+mod clock;
 pub mod udp;
 
 pub(crate) mod glommio;

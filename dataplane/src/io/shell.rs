@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use dns::Reader;
 
+use super::clock;
 use super::outbound::PLACES;
 use super::relay::Relay;
 use super::udp::{self, Batch, Listener, PollSet};
@@ -156,7 +157,7 @@ impl Shell {
             if received == 0 {
                 break;
             }
-            if self.worker.answer(&mut self.batch) {
+            if self.worker.answer(&mut self.batch, clock::now()) {
                 let relay = &mut self.relay;
                 self.worker
                     .forward(&mut self.batch, number, Instant::now(), |ask| relay.ask(ask));

@@ -7,6 +7,8 @@ use std::fmt;
 pub struct RType(pub u16);
 
 impl RType {
+    /// No type: it marks the absence of one (RFC 6895, section 3.1).
+    pub const RESERVED: Self = Self(0);
     /// An IPv4 address (RFC 1035, section 3.4.1).
     pub const A: Self = Self(1);
     /// A server of a zone (RFC 1035, section 3.3.11).
@@ -25,6 +27,10 @@ impl RType {
     pub const SRV: Self = Self(33);
     /// The EDNS pseudo-record (RFC 6891, section 6.1.1).
     pub const OPT: Self = Self(41);
+    /// A key agreed upon by messages of its own (RFC 2930).
+    pub const TKEY: Self = Self(249);
+    /// A message's signature (RFC 8945).
+    pub const TSIG: Self = Self(250);
     /// Incremental zone transfer (RFC 1995).
     pub const IXFR: Self = Self(251);
     /// Whole zone transfer (RFC 5936).
@@ -70,6 +76,8 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// An EDNS version we do not speak (RFC 6891, section 9).
     pub const BAD_VERS: Self = Self(16);
+    /// A server cookie that is missing, too old or not ours (RFC 7873, section 8).
+    pub const BAD_COOKIE: Self = Self(23);
 }
 
 impl fmt::Display for Rcode {
@@ -83,6 +91,7 @@ impl fmt::Display for Rcode {
             Self::NOT_IMP => "NOTIMP",
             Self::REFUSED => "REFUSED",
             Self::BAD_VERS => "BADVERS",
+            Self::BAD_COOKIE => "BADCOOKIE",
             Self(other) => return write!(f, "RCODE{other}"),
         };
         f.write_str(mnemonic)

@@ -7,6 +7,7 @@
 //! Readers borrow, return [`ParseError`] and cannot panic: every access goes through a checked slice.
 
 mod code;
+mod cookie;
 mod edns;
 mod header;
 mod query;
@@ -14,9 +15,10 @@ mod question;
 mod reply;
 
 pub use code::{Class, Opcode, RType, Rcode};
-pub use edns::{EDNS_OCTETS, Edns};
+pub use cookie::{CLIENT_COOKIE_OCTETS, COOKIE_OCTETS, Cookie, CookieJar, SERVER_COOKIE_OCTETS, Standing};
+pub use edns::{EDNS_OCTETS, Edns, ExtendedError, OPTION_OCTETS, OptionCode};
 pub use header::{Flags, HEADER_OCTETS, Header};
-pub use query::Query;
+pub use query::{Envelope, Query};
 pub use question::Question;
 pub use reply::{Head, Reply, Section};
 
@@ -37,8 +39,11 @@ pub enum ParseError {
     Truncated,
     /// A name that is too long, or holds a pointer or a reserved label type where none may be.
     Name,
-    /// An OPT record in the wrong place, doubled, or with options that do not add up (RFC 6891, section 6.1.1).
+    /// An OPT record in the wrong place, doubled, or with options that do not add up (RFC 6891, section 6.1.1);
+    /// or a cookie of no cookie's length (RFC 7873, section 5.2.2).
     Edns,
+    /// A signature. We hold no keys, and an answer without one would be thrown away (RFC 8945, section 5.4).
+    Signed,
 }
 
 impl From<SplitError> for ParseError {

@@ -1,6 +1,7 @@
 //! A whole query, read once and borrowed.
 
-use super::{Edns, Flags, HEADER_OCTETS, Header, Opcode, ParseError, Question, RType};
+use super::edns::cookie_in;
+use super::{Cookie, Edns, Flags, HEADER_OCTETS, Header, Opcode, ParseError, Question, RType};
 
 /// A query that we can answer: one question, and the client's EDNS if it speaks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Query<'p> {
     pub question: Question<'p>,
     /// The client's OPT record, if it sent one.
     pub edns: Option<Edns>,
+    /// The data of that record.
+    options: &'p [u8],
 }
 
 impl<'p> Query<'p> {
@@ -33,33 +36,17 @@ impl<'p> Query<'p> {
         if header.flags.opcode() != Opcode::QUERY {
             return Err(ParseError::Opcode);
         }
-        let [1, answers, authorities, additionals] = header.counts else {
+        let [1, ..] = header.counts else {
             return Err(ParseError::QuestionCount);
         };
-        let (question, mut rest) = Question::split(body)?;
-        for _ in 0..u32::from(answers) + u32::from(authorities) {
-            let (record, after) = RawRecord::split(rest)?;
-            if record.rtype == RType::OPT {
-                return Err(ParseError::Edns);
-            }
-            rest = after;
-        }
-        let mut edns = None;
-        for _ in 0..additionals {
-            let (record, after) = RawRecord::split(rest)?;
-            rest = after;
-            if record.rtype == RType::OPT {
-                if edns.is_some() || !record.owner_is_root {
-                    return Err(ParseError::Edns);
-                }
-                edns = Some(Edns::read(record.class, record.ttl, record.rdata)?);
-            }
-        }
+        let (question, rest) = Question::split(body)?;
+        let (edns, options) = opt(&header, rest)?;
         Ok(Self {
             id: header.id,
             flags: header.flags,
             question,
             edns,
+            options,
         })
     }
 
@@ -68,6 +55,89 @@ impl<'p> Query<'p> {
     pub fn question_end(&self) -> usize {
         HEADER_OCTETS + self.question.length()
     }
+
+    /// The client's cookie, if it sent one.
+    #[must_use]
+    pub fn cookie(&self) -> Option<Cookie<'p>> {
+        self.edns.filter(|edns| edns.has_cookie)?;
+        cookie_in(self.options)
+    }
+}
+
+/// A message that is no [`Query`]: its questions stepped over, and its OPT record found.
+///
+/// Enough to say in EDNS that an operation is not known, and to answer a query that asks for a cookie alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'p> {
+    /// The client's number for this message.
+    pub id: u16,
+    /// The message's flags, whole.
+    pub flags: Flags,
+    /// Questions in it.
+    pub questions: u16,
+    /// Its OPT record, if it has one.
+    pub edns: Option<Edns>,
+    options: &'p [u8],
+}
+
+impl<'p> Envelope<'p> {
+    /// Reads `packet`, one whole message of any operation, with any number of questions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::parse`], but for [`ParseError::Opcode`] and [`ParseError::QuestionCount`].
+    pub fn parse(packet: &'p [u8]) -> Result<Self, ParseError> {
+        let (header, mut rest) = Header::split(packet)?;
+        if header.flags.contains(Flags::QR) {
+            return Err(ParseError::IsResponse);
+        }
+        let [questions, ..] = header.counts;
+        for _ in 0..questions {
+            (_, rest) = Question::split(rest)?;
+        }
+        let (edns, options) = opt(&header, rest)?;
+        Ok(Self {
+            id: header.id,
+            flags: header.flags,
+            questions,
+            edns,
+            options,
+        })
+    }
+
+    /// The client's cookie, if it sent one.
+    #[must_use]
+    pub fn cookie(&self) -> Option<Cookie<'p>> {
+        self.edns.filter(|edns| edns.has_cookie)?;
+        cookie_in(self.options)
+    }
+}
+
+/// The OPT record among the records that `header` counts after the questions, and its data.
+fn opt<'p>(header: &Header, mut rest: &'p [u8]) -> Result<(Option<Edns>, &'p [u8]), ParseError> {
+    let [_, answers, authorities, additionals] = header.counts;
+    for _ in 0..u32::from(answers) + u32::from(authorities) {
+        let (record, after) = RawRecord::split(rest)?;
+        if record.rtype == RType::OPT {
+            return Err(ParseError::Edns);
+        }
+        rest = after;
+    }
+    let (mut edns, mut options) = (None, [].as_slice());
+    for _ in 0..additionals {
+        let (record, after) = RawRecord::split(rest)?;
+        rest = after;
+        if record.rtype == RType::OPT {
+            if edns.is_some() || !record.owner_is_root {
+                return Err(ParseError::Edns);
+            }
+            edns = Some(Edns::read(record.class, record.ttl, record.rdata)?);
+            options = record.rdata;
+        } else if record.rtype == RType::TSIG {
+            return Err(ParseError::Signed);
+        }
+    }
+    Ok((edns, options))
 }
 
 /// A record after the question, of which only OPT is looked at.
@@ -133,6 +203,7 @@ mod tests {
     }
 
     const OPT: [u8; 11] = [0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0];
+    const SIGNATURE: [u8; 11] = [0, 0, 250, 0, 255, 0, 0, 0, 0, 0, 0];
     const RECORD: [u8; 14] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 2, 9, 9];
 
     #[test]
@@ -174,9 +245,32 @@ mod tests {
             (packet([1, 0, 0, 1], &rooted), ParseError::Edns),
             (packet([1, 0, 0, 1], &broken), ParseError::Edns),
             (packet([1, 0, 0, 1], &[0x40, 0, 0]), ParseError::Name),
+            (packet([1, 0, 0, 1], &SIGNATURE), ParseError::Signed),
         ] {
             assert_eq!(Query::parse(&packet), Err(error), "{packet:?}");
         }
+    }
+
+    #[test]
+    fn an_envelope_is_read_whatever_the_operation_and_however_many_questions() {
+        let cookie = [
+            0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8,
+        ];
+        let mut update = packet([1, 2, 1, 1], &[&RECORD[..], &RECORD, &RECORD, &cookie].concat());
+        update[2] = 0x28;
+        let envelope = Envelope::parse(&update).unwrap();
+        assert_eq!((envelope.id, envelope.questions), (7, 1));
+        assert_eq!(envelope.cookie().unwrap().client, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let mut empty = packet([0, 0, 0, 1], &[]);
+        empty.truncate(12);
+        empty.extend(OPT);
+        let envelope = Envelope::parse(&empty).unwrap();
+        assert_eq!((envelope.questions, envelope.cookie()), (0, None));
+        assert_eq!(envelope.edns.map(|edns| edns.udp_size), Some(1232));
+        assert_eq!(
+            Envelope::parse(&packet([65535, 0, 0, 0], &[])),
+            Err(ParseError::Truncated)
+        );
     }
 
     #[test]

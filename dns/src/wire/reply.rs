@@ -1,6 +1,9 @@
 //! Writes a reply into the buffer that holds the query, after its question.
 
-use super::{EDNS_OCTETS, Edns, Flags, HEADER_OCTETS, Header, Query, Rcode};
+use super::{
+    EDNS_OCTETS, Edns, Envelope, ExtendedError, Flags, HEADER_OCTETS, Header, OPTION_OCTETS, Opcode,
+    OptionCode, Query, Rcode,
+};
 
 /// What a reply keeps of its query once the query's octets may be overwritten.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,17 @@ impl Head {
     pub fn id(&self) -> u16 {
         self.id
     }
+
+    /// Whether the client asks which server answers.
+    #[must_use]
+    pub fn asks_nsid(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.asks_nsid)
+    }
+
+    /// Questions that the reply repeats.
+    fn questions(&self) -> u16 {
+        u16::from(self.question_end > HEADER_OCTETS)
+    }
 }
 
 impl From<&Query<'_>> for Head {
@@ -26,6 +40,22 @@ impl From<&Query<'_>> for Head {
             flags: query.flags,
             question_end: query.question_end(),
             edns: query.edns,
+        }
+    }
+}
+
+impl From<&Envelope<'_>> for Head {
+    /// The questions are not repeated, nor, for an operation that is not known, any flag (RFC 8906, section 3.1.4).
+    fn from(envelope: &Envelope<'_>) -> Self {
+        let flags = match envelope.flags.opcode() {
+            Opcode::QUERY => envelope.flags,
+            _ => envelope.flags.opcode_bits(),
+        };
+        Self {
+            id: envelope.id,
+            flags,
+            question_end: HEADER_OCTETS,
+            edns: envelope.edns,
         }
     }
 }
@@ -44,16 +74,27 @@ pub enum Section {
 /// A reply under way.
 ///
 /// The question stays where it is, octet for octet, so the client's case is preserved. What does not
-/// fit is refused whole by [`Reply::push`]: a reply never ends inside a record. Room for our OPT
-/// record is set aside from the start.
+/// fit is refused whole by [`Reply::push`] and [`Reply::option`]: a reply never ends inside a record.
+///
+/// ```text
+/// buffer  | header | question | records ──▶        ◀── options | OPT |      until the reply is finished
+///                             0         end        limit             what may be sent
+/// ```
+///
+/// Room for our OPT record is set aside from the start, if the query has one. Options wait behind the records until
+/// [`Reply::finish`] moves them into it, so that each takes exactly the room it needs and needs no store of its own.
 pub struct Reply<'b> {
     buffer: &'b mut [u8],
     head: Head,
     flags: Flags,
     rcode: Rcode,
     udp_size: u16,
+    /// Where the records end.
     end: usize,
+    /// Where they must end: the options begin there.
     limit: usize,
+    /// Length of the options.
+    options_octets: u16,
     counts: [u16; 4],
 }
 
@@ -61,24 +102,28 @@ impl<'b> Reply<'b> {
     /// Begins a reply in `buffer`, which holds the query that `head` was taken from.
     ///
     /// `limit` is the largest message in octets that may be sent; `udp_size` is the largest that we
-    /// take, for our OPT record. RD, CD and the operation code are copied, QR is set.
+    /// take, for our OPT record. RD and the operation code are copied, QR is set.
     pub fn begin(buffer: &'b mut [u8], head: Head, limit: usize, udp_size: u16) -> Self {
         let opt = if head.edns.is_some() { EDNS_OCTETS } else { 0 };
         let limit = limit.min(buffer.len()).saturating_sub(opt);
-        let copied = head
-            .flags
-            .masked(Flags::RD.with(Flags::CD))
-            .with(head.flags.opcode_bits());
+        let copied = head.flags.masked(Flags::RD).with(head.flags.opcode_bits());
         Self {
             flags: Flags::QR.with(copied),
             rcode: Rcode::NO_ERROR,
             end: head.question_end,
-            counts: [1, 0, 0, 0],
+            counts: [head.questions(), 0, 0, 0],
             buffer,
             head,
             udp_size,
             limit,
+            options_octets: 0,
         }
+    }
+
+    /// Says that others are asked for what is not ours: sets RA, and copies CD, which is meant for whoever
+    /// recurses (RFC 4035, section 3.2.2).
+    pub fn offer_recursion(&mut self) {
+        self.set_flags(Flags::RA.with(self.head.flags.masked(Flags::CD)));
     }
 
     /// Sets `flags` besides those already set.
@@ -136,24 +181,54 @@ impl<'b> Reply<'b> {
         true
     }
 
+    /// Puts an option into our OPT record: `code`, and `parts` as its data.
+    ///
+    /// Returns whether there was room; if not, or if the query has no OPT record, nothing is written. What must not
+    /// be missing is to be put there before the records.
+    pub fn option(&mut self, code: OptionCode, parts: &[&[u8]]) -> bool {
+        let data: usize = parts.iter().map(|part| part.len()).sum();
+        let (Ok(data), Some(start)) = (u16::try_from(data), self.limit.checked_sub(OPTION_OCTETS + data))
+        else {
+            return false;
+        };
+        if self.head.edns.is_none() || start < self.end {
+            return false;
+        }
+        let Some(mut room) = self.buffer.get_mut(start..self.limit) else {
+            return false;
+        };
+        for part in [&code.0.to_be_bytes()[..], &data.to_be_bytes()]
+            .iter()
+            .chain(parts)
+        {
+            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else {
+                return false;
+            };
+            to.copy_from_slice(part);
+            room = rest;
+        }
+        self.options_octets += (self.limit - start) as u16;
+        self.limit = start;
+        true
+    }
+
+    /// Says more closely why this is no answer, if the client speaks EDNS and there is room (RFC 8914).
+    pub fn explain(&mut self, error: ExtendedError) {
+        let _ = self.option(OptionCode::EXTENDED_ERROR, &[&error.0.to_be_bytes()]);
+    }
+
     /// Empties all sections and sets TC: the client asks again over TCP (RFC 2181, section 9).
     pub fn truncate(&mut self) {
         self.set_flags(Flags::TC);
         self.end = self.head.question_end;
-        self.counts = [1, 0, 0, 0];
+        self.counts = [self.head.questions(), 0, 0, 0];
     }
 
     /// Writes OPT and header, and returns the length of the whole reply in octets.
     #[must_use]
     pub fn finish(mut self) -> usize {
         if let Some(edns) = self.head.edns {
-            let opt = edns.reply(self.udp_size, self.rcode);
-            // `begin` took these octets off the limit, so they are free.
-            if let Some(room) = self.buffer.get_mut(self.end..self.end + EDNS_OCTETS) {
-                room.copy_from_slice(&opt);
-                self.end += EDNS_OCTETS;
-                self.counts[3] = self.counts[3].saturating_add(1);
-            }
+            self.finish_opt(edns);
         }
         let flags = self.flags.with_rcode(self.rcode);
         write_header(
@@ -165,6 +240,20 @@ impl<'b> Reply<'b> {
             },
         );
         self.end
+    }
+
+    fn finish_opt(&mut self, edns: Edns) {
+        let options = usize::from(self.options_octets);
+        let start = self.end + EDNS_OCTETS;
+        if options > 0 {
+            self.buffer.copy_within(self.limit..self.limit + options, start);
+        }
+        // `begin` and `option` took these octets off the limit, so they are free.
+        if let Some(room) = self.buffer.get_mut(self.end..start) {
+            room.copy_from_slice(&edns.reply(self.udp_size, self.rcode, self.options_octets));
+            self.end = start + options;
+            self.counts[3] = self.counts[3].saturating_add(1);
+        }
     }
 
     /// Turns the query in `buffer` into a bare header with `rcode`, for what could not be read as a query.
@@ -220,6 +309,81 @@ mod tests {
             ([1, 1, 0, 0], Flags::QR.with(Flags::RD))
         );
         assert_eq!(buffer[length], 0xee);
+    }
+
+    /// [`QUERY`] with an OPT record, in a buffer of 512 octets.
+    fn query_with_opt() -> (Vec<u8>, Head) {
+        let opt = [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 0];
+        let mut packet = [QUERY, &opt].concat();
+        packet[11] = 1;
+        let head = Head::from(&Query::parse(&packet).unwrap());
+        packet.resize(512, 0xee);
+        (packet, head)
+    }
+
+    #[test]
+    fn options_stand_inside_opt_behind_all_records() {
+        let (mut buffer, head) = query_with_opt();
+        let mut reply = Reply::begin(&mut buffer, head, 512, 1232);
+        assert!(reply.option(OptionCode::NSID, &[b"na", b"me"]));
+        assert!(reply.push(Section::Answer, 1, &[&[1; 16]]));
+        reply.explain(ExtendedError::PROHIBITED);
+        let length = reply.finish();
+        assert_eq!(buffer[QUERY.len()..QUERY.len() + 16], [1; 16]);
+        assert_eq!(
+            buffer[QUERY.len() + 16..length],
+            [
+                &[0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 14][..],
+                &[0, 15, 0, 2, 0, 18, 0, 3, 0, 4],
+                b"name"
+            ]
+            .concat()
+        );
+        assert_eq!(Header::split(&buffer).unwrap().0.counts, [1, 1, 0, 1]);
+    }
+
+    #[test]
+    fn without_opt_in_the_query_there_is_no_option() {
+        let (mut buffer, head) = query();
+        let mut reply = Reply::begin(&mut buffer, head, 512, 1232);
+        assert!(!reply.option(OptionCode::NSID, &[b"name"]));
+        assert_eq!(reply.finish(), QUERY.len());
+    }
+
+    #[test]
+    fn no_limit_is_exceeded_whatever_options_and_records_there_are() {
+        for limit in QUERY.len() + EDNS_OCTETS..QUERY.len() + 100 {
+            for (options, records) in [(0, 9), (1, 0), (1, 3), (3, 3), (9, 0), (9, 9)] {
+                let (mut buffer, head) = query_with_opt();
+                let mut reply = Reply::begin(&mut buffer, head, limit, 1232);
+                let mut expected = QUERY.len() + EDNS_OCTETS;
+                for number in 0..options {
+                    let data = &[7; 9][..number];
+                    let fits = reply.option(OptionCode::COOKIE, &[data]);
+                    expected += if fits { OPTION_OCTETS + number } else { 0 };
+                }
+                for number in 0..records {
+                    let fits = reply.push(Section::Answer, 1, &[&[1; 20][..number]]);
+                    expected += if fits { number } else { 0 };
+                }
+                let length = reply.finish();
+                assert_eq!(length, expected);
+                assert!(length <= limit, "{length} octets where {limit} are allowed");
+                assert_eq!(buffer[limit.max(length)..], [0xee; 512][limit.max(length)..]);
+            }
+        }
+    }
+
+    #[test]
+    fn only_who_recurses_copies_cd() {
+        let (mut buffer, mut head) = query();
+        head.flags = Flags::RD.with(Flags::CD);
+        let _ = Reply::begin(&mut buffer, head, 512, 1232).finish();
+        assert_eq!(buffer[2..4], [0x81, 0]);
+        let mut reply = Reply::begin(&mut buffer, head, 512, 1232);
+        reply.offer_recursion();
+        let _ = reply.finish();
+        assert_eq!(buffer[2..4], [0x81, 0x90]);
     }
 
     #[test]

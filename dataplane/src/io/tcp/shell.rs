@@ -25,6 +25,7 @@ use super::table::{Admission, Entry, StreamKey, Table};
 use crate::SpawnError;
 use crate::counters::{StreamWriter, Writer};
 use crate::forward::{Answer, ReturnPath};
+use crate::io::clock;
 use crate::io::outbound::PLACES;
 use crate::io::relay::Relay;
 use crate::io::shell::Turn;
@@ -158,6 +159,7 @@ impl Shell {
         };
         let ready = self.set.wait(patience);
         let now = Instant::now();
+        self.worker.set_time(clock::now());
         if ready {
             if self.set.is_ready(0) {
                 self.take_events(now);
