@@ -259,10 +259,9 @@ impl Connection {
         }
     }
 
-    /// How long nobody has waited for anything from us. None while someone does.
-    pub(crate) fn quiet_for(&self, now: Instant) -> Option<Duration> {
-        self.owes_nothing()
-            .then(|| now.saturating_duration_since(self.quiet_since))
+    /// Since when nobody has waited for anything from us. None while someone does.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        self.owes_nothing().then_some(self.quiet_since)
     }
 
     fn owes_nothing(&self) -> bool {

@@ -232,7 +232,7 @@ impl Shell {
                 Err(error) if is_of_the_connection(&error) => {}
                 // No descriptor, or no memory. Asking again at once would be answered alike, for ever.
                 Err(_) => {
-                    if let Some(key) = self.table.quietest(now, |_| true) {
+                    if let Some(key) = self.table.quietest(|_| true) {
                         self.close(key, Closed::Displaced);
                     }
                     self.set_accepting(false);
@@ -244,7 +244,7 @@ impl Shell {
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        match self.table.admission(peer.ip(), now) {
+        match self.table.admission(peer.ip()) {
             Admission::Free => {}
             Admission::Displace(key) => self.close(key, Closed::Displaced),
             Admission::Refuse => {

@@ -5,7 +5,6 @@
 //! opens many takes places from itself first.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
 use super::connection::Connection;
 use crate::limits::{TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_ADDRESS_MAX};
@@ -57,11 +56,15 @@ pub(super) enum Admission {
 pub(super) struct Table<S> {
     places: Vec<Place<S>>,
     free: Vec<u32>,
+    /// How many have ever come.
+    arrivals: u64,
 }
 
 #[derive(Debug)]
 struct Place<S> {
     generation: u32,
+    /// Which of all that came is here: among those that came at one time, it tells the older.
+    arrival: u64,
     entry: Option<Entry<S>>,
 }
 
@@ -70,6 +73,7 @@ impl<S> Table<S> {
         Self {
             places: Vec::new(),
             free: Vec::new(),
+            arrivals: 0,
         }
     }
 
@@ -77,14 +81,14 @@ impl<S> Table<S> {
         self.free.len() == self.places.len()
     }
 
-    /// Whether a client at `address` may enter at `now`.
-    pub(super) fn admission(&self, address: IpAddr, now: Instant) -> Admission {
+    /// Whether a client at `address` may enter.
+    pub(super) fn admission(&self, address: IpAddr) -> Admission {
         let own = |entry: &Entry<S>| entry.peer.ip().to_canonical() == address.to_canonical();
         let mut candidates = None;
-        if self.entries().filter(|(_, entry)| own(entry)).count() >= TCP_CONNECTIONS_PER_ADDRESS_MAX {
-            candidates = Some(self.quietest(now, own));
+        if self.occupied().filter(|(_, _, entry)| own(entry)).count() >= TCP_CONNECTIONS_PER_ADDRESS_MAX {
+            candidates = Some(self.quietest(own));
         } else if self.places.len() - self.free.len() >= TCP_CONNECTIONS_MAX {
-            candidates = Some(self.quietest(now, |_| true));
+            candidates = Some(self.quietest(|_| true));
         }
         match candidates {
             None => Admission::Free,
@@ -94,12 +98,13 @@ impl<S> Table<S> {
     }
 
     /// The connection among those that has been quiet longest.
-    pub(super) fn quietest(&self, now: Instant, among: impl Fn(&Entry<S>) -> bool) -> Option<StreamKey> {
-        let quiet = self.entries().filter(|(_, entry)| among(entry));
-        quiet
-            .filter_map(|(key, entry)| Some((key, entry.connection.quiet_for(now)?)))
-            .max_by_key(|&(_, quiet)| quiet)
-            .map(|(key, _)| key)
+    pub(super) fn quietest(&self, among: impl Fn(&Entry<S>) -> bool) -> Option<StreamKey> {
+        let idle = self.occupied().filter_map(|(key, place, entry)| {
+            let since = among(entry).then(|| entry.connection.quiet_since())??;
+            Some((since, place.arrival, key))
+        });
+        idle.min_by_key(|&(since, arrival, _)| (since, arrival))
+            .map(|(_, _, key)| key)
     }
 
     /// Puts a connection in. To be called only after [`Table::admission`] let it.
@@ -107,6 +112,7 @@ impl<S> Table<S> {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
                 generation: 0,
+                arrival: 0,
                 entry: None,
             });
             u32::try_from(self.places.len() - 1).expect("a table of some hundred places")
@@ -116,6 +122,8 @@ impl<S> Table<S> {
             .get_mut(index as usize)
             .expect("a free place, or the one just made");
         place.entry = Some(entry);
+        place.arrival = self.arrivals;
+        self.arrivals += 1;
         StreamKey {
             index,
             generation: place.generation,
@@ -144,34 +152,32 @@ impl<S> Table<S> {
 
     /// The keys of all connections.
     pub(super) fn keys(&self) -> impl Iterator<Item = StreamKey> {
-        self.entries().map(|(key, _)| key)
+        self.occupied().map(|(key, ..)| key)
     }
 
-    /// All connections.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (StreamKey, &Entry<S>)> {
+    fn occupied(&self) -> impl Iterator<Item = (StreamKey, &Place<S>, &Entry<S>)> {
         (0..).zip(&self.places).filter_map(|(index, place)| {
             let key = StreamKey {
                 index,
                 generation: place.generation,
             };
-            place.entry.as_ref().map(|entry| (key, entry))
+            place.entry.as_ref().map(|entry| (key, place, entry))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::Instant;
 
     use super::*;
 
-    /// A table with as many connections of each address as said, each a millisecond younger than the one before.
-    fn table(clients: &[(u8, usize)], start: Instant) -> (Table<()>, Vec<StreamKey>) {
+    /// A table with as many connections of each address as said, all of the same moment.
+    fn table(clients: &[(u8, usize)], now: Instant) -> (Table<()>, Vec<StreamKey>) {
         let mut table = Table::new();
         let mut keys = Vec::new();
         for &(client, count) in clients {
             for _ in 0..count {
-                let now = start + Duration::from_millis(keys.len() as u64);
                 keys.push(table.insert(Entry {
                     socket: (),
                     peer: (address(client), 4000).into(),
@@ -188,10 +194,6 @@ mod tests {
 
     const SHARE: usize = TCP_CONNECTIONS_PER_ADDRESS_MAX;
 
-    fn later(start: Instant) -> Instant {
-        start + Duration::from_secs(2)
-    }
-
     fn full(start: Instant) -> (Table<()>, Vec<StreamKey>) {
         let clients: Vec<_> = (0..TCP_CONNECTIONS_MAX / SHARE)
             .map(|client| (client as u8, SHARE))
@@ -203,33 +205,23 @@ mod tests {
     fn an_address_that_has_its_share_displaces_its_own_oldest_idle_connection() {
         let start = Instant::now();
         let (mut table, keys) = table(&[(1, 3), (2, SHARE)], start);
-        assert_eq!(table.admission(address(1), later(start)), Admission::Free);
-        assert_eq!(
-            table.admission(address(2), later(start)),
-            Admission::Displace(keys[3])
-        );
+        assert_eq!(table.admission(address(1)), Admission::Free);
+        assert_eq!(table.admission(address(2)), Admission::Displace(keys[3]));
         let mapped = format!("::ffff:{}", address(2)).parse().unwrap();
-        assert_eq!(
-            table.admission(mapped, later(start)),
-            Admission::Displace(keys[3])
-        );
+        assert_eq!(table.admission(mapped), Admission::Displace(keys[3]));
         // One that waits for an upstream is not idle, nor is one whose reply is on its way.
-        let now = later(start);
         table.get_mut(keys[3]).unwrap().connection.await_answer();
-        table.get_mut(keys[4]).unwrap().connection.reply(&[0; 12], now);
-        assert_eq!(table.admission(address(2), now), Admission::Displace(keys[5]));
+        table.get_mut(keys[4]).unwrap().connection.reply(&[0; 12], start);
+        assert_eq!(table.admission(address(2)), Admission::Displace(keys[5]));
     }
 
     #[test]
     fn a_full_table_displaces_the_oldest_idle_connection_of_all() {
         let start = Instant::now();
         let (mut table, keys) = full(start);
-        assert_eq!(
-            table.admission(address(200), later(start)),
-            Admission::Displace(keys[0])
-        );
+        assert_eq!(table.admission(address(200)), Admission::Displace(keys[0]));
         table.remove(keys[0]).unwrap();
-        assert_eq!(table.admission(address(200), later(start)), Admission::Free);
+        assert_eq!(table.admission(address(200)), Admission::Free);
     }
 
     #[test]
@@ -239,8 +231,8 @@ mod tests {
         for &key in &keys {
             table.get_mut(key).unwrap().connection.await_answer();
         }
-        assert_eq!(table.admission(address(200), later(start)), Admission::Refuse);
-        assert_eq!(table.admission(address(0), later(start)), Admission::Refuse);
+        assert_eq!(table.admission(address(200)), Admission::Refuse);
+        assert_eq!(table.admission(address(0)), Admission::Refuse);
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn replies_are_framed_and_leave_whole_however_they_are_sent() {
         sent.extend_from_slice(connection.unsent());
         connection.sent(connection.unsent().len(), now);
         assert!(sent == expected, "seed {seed}");
-        assert_eq!(connection.quiet_for(now), Some(Duration::ZERO), "seed {seed}");
+        assert_eq!(connection.quiet_since(), Some(now), "seed {seed}");
     }
 }
 
@@ -235,7 +235,7 @@ fn an_idle_client_has_ten_seconds_from_its_last_answer() {
     connection.next_query(at(6)).unwrap();
     connection.await_answer();
     connection.settle(at(6));
-    assert_eq!((connection.deadline(), connection.quiet_for(at(9))), (None, None));
+    assert_eq!((connection.deadline(), connection.quiet_since()), (None, None));
     connection.answer(&message(1, 30), at(8));
     connection.sent(32, at(8));
     connection.settle(at(8));
