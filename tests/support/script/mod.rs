@@ -16,8 +16,8 @@
 //! `tail=0102` (octets after the message), `cut=3` (octets taken off its end), `from=ADDRESS`, `tcp`. Or it is `? hex 0001...`.
 //!
 //! A reply is `=`, an rcode and all flags but QR, or `= silence`, or `= forward`. Then lines with every record of each
-//! section, in any order; `*` stands for any word. `edns 1232 do` is its OPT record, and without that line there must be
-//! none. The question comes back octet for octet, or `question none` says that it does not. `octets 12` is its length.
+//! section, in any order; `*` stands for any word. `edns 1232 do option=15:0012` is its OPT record, and without that line
+//! there must be none; of a cookie only `option=10` is shown. The question comes back octet for octet, or `question none` says that it does not. `octets 12` is its length.
 
 mod query;
 mod reply;

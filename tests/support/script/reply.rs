@@ -4,6 +4,9 @@ use domain::base::iana::Rtype;
 use domain::base::{Message, ParsedName, ParsedRecord};
 use domain::rdata::AllRecordData;
 
+/// The option that is another each second, so scripts see that it is there and no more.
+const COOKIE: u16 = 10;
+
 /// A reply as a script writes it: `head` is the line behind `=`, each other line as it is, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -11,6 +14,10 @@ pub(super) struct Shown {
     pub(super) lines: Vec<String>,
     pub(super) has_question: bool,
     pub(super) octets: Option<usize>,
+}
+
+fn digits(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 impl Shown {
@@ -58,7 +65,10 @@ impl Shown {
             };
             let options = opt.opt().iter::<domain::base::opt::UnknownOptData<_>>().flatten();
             let options: String = options
-                .map(|option| format!(" option={}", option.code().to_int()))
+                .map(|option| match option.code().to_int() {
+                    COOKIE => format!(" option={COOKIE}"),
+                    code => format!(" option={code}:{}", digits(option.as_slice())),
+                })
                 .collect();
             lines.push(format!(
                 "edns {}{dnssec}{version}{options}",
