@@ -1,6 +1,6 @@
 //! Addresses as people write them in flags and in resolv.conf.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
@@ -29,6 +29,18 @@ pub(crate) fn socket(text: &str, port: u16) -> Option<SocketAddr> {
         return Some(SocketAddrV6::new(address, port, 0, index).into());
     }
     Some(SocketAddr::new(bare.parse().ok()?, port))
+}
+
+/// Whether `text`, which [`socket`] does not take, would be an address but for what stands in its port's place.
+pub(crate) fn has_bad_port(text: &str) -> bool {
+    text.trim()
+        .rsplit_once(':')
+        .is_some_and(|(address, _)| match address.strip_prefix('[') {
+            Some(bracketed) => bracketed
+                .strip_suffix(']')
+                .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+            None => address.parse::<Ipv4Addr>().is_ok(),
+        })
 }
 
 /// Reads a network, `10.0.0.0/8`, or one address, which is a network of its own.
@@ -85,6 +97,22 @@ mod tests {
             "[127.0.0.1",
         ] {
             assert_eq!(socket(text, DNS_PORT), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_port_is_told_from_a_wrong_address() {
+        for text in ["127.0.0.1:", "127.0.0.1:70000", " 127.0.0.1:dns ", "[::1]:70000"] {
+            assert!(socket(text, DNS_PORT).is_none() && has_bad_port(text), "{text}");
+        }
+        for text in [
+            "localhost:53",
+            "localhost",
+            "::1:70000",
+            "300.0.0.1:53",
+            "[::1:53",
+        ] {
+            assert!(socket(text, DNS_PORT).is_none() && !has_bad_port(text), "{text}");
         }
     }
 

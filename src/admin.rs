@@ -5,7 +5,7 @@ use std::io;
 use dataplane::Protocol;
 use tokio::net::TcpListener;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::holder;
 use crate::settings::Http;
 
@@ -16,13 +16,20 @@ pub(crate) type Admin = Result<TcpListener, String>;
 ///
 /// # Errors
 ///
-/// [`Failure::Runtime`]: the address was given, and cannot be had; the sentence names it, why, and who holds it.
+/// [`Failure::Runtime`]: the address was given, and cannot be had; the sentence names it, why, and who holds it. Or no
+/// descriptor is left, and more than this would fail.
 pub(crate) async fn bind(http: Http) -> Result<Admin, Failure> {
     let address = http.address;
     let reason = match TcpListener::bind(address).await {
         Ok(listener) => return Ok(Ok(listener)),
+        Err(error) if failure::shortage(&error).is_some() => {
+            return Err(failure::of(&format!("{address} (TCP) cannot be bound"), &error));
+        }
         Err(error) => match error.kind() {
             io::ErrorKind::AddrInUse => format!("{address} (TCP) is {}", holder::of(address, Protocol::Tcp)),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("{address} is not an address of this host; `ip address` lists those that are")
+            }
             io::ErrorKind::PermissionDenied => format!("{address} (TCP) is not allowed: its port needs root"),
             _ => format!("{address} (TCP) cannot be bound ({error})"),
         },
@@ -38,6 +45,17 @@ pub(crate) async fn bind(http: Http) -> Result<Admin, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_another_host_is_told_as_such() {
+        let address = "192.0.2.1:8053".parse().unwrap();
+        let is_given = true;
+        let failure = bind(Http { address, is_given }).await.unwrap_err().to_string();
+        assert!(
+            failure.starts_with("192.0.2.1:8053 is not an address of this host; `ip address`"),
+            "{failure}"
+        );
+    }
 
     #[tokio::test]
     async fn a_taken_address_is_an_error_only_if_it_was_given() {

@@ -97,8 +97,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) ttl: String,
 
-    /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT or http://HOST:PORT [default: DOCKER_HOST,
-    /// else the first socket found]
+    /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT [default:
+    /// DOCKER_HOST, else the first socket found]
     #[arg(
         short = 's',
         long,
@@ -109,8 +109,9 @@ pub(crate) struct Flags {
     )]
     pub(crate) docker: Option<String>,
 
-    /// Address to answer on, port 53 if none is given; repeat it, or separate several with commas [default: port 53
-    /// of 127.0.0.1 and of the bridge docker0, else 127.0.0.1:5300]
+    /// Address to answer on, port 53 if none is given; repeat it, or separate several with commas. 0.0.0.0 is every IPv4
+    /// address, [::] every IPv6 one and no IPv4 [default: port 53 of 127.0.0.1 and of the bridge docker0, else
+    /// 127.0.0.1:5300]
     #[arg(
         long,
         env = "SKYDOCK_LISTEN",
@@ -133,8 +134,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) nameserver: Vec<String>,
 
-    /// Networks that may ask, besides this host's loopback; repeat it, or separate several with commas [default:
-    /// private and link-local networks]
+    /// Networks that may ask, besides this host: its loopback, and the addresses that its interfaces have at the start;
+    /// repeat it, or separate several with commas [default: private and link-local networks]
     #[arg(
         long,
         env = "SKYDOCK_ALLOW",
@@ -375,6 +376,22 @@ mod tests {
                 Ok(Asked::Print(text)) => assert!(text.contains(expected), "{line}: {text}"),
                 other => panic!("{line}: {other:?}"),
             }
+        }
+    }
+
+    /// Whoever reads --help in a terminal has 80 columns at least.
+    #[test]
+    fn help_fits_80_columns_and_names_every_kind_of_endpoint() {
+        let help = Flags::command().term_width(80).render_long_help().to_string();
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+        for part in [
+            "https://",
+            "every IPv6 one and no IPv4",
+            "addresses that its interfaces",
+        ] {
+            let words: Vec<_> = help.split_whitespace().collect();
+            assert!(words.join(" ").contains(part), "{part}");
         }
     }
 

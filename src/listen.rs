@@ -6,9 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dataplane::{BindError, Protocol};
+use if_addrs::Interface;
 
 use crate::address::DNS_PORT;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::holder::{self, Holder};
 
 /// Where we answer on loopback when port 53 is not to be had. Nothing in /etc/services lives there.
@@ -58,23 +59,25 @@ impl Fallback {
 /// # Errors
 ///
 /// [`Failure::Runtime`]: an address that was asked for, or the last default, cannot be had; the sentence names it,
-/// why, and who holds it.
+/// why, and who holds it. Or no descriptor is left, and more than this would fail.
 pub(crate) fn bind<B>(
     asked: &[SocketAddr],
     bridge: &[IpAddr],
     mut bind: impl FnMut(SocketAddr) -> Result<B, BindError>,
 ) -> Result<Listeners<B>, Failure> {
+    let mut bind = |address| match bind(address) {
+        Err(error) if failure::shortage(&error).is_some() => {
+            Err(failure::of(&format!("{address} cannot be bound"), &error))
+        }
+        bound => Ok(bound),
+    };
     let mut listeners = Listeners {
         bound: Vec::new(),
         fallback: None,
         notes: Vec::new(),
     };
     for &address in asked {
-        // Written twice, wanted once: the second bind would fail on our own first.
-        if listeners.bound.iter().any(|(bound, _)| *bound == address) {
-            continue;
-        }
-        let bound = bind(address).map_err(|error| Failure::Runtime(refusal(address, &error)))?;
+        let bound = bind(address)?.map_err(|error| Failure::Runtime(refusal(address, &error)))?;
         listeners.bound.push((address, bound));
     }
     if !asked.is_empty() {
@@ -82,7 +85,7 @@ pub(crate) fn bind<B>(
     }
 
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
-    match bind(loopback) {
+    match bind(loopback)? {
         Ok(bound) => listeners.bound.push((loopback, bound)),
         Err(error) => {
             let reason = match error {
@@ -94,7 +97,7 @@ pub(crate) fn bind<B>(
                 BindError::Other { source, .. } => Fallback::Other(source.to_string()),
             };
             let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, FALLBACK_PORT));
-            let bound = bind(fallback).map_err(|error| {
+            let bound = bind(fallback)?.map_err(|error| {
                 Failure::Runtime(format!(
                     "{}; and {}",
                     reason.sentence(),
@@ -107,23 +110,29 @@ pub(crate) fn bind<B>(
     }
     // A resolv.conf cannot name a port, so on the bridge no other would help anyone.
     for address in bridge.iter().map(|&ip| SocketAddr::new(ip, DNS_PORT)) {
-        match bind(address) {
+        match bind(address)? {
             Ok(bound) => listeners.bound.push((address, bound)),
             // Said once already, for loopback.
             Err(_) if listeners.fallback == Some(Fallback::NotAllowed) => {}
             Err(error) => listeners.notes.push(refusal(address, &error)),
         }
     }
+    // Where port 53 is not for us, a bridge would not help either.
+    if bridge.is_empty() && listeners.fallback != Some(Fallback::NotAllowed) {
+        listeners.notes.push(format!(
+            "{BRIDGE} is not there yet: containers cannot ask until skydock is started after Docker,\n\
+             or --listen names an address"
+        ));
+    }
     Ok(listeners)
 }
 
-/// The addresses of [`BRIDGE`] that a resolv.conf can name; empty while Docker has not made it.
-pub(crate) fn bridge_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+/// The addresses of [`BRIDGE`] among `interfaces` that a resolv.conf can name; empty while Docker has not made it.
+pub(crate) fn bridge_addresses(interfaces: &[Interface]) -> Vec<IpAddr> {
     let bridge = interfaces
         .iter()
         .filter(|interface| interface.name == BRIDGE && !interface.is_link_local());
-    bridge.map(if_addrs::Interface::ip).collect()
+    bridge.map(Interface::ip).collect()
 }
 
 /// The sentence about an address that cannot be bound.
@@ -250,8 +259,8 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_must_be_had() {
-        let asked = ["127.0.0.1:5353", "127.0.0.1:5353", "10.9.9.9:53"];
-        assert_eq!(check(&asked, &[]).unwrap().0, ["127.0.0.1:5353", "10.9.9.9:53"]);
+        let asked = ["127.0.0.1:5353", "10.9.9.9:53"];
+        assert_eq!(check(&asked, &[]).unwrap().0, asked);
         for (refusal, expected) in [
             (IN_USE, "10.9.9.9:53 (UDP) is held by"),
             (IN_USE_TCP, "10.9.9.9:53 (TCP) is held by"),
@@ -265,5 +274,40 @@ mod tests {
             let error = check(&asked, &[("10.9.9.9:53", refusal)]).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_bridge_that_is_not_there_is_said_where_it_would_have_helped() {
+        let notes = |asked: &[SocketAddr], refusal: Option<Refusal>| {
+            let bind = bind(asked, &[], |address| match refusal {
+                Some(refusal) if address.port() == DNS_PORT => Err(refusal(address)),
+                _ => Ok(()),
+            });
+            bind.unwrap().notes.join("\n")
+        };
+        for refusal in [None, Some(IN_USE)] {
+            let note = notes(&[], refusal);
+            assert!(
+                note.starts_with("docker0 is not there yet") && note.contains("--listen"),
+                "{note}"
+            );
+        }
+        assert_eq!(notes(&[], Some(DENIED)), "");
+        assert_eq!(notes(&["127.0.0.1:5353".parse().unwrap()], None), "");
+    }
+
+    #[test]
+    fn without_descriptors_nothing_else_is_tried_and_the_limit_is_named() {
+        let mut tries = 0;
+        let refused = bind(&[], &[], |address| -> Result<(), _> {
+            tries += 1;
+            Err(BindError::Other {
+                address,
+                protocol: Protocol::Tcp,
+                source: nix::errno::Errno::EMFILE.into(),
+            })
+        });
+        let error = refused.unwrap_err().to_string();
+        assert!(tries == 1 && error.contains("ulimit -n"), "{tries}: {error}");
     }
 }

@@ -16,6 +16,7 @@ mod cli;
 mod counts;
 mod failure;
 mod holder;
+mod host;
 mod listen;
 mod log;
 mod planes;
@@ -58,12 +59,12 @@ fn start() -> Result<(), Failure> {
         }
     };
     let settings = settings::from(&cli)?;
+    host::raise_open_files();
     log::start(&settings.notes);
 
     // One thread is plenty: what is busy is in the data plane.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Failure::Runtime(format!("the runtime does not start ({error})")))?;
+    let runtime = runtime.map_err(|error| failure::of("the runtime does not start", &error))?;
     let ended = runtime.block_on(serve(settings));
     // What has not ended by now was given up by `serve`, so the end of the process must not wait for it.
     runtime.shutdown_background();

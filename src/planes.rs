@@ -8,11 +8,13 @@ use controlplane::docker::{ContainerSettings, Endpoint, EngineState, Watch};
 use controlplane::{EngineStatus, Published, Status};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
+use crate::host;
 use crate::listen::{self, Fallback};
 use crate::report::Report;
 use crate::settings::{self, Settings};
@@ -60,18 +62,21 @@ impl Planes {
         )
         .map_err(|error| Failure::Usage(error.to_string()))?;
 
-        let bridge = listen::bridge_addresses();
+        let interfaces = host::interfaces()?;
+        let bridge = listen::bridge_addresses(&interfaces);
         let listeners = listen::bind(&settings.listen, &bridge, |address| {
             dataplane::bind(address, settings.cores.len())
         })?;
         let (fallback, notes) = (listeners.fallback, listeners.notes);
         let listeners: Vec<_> = listeners.bound.into_iter().map(|(_, bound)| bound).collect();
         let addresses: Vec<_> = listeners.iter().map(dataplane::BoundAddress::address).collect();
-        let upstreams = upstreams::find(
-            &settings.nameservers,
-            Path::new(RESOLV_CONF),
-            &Ourselves::new(addresses.clone()),
-        )?;
+        let ourselves = Ourselves {
+            listeners: addresses.clone(),
+            host: interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        };
+        let upstreams = upstreams::find(&settings.nameservers, Path::new(RESOLV_CONF), &ourselves)?;
+        // As loopback, and for the same reason: a packet of ours to a bridge may carry any address of this host.
+        let this_host = ourselves.host.into_iter().map(IpNet::from);
         let admin = admin::bind(settings.http).await?;
 
         let zones = settings
@@ -90,11 +95,11 @@ impl Planes {
             cores: settings.cores.clone(),
             listeners,
             upstreams: upstreams.addresses.clone(),
-            allow: settings.allow.clone(),
+            allow: settings.allow.iter().copied().chain(this_host).collect(),
             engine,
         };
         let workers =
-            dataplane::spawn(config, reader).map_err(|error| Failure::Runtime(error.to_string()))?;
+            dataplane::spawn(config, reader).map_err(|error| Failure::Runtime(failure::chain(&error)))?;
 
         let (admin, admin_shown) = match admin {
             Ok(listener) => {
@@ -226,10 +231,13 @@ fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
     }
     match dataplane::probe(dataplane::Engine::Glommio) {
         Ok(()) => Ok(dataplane::Engine::Glommio),
-        Err(reason) if asked == settings::Engine::Glommio => {
-            Err(Failure::Runtime(format!("--engine glommio: {reason}")))
+        Err(reason) if asked == settings::Engine::Glommio => Err(failure::of("--engine glommio", &reason)),
+        // Threads would fail for it too.
+        Err(reason) if failure::shortage(&reason).is_some() => {
+            Err(failure::of("the workers cannot be started", &reason))
         }
         Err(reason) => {
+            let reason = failure::chain(&reason);
             tracing::warn!("the workers run on plain threads, which is slower: {reason}");
             Ok(dataplane::Engine::Threads)
         }

@@ -1,10 +1,14 @@
 //! What the daemon is told: flags and environment, checked once, as one typed value.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
+use controlplane::naming;
 use dataplane::access;
-use dataplane::limits::{NSID_OCTETS_MAX, RATE_LIMIT_MAX};
+use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, UPSTREAMS_MAX};
 use dns::Name;
+use dns::name::LABEL_OCTETS_MAX;
+use dns::snapshot::is_wildcard;
 use ipnet::IpNet;
 
 use crate::address::{self, DNS_PORT};
@@ -14,19 +18,15 @@ use crate::failure::Failure;
 /// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
 /// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
 const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
-/// Longest label, in octets (RFC 1035, section 2.3.4).
-const LABEL_OCTETS_MAX: usize = 63;
-/// Labels that a question may hold in any place to mean "every one": nothing can be called so.
-const WILDCARDS: [&str; 3] = ["*", "any", "all"];
 
 /// Everything the user may set, with defaults filled in where they do not depend on what this host allows.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Domains we answer for; at least one, none inside another. The first is where PTR records point.
     pub(crate) zones: Vec<Name>,
-    /// Environment label.
+    /// Environment label, as it can be asked for.
     pub(crate) environment: String,
-    /// Region label.
+    /// Region label, as it can be asked for.
     pub(crate) region: String,
     /// Time to live of every record, in seconds.
     pub(crate) ttl_seconds: u32,
@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// Upstreams; empty: the host's.
     pub(crate) nameservers: Vec<SocketAddr>,
-    /// Networks that may ask, loopback among them.
+    /// Networks that may ask, loopback among them; the addresses of this host's interfaces are not.
     pub(crate) allow: Vec<IpNet>,
     /// Replies a second for each public network, from each core; 0: no limit.
     pub(crate) rate_limit: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     /// The admin listener.
     pub(crate) http: Http,
-    /// Sentences about flags that have no effect, for the log.
+    /// Sentences about flags that have no effect, or another than they seem to, for the log.
     pub(crate) notes: Vec<String>,
 }
 
@@ -83,34 +83,73 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         Failure::Usage(format!("{} {value:?}: {remedy}", cli.origin(flag)))
     };
 
-    let label = |flag: &str, value: &str| {
+    let mut notes = notes(cli);
+    let mut label = |flag: &str, value: &str| {
         let remedy = match value {
             "" => "an empty label names nothing; give one to 63 letters, digits and hyphens",
             _ if value.len() > LABEL_OCTETS_MAX => "a DNS label has at most 63 octets; give a shorter one",
-            _ if WILDCARDS
-                .iter()
-                .any(|wildcard| value.eq_ignore_ascii_case(wildcard)) =>
-            {
+            _ if is_wildcard(value.to_ascii_lowercase().as_bytes()) => {
                 "questions use this word to mean every one; give another"
             }
-            _ => return Ok(value.to_owned()),
+            _ if !value.bytes().all(|octet| octet == b'.' || is_plain(octet)) => {
+                "resolvers and shells do not take all of these characters; give letters, digits, hyphens and underscores"
+            }
+            _ => {
+                let label = naming::label(value).expect("the empty one was refused");
+                if !label.eq_ignore_ascii_case(value) {
+                    let origin = cli.origin(flag);
+                    notes.push(format!(
+                        "{origin} {value:?} becomes {label}: dots would part it into labels"
+                    ));
+                }
+                return Ok(label.into_owned());
+            }
         };
         Err(bad(flag, value, remedy))
     };
-    let addresses = |flag: &str, values: &[String]| {
-        values
-            .iter()
-            .map(|value| {
-                address::socket(value, DNS_PORT).ok_or_else(|| {
-                    bad(
-                        flag,
-                        value,
-                        "no IP address; write 127.0.0.1, 127.0.0.1:5300, ::1 or [::1]:5300",
-                    )
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()
+    let environment = label("environment", &flags.environment)?;
+    let region = match &flags.region {
+        Some(region) => label("region", region)?,
+        None => host_name(),
     };
+    let addresses = |flag: &str, values: &[String], most: usize| {
+        let bad = |value: &str, remedy: &dyn Display| bad(flag, value, &remedy.to_string());
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for value in values {
+            let address =
+                address::socket(value, DNS_PORT).ok_or_else(|| match address::has_bad_port(value) {
+                    true => bad(value, &"its port is no number from 0 to 65535"),
+                    false => bad(
+                        value,
+                        &"no IP address; write 127.0.0.1, 127.0.0.1:5300, ::1 or [::1]:5300",
+                    ),
+                })?;
+            if addresses.contains(&address) {
+                return Err(bad(value, &"was given twice; give it once"));
+            }
+            addresses.push(address);
+        }
+        match values.get(most) {
+            None => Ok(addresses),
+            Some(value) => {
+                let given = values.len();
+                Err(bad(
+                    value,
+                    &format!("of {given} that were given there is room for {most}; leave some out"),
+                ))
+            }
+        }
+    };
+    let listen = addresses("listen", &flags.listen, LISTENERS_MAX)?;
+    if let Some((covered, wildcard)) = covered(&listen) {
+        let remedy = format!("{wildcard} covers it already; give only one of them");
+        return Err(bad("listen", &covered.to_string(), &remedy));
+    }
+    let nameservers = addresses("nameserver", &flags.nameserver, UPSTREAMS_MAX)?;
+    if let Some(address) = nameservers.iter().find(|address| address.port() == 0) {
+        let remedy = "nobody can be asked on port 0; give a port from 1 to 65535, or none for 53";
+        return Err(bad("nameserver", &address.to_string(), remedy));
+    }
 
     let ttl_seconds = flags
         .ttl
@@ -153,11 +192,11 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
     let http = address::socket(&flags.http, 0)
         .filter(|address| address.port() != 0)
         .ok_or_else(|| {
-            bad(
-                "http",
-                &flags.http,
-                "no IP address with a port; write 127.0.0.1:8053 or [::1]:8053",
-            )
+            let remedy = match address::has_bad_port(&flags.http) {
+                true => "its port is no number from 1 to 65535",
+                false => "no IP address with a port; write 127.0.0.1:8053 or [::1]:8053",
+            };
+            bad("http", &flags.http, remedy)
         })?;
     let mut allow: Vec<IpNet> = flags
         .allow
@@ -188,15 +227,12 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
 
     Ok(Settings {
         zones: zones(&flags.domain, &bad)?,
-        environment: label("environment", &flags.environment)?,
-        region: match &flags.region {
-            Some(region) => label("region", region)?,
-            None => host_name(),
-        },
+        environment,
+        region,
         ttl_seconds,
         docker: flags.docker.clone(),
-        listen: addresses("listen", &flags.listen)?,
-        nameservers: addresses("nameserver", &flags.nameserver)?,
+        listen,
+        nameservers,
         allow,
         rate_limit,
         nsid: nsid.as_bytes().to_vec(),
@@ -206,14 +242,45 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
             address: http,
             is_given: cli.is_given("http"),
         },
-        notes: notes(cli),
+        notes,
     })
+}
+
+/// Whether `octet` needs no quotes anywhere: in a zone file, a shell, or a resolver's configuration.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')
+}
+
+/// An address that needs no listener, and the wildcard among `listen` that takes its packets already.
+fn covered(listen: &[SocketAddr]) -> Option<(SocketAddr, SocketAddr)> {
+    let wildcards = listen.iter().filter(|address| address.ip().is_unspecified());
+    wildcards
+        .flat_map(|wildcard| listen.iter().map(move |address| (*address, *wildcard)))
+        .find(|(address, wildcard)| {
+            address != wildcard
+                && address.port() == wildcard.port()
+                && address.is_ipv4() == wildcard.is_ipv4()
+        })
 }
 
 /// Domains, each once: naming the same one twice is harmless, one inside another is not.
 fn zones(values: &[String], bad: &impl Fn(&str, &str, &str) -> Failure) -> Result<Vec<Name>, Failure> {
     let mut zones: Vec<Name> = Vec::new();
     for value in values {
+        if value.trim().is_empty() {
+            return Err(bad(
+                "domain",
+                value,
+                "an empty domain holds no names; give one such as docker",
+            ));
+        }
+        if !value.trim().bytes().all(|octet| octet == b'.' || is_plain(octet)) {
+            return Err(bad(
+                "domain",
+                value,
+                "resolvers and shells do not take all of these characters; give letters, digits, hyphens, underscores and dots",
+            ));
+        }
         let zone: Name = value
             .trim()
             .parse()
@@ -350,10 +417,90 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_that_no_pasted_line_could_hold_is_refused() {
+        for domain in ["a\\032b", "it's", "b\u{fc}cher", "a$b", "a;b"] {
+            check(
+                &format!("--domain {domain}"),
+                &format!("--domain {domain:?}: resolvers and shells"),
+            );
+        }
+        assert!(settings("--domain _corp-1.Example").is_ok());
+    }
+
+    #[test]
+    fn a_label_with_dots_is_told_what_it_becomes() {
+        let settings = settings("--environment Prod.1 --region eu.west").unwrap();
+        assert_eq!(
+            (settings.environment.as_str(), settings.region.as_str()),
+            ("prod-1", "eu-west")
+        );
+        assert_eq!(
+            settings.notes,
+            [
+                "--environment \"Prod.1\" becomes prod-1: dots would part it into labels",
+                "--region \"eu.west\" becomes eu-west: dots would part it into labels",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_listened_on_already_is_refused() {
+        check(
+            "--listen 0.0.0.0:5391,127.0.0.1:5391",
+            "--listen \"127.0.0.1:5391\": 0.0.0.0:5391 covers it already",
+        );
+        check(
+            "--listen [::1]:53 --listen [::]",
+            "--listen \"[::1]:53\": [::]:53 covers it already",
+        );
+        check(
+            "--listen 127.0.0.1,127.0.0.1:53",
+            "--listen \"127.0.0.1:53\": was given twice; give it once",
+        );
+        // The IPv6 wildcard is for IPv6 alone.
+        assert!(settings("--listen 0.0.0.0:5391,[::]:5391,127.0.0.1:5392").is_ok());
+    }
+
+    #[test]
+    fn more_addresses_than_there_is_room_for_are_refused() {
+        let list = |count: usize| {
+            let addresses: Vec<_> = (1..=count).map(|last| format!("127.0.1.{last}")).collect();
+            addresses.join(",")
+        };
+        assert!(settings(&format!("--nameserver {}", list(UPSTREAMS_MAX))).is_ok());
+        assert!(settings(&format!("--listen {}", list(LISTENERS_MAX))).is_ok());
+        check(
+            &format!("--nameserver {}", list(9)),
+            "--nameserver \"127.0.1.9\": of 9 that were given there is room for 8",
+        );
+        check(
+            &format!("--listen {}", list(65)),
+            "--listen \"127.0.1.65\": of 65 that were given there is room for 64",
+        );
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_named_as_what_is_wrong() {
+        check(
+            "--listen 127.0.0.1:99999",
+            "--listen \"127.0.0.1:99999\": its port",
+        );
+        check("--listen [::1]:dns", "--listen \"[::1]:dns\": its port");
+        check(
+            "--nameserver 8.8.8.8:0",
+            "--nameserver \"8.8.8.8:0\": nobody can be asked on port 0",
+        );
+        check("--http 127.0.0.1:99999", "--http \"127.0.0.1:99999\": its port");
+    }
+
+    #[test]
     fn what_is_no_domain_is_refused() {
         check("--domain .", "--domain \".\": the root is not ours");
         check("--domain a..b", "--domain \"a..b\": ");
-        check("--domain=", "--domain \"\": ");
+        check(
+            "--domain=",
+            "--domain \"\": an empty domain holds no names; give one",
+        );
     }
 
     #[test]

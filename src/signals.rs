@@ -1,39 +1,45 @@
-//! Being told to stop.
+//! Being told to stop, or to read the settings again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
-/// The signals that ask for an end: SIGTERM from supervisors, SIGINT from a terminal.
+/// The signals that ask for an end: SIGTERM from supervisors, SIGINT from a terminal. SIGHUP, by which supervisors ask
+/// for new settings, would end us too if nobody took it.
 ///
 /// For process 1, which we are in a container, they have no default action: without this it could only be killed.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
-    /// Takes both over. What arrives from now on waits for [`Signals::next`].
+    /// Takes all of them over. What arrives from now on waits for [`Signals::next`].
     ///
     /// # Errors
     ///
     /// [`Failure::Runtime`]: the kernel does not let us.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let take = |kind| {
-            signal(kind).map_err(|error| Failure::Runtime(format!("signals cannot be received ({error})")))
-        };
+        let take = |kind| signal(kind).map_err(|error| failure::of("signals cannot be received", &error));
         Ok(Self {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
+            hang_up: take(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for the next one and gives its name.
+    /// Waits for the next one that asks for an end and gives its name. A SIGHUP is answered in the log.
     pub(crate) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => tracing::info!(
+                    "SIGHUP: there is nothing to reload yet; flags and environment are read at the start alone"
+                ),
+            }
         }
     }
 }

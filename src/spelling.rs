@@ -131,15 +131,26 @@ fn is_known(command: &Command, text: &str) -> bool {
     text.starts_with('-') && matches!(Flag::of(command, text), Ok(Some(_)))
 }
 
+/// Least similarity, from 0 to 1, at which a flag is likely what was meant. Below it a suggestion only puzzles.
+const SIMILARITY_MIN: f64 = 0.75;
+
 /// The sentence about `written`, a flag that is not ours; `name` is it without dashes.
 fn unknown(command: &Command, written: &str, name: &str) -> String {
     let nearest = command
         .get_arguments()
         .filter_map(|flag| flag.get_long())
         .chain(["help", "version"])
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
-        .unwrap_or("help");
-    format!("unknown flag {written}; the nearest is --{nearest}, and `skydock --help` lists every flag")
+        .map(|flag| (strsim::jaro_winkler(flag, name), flag))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN);
+    match nearest {
+        Some((_, nearest)) => {
+            format!(
+                "unknown flag {written}; the nearest is --{nearest}, and `skydock --help` lists every flag"
+            )
+        }
+        None => format!("unknown flag {written}; `skydock --help` lists every flag"),
+    }
 }
 
 #[cfg(test)]
@@ -219,5 +230,15 @@ mod tests {
         check("-nameservers 9.9.9.9", &sentence("-nameservers", "nameserver"));
         check("--domian=x", &sentence("--domian", "domain"));
         check("-sokcet", &sentence("-sokcet", "secret"));
+    }
+
+    #[test]
+    fn an_unknown_flag_that_is_like_none_gets_no_suggestion() {
+        for flag in ["--bogus", "-x", "--please", "--zzz"] {
+            check(
+                flag,
+                &format!("unknown flag {flag}; `skydock --help` lists every flag"),
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use dataplane::limits::UPSTREAMS_MAX;
 
 use crate::address::{self, DNS_PORT};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// Where the host's resolver is told its nameservers.
 pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -52,15 +52,6 @@ pub(crate) struct Ourselves {
 }
 
 impl Ourselves {
-    /// What listens on `listeners` of this host.
-    pub(crate) fn new(listeners: Vec<SocketAddr>) -> Self {
-        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-        Self {
-            listeners,
-            host: interfaces.iter().map(if_addrs::Interface::ip).collect(),
-        }
-    }
-
     /// Whether what is sent to `address` arrives at one of our own listeners.
     fn answer_at(&self, address: SocketAddr) -> bool {
         let ip = destination(address.ip().to_canonical());
@@ -77,7 +68,8 @@ impl Ourselves {
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`]: one that was given is ourselves, so a question would go round for ever.
+/// - [`Failure::Usage`]: one that was given is ourselves, so a question would go round for ever.
+/// - [`Failure::Runtime`]: no descriptor is left to read the file with.
 pub(crate) fn find(given: &[SocketAddr], path: &Path, ourselves: &Ourselves) -> Result<Upstreams, Failure> {
     if !given.is_empty() {
         if let Some(address) = given.iter().find(|address| ourselves.answer_at(**address)) {
@@ -94,6 +86,9 @@ pub(crate) fn find(given: &[SocketAddr], path: &Path, ourselves: &Ourselves) -> 
     let shown = path.display();
     let text = match fs::read(path) {
         Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
+        Err(error) if failure::shortage(&error).is_some() => {
+            return Err(failure::of(&format!("{shown} cannot be read"), &error));
+        }
         Err(error) => return Ok(none(&format!("{shown} cannot be read ({error})"))),
     };
     let named = nameservers(&text);

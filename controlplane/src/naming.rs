@@ -17,15 +17,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use dns::name::LABEL_OCTETS_MAX;
+use dns::snapshot::is_wildcard;
 use dns::{Endpoint, Name, NameError};
 
 use crate::service::Service;
 
-/// Whole labels that mean "any label" in a question. A container may not be called so: nobody could ask for
-/// it alone, and its owner would seem to own everybody's names.
-const WILDCARDS: [&str; 3] = ["*", "any", "all"];
-
-/// What stands behind a label that would be one of [`WILDCARDS`].
+/// What stands behind a label that would mean "any label" in a question. A container may not be called so: nobody
+/// could ask for it alone, and its owner would seem to own everybody's names.
 const WILDCARD_SUFFIX: &str = "-1";
 
 /// Makes names of services.
@@ -228,7 +226,8 @@ fn families(addresses: &BTreeSet<IpAddr>) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
 /// shows, become hyphens; more than 63 octets are cut there, or before the character that crosses it; and a
 /// word that would match any label gets `-1` behind it. All else is kept: a label may hold any octet (RFC
 /// 2181, section 11).
-fn label(word: &str) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn label(word: &str) -> Option<Cow<'_, str>> {
     let is_plain = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     let label = if word.len() <= LABEL_OCTETS_MAX && word.bytes().all(is_plain) {
         // Nearly every word, and every uuid; a change in a large environment asks for thousands of these.
@@ -243,7 +242,7 @@ fn label(word: &str) -> Option<Cow<'_, str>> {
         label.truncate(label.floor_char_boundary(LABEL_OCTETS_MAX));
         Cow::Owned(label)
     };
-    if WILDCARDS.contains(&&*label) {
+    if is_wildcard(label.as_bytes()) {
         return Some(Cow::Owned(label.into_owned() + WILDCARD_SUFFIX));
     }
     (!label.is_empty()).then_some(label)

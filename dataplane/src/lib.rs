@@ -110,8 +110,8 @@ pub enum SpawnError {
     )]
     MemoryLock,
     /// It failed in another way.
-    #[error("io_uring does not work here ({0}): run with --engine threads")]
-    IoUring(String),
+    #[error("io_uring does not work here: run with --engine threads")]
+    IoUring(#[source] std::io::Error),
     /// A worker cannot be kept on its core.
     #[error("a worker cannot be pinned to core {core}: choose others with --cores")]
     Pin {

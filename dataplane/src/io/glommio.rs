@@ -49,7 +49,7 @@ pub(crate) struct Bell {
 pub(crate) fn probe() -> Result<(), SpawnError> {
     udp::register_barrier();
     let attempt = || {
-        udp::try_io_uring().map_err(|error| explain(&error))?;
+        udp::try_io_uring().map_err(explain)?;
         executor(Placement::Unbound).map(drop)
     };
     let thread = std::thread::Builder::new()
@@ -92,16 +92,16 @@ fn executor(placement: Placement) -> Result<LocalExecutor, SpawnError> {
     let builder = LocalExecutorBuilder::new(placement)
         .io_memory(0)
         .ring_depth(RING_ENTRIES);
-    builder.make().map_err(|error| explain(&error.into()))
+    builder.make().map_err(|error| explain(error.into()))
 }
 
-fn explain(error: &io::Error) -> SpawnError {
+fn explain(error: io::Error) -> SpawnError {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EPERM | Errno::EACCES) => SpawnError::IoUringForbidden,
         Some(Errno::ENOSYS) => SpawnError::IoUringAbsent,
         Some(Errno::ENOMEM) => SpawnError::MemoryLock,
         _ if error.kind() == io::ErrorKind::Unsupported => SpawnError::IoUringAbsent,
-        _ => SpawnError::IoUring(error.to_string()),
+        _ => SpawnError::IoUring(error),
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
             (Errno::ENOMEM, "ulimit -l"),
             (Errno::EINVAL, "does not work here"),
         ] {
-            let told = explain(&errno.into()).to_string();
+            let told = explain(errno.into()).to_string();
             assert!(
                 told.contains(remedy) && told.contains("--engine threads"),
                 "{told}"
