@@ -1,5 +1,12 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connections::{CONNECTIONS_MAX, HEAD_OCTETS_MAX};
 use super::*;
 use crate::docker::{EngineCounters, EngineState};
 use crate::metrics::{CoreCounts, Metrics, StreamCounts, WorkerCounts};
@@ -204,22 +211,85 @@ async fn a_head_that_is_too_long_is_refused() {
     assert!(reply.starts_with("HTTP/1.1 431 "), "{reply}");
 }
 
+/// A connection that has said `octets`.
+async fn saying(address: std::net::SocketAddr, octets: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(octets.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Whether the other side has hung up, with or without a word.
+async fn is_hung_up_on(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    timeout(Duration::from_millis(100), stream.read_to_end(&mut rest))
+        .await
+        .is_ok()
+}
+
 #[tokio::test(start_paused = true)]
-async fn who_says_nothing_is_hung_up_on_and_makes_room() {
+async fn who_says_nothing_whole_is_hung_up_on_within_seconds() {
     let (_status, watched) = watch::channel(status());
     let (address, _stop, _serving) = listening(watched).await;
-    let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
-        silent.push(stream);
+    let mut silent = saying(address, "").await;
+    let mut slow = saying(address, "GET /health HTTP/1.1\r\n").await;
+    for stream in [&mut silent, &mut slow] {
+        let mut rest = Vec::new();
+        let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+        assert!(
+            ended.is_ok() && !rest.starts_with(b"HTTP/1.1 200"),
+            "{ended:?} {rest:?}"
+        );
     }
-    // One more is not served before a place is free.
-    let reply = exchange(address, "GET /health").await;
-    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
-    let mut rest = Vec::new();
-    let _ = silent[0].read_to_end(&mut rest).await;
-    assert!(!rest.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_the_place_of_the_one_that_was_idle_longest() {
+    let (_status, watched) = watch::channel(status());
+    let (address, _stop, _serving) = listening(watched).await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        idle.push(saying(address, "GET /health HTTP/1.1\r\n").await);
+    }
+    for place in 0..3 {
+        let asked = timeout(Duration::from_secs(1), exchange(address, "GET /health")).await;
+        assert!(asked.unwrap().starts_with("HTTP/1.1 200 "), "newcomer {place}");
+    }
+    assert!(is_hung_up_on(idle.first_mut().unwrap()).await);
+    assert!(!is_hung_up_on(idle.last_mut().unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_head_that_is_not_whole() {
+    let (_status, watched) = watch::channel(status());
+    let (address, stop, mut serving) = listening(watched).await;
+    let _silent = saying(address, "").await;
+    let _half = saying(address, "GET /health HTTP/1.1\r\nHo").await;
+    // Both are served by now, for this one came later.
+    exchange(address, "GET /health").await;
+    stop.cancel();
+    timeout(Duration::from_millis(100), serving.join_next())
+        .await
+        .expect("at once")
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_waits_a_moment_for_the_rest_of_a_later_head() {
+    let (_status, watched) = watch::channel(status());
+    let (address, stop, mut serving) = listening(watched).await;
+    let request = "GET /health HTTP/1.1\r\nHost: skydock\r\n\r\n";
+    let mut second = saying(address, request).await;
+    let mut octets = [0; 12];
+    second.read_exact(&mut octets).await.unwrap();
+    second.write_all(b"GET /health HTTP/1.1\r\nHo").await.unwrap();
+    exchange(address, "GET /health").await;
+    stop.cancel();
+    timeout(Duration::from_millis(800), serving.join_next())
+        .await
+        .expect("well within a second")
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
