@@ -1,11 +1,12 @@
 //! For the unit tests: services made of one word each, and questions to what is made of them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use dns::wire::HEADER_OCTETS;
 use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
-use crate::service::{Port, Protocol, Service, ServiceId, Source};
+use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
 
 /// An engine by its name.
 pub(crate) fn source(engine: &str) -> Source {
@@ -32,14 +33,33 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         service: "web".into(),
         instance: instance.into(),
         region: "here".into(),
-        host: format!("10.{b}.{c}.{d}"),
-        uuid: format!("{:010x}", digest & 0xff_ffff_ffff),
-        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d))],
+        host: format!("10.{b}.{c}.{d}").into(),
+        uuid: format!("{:010x}", digest & 0xff_ffff_ffff).into(),
+        compose: None,
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d)).into()],
         ports: vec![Port {
             protocol: Protocol::Tcp,
             number: 80,
         }],
+        health: Health::None,
         ttl_seconds: 30,
+    }
+}
+
+/// An address on a network.
+pub(crate) fn on(network: &str, address: &str) -> Address {
+    Address {
+        ip: address.parse().unwrap(),
+        network: Some(Arc::from(network)),
+    }
+}
+
+/// A network of its engine's own.
+pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
+    Network {
+        name: name.into(),
+        subnets: subnets.iter().map(|subnet| subnet.parse().unwrap()).collect(),
+        is_own: true,
     }
 }
 
@@ -56,9 +76,14 @@ pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// The addresses that an A question gets, in order, or the word for there being none.
+/// The addresses that an A question of a client on no network gets, in order, or the word for there being none.
 pub(crate) fn addresses(snapshot: &Snapshot, text: &str) -> String {
-    let octets = answer(snapshot, &name(text), RType::A);
+    addresses_for(snapshot, "127.0.0.1", text)
+}
+
+/// The same for the client at that address.
+pub(crate) fn addresses_for(snapshot: &Snapshot, client: &str, text: &str) -> String {
+    let octets = answer(snapshot, client, &name(text), RType::A);
     let address = |record: &[u8]| {
         record
             .last_chunk::<4>()
@@ -75,13 +100,18 @@ pub(crate) fn addresses(snapshot: &Snapshot, text: &str) -> String {
 }
 
 /// The records that answer a question, in an order that does not depend on how the snapshot came to be.
-pub(crate) fn answer(snapshot: &Snapshot, owner: &Name, qtype: RType) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn answer(
+    snapshot: &Snapshot,
+    client: &str,
+    owner: &Name,
+    qtype: RType,
+) -> Result<Vec<u8>, &'static str> {
     let question = Question {
         qname: owner.as_ref(),
         qtype,
         qclass: Class::IN,
     };
-    match snapshot.lookup(&question, [10, 0, 0, 1].into()) {
+    match snapshot.lookup(&question, client.parse().unwrap()) {
         Lookup::Found(answer) => Ok([answer.answer, answer.additional].concat()),
         Lookup::Matches(matches) => {
             let mut buffer = [0; 65_535];

@@ -43,7 +43,7 @@ use tracing::error;
 
 pub use metrics::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
-pub use service::{Change, Port, Protocol, Service, ServiceId, Source};
+pub use service::{Address, Change, Compose, Health, Network, Port, Protocol, Service, ServiceId, Source};
 pub use status::{EngineStatus, Published, Status};
 
 use compile::Compiler;

@@ -126,6 +126,7 @@ impl Metrics {
             Change::Put(service) => ("put", &service.id.source),
             Change::Remove(id) => ("remove", &id.source),
             Change::Reset { source, .. } => ("reset", source),
+            Change::Networks { source, .. } => ("networks", source),
         };
         let Source::Engine(endpoint) = source;
         self.changes

@@ -20,11 +20,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::compile::{Announcement, Applied, Compiler};
+use crate::compile::{Announcement, Applied, Compiler, Contested, Remarks};
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
 use crate::registry::Registry;
-use crate::service::{Change, Source};
+use crate::service::{Change, Health, Network, Source};
 use crate::status::{Published, Status};
 
 /// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
@@ -103,31 +103,59 @@ impl Pipeline {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
+        let mut is_new = false;
         for change in changes {
             self.metrics.received(&change);
             if let Change::Reset { source, .. } = &change {
                 synced.push(source.clone());
             }
+            if let Change::Networks { source, networks } = change {
+                is_new |= self.networks(&source, networks);
+                continue;
+            }
             let deltas = self.registry.apply(change);
             applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
         }
-        if !applied.is_empty() {
-            self.publish(began);
-        }
-        if !applied.is_empty() || !synced.is_empty() {
+        is_new |= !applied.is_empty();
+        let remarks = if is_new {
+            self.publish(began)
+        } else {
+            Remarks::default()
+        };
+        if is_new || !synced.is_empty() {
             self.report(&synced);
         }
         for applied in applied {
             self.tell(applied);
         }
+        self.remark(&remarks);
     }
 
-    fn publish(&mut self, began: Instant) {
-        let (snapshot, errors) = self.compiler.compile();
+    /// Takes in the networks of one source; whether that changes what we serve.
+    fn networks(&mut self, source: &Source, networks: Vec<Network>) -> bool {
+        match self.compiler.networks(source, networks) {
+            Ok(None) => false,
+            Ok(Some(left_out)) => {
+                if left_out > 0 {
+                    warn!(
+                        "too many subnets: {left_out} zones of reverse names are asked upstream where we know no name"
+                    );
+                }
+                true
+            }
+            Err(error) => {
+                error!("a subnet's reverse names are asked upstream where we know no name: {error}");
+                true
+            }
+        }
+    }
+
+    fn publish(&mut self, began: Instant) -> Remarks {
+        let (snapshot, remarks) = self.compiler.compile();
         self.published = Published {
             serial: snapshot.serial(),
             names: snapshot.names(),
-            services: snapshot.endpoints(),
+            services: self.compiler.services(),
             sample: self.compiler.sample(),
         };
         self.publisher.publish(snapshot);
@@ -137,8 +165,17 @@ impl Pipeline {
         self.metrics.published(took);
         let Published { serial, names, .. } = self.published;
         debug!(serial, names, took_us = took.as_micros(), "published");
-        for error in errors {
+        remarks
+    }
+
+    /// Tells of names that are not served as one could expect.
+    fn remark(&self, remarks: &Remarks) {
+        for error in &remarks.errors {
             error!("a name keeps its last records: {error}");
+        }
+        for Contested { name, projects } in &remarks.contested {
+            let projects = projects.join(", ");
+            warn!("{name} is nobody's: projects {projects} have such a service; ask for <service>.<project>");
         }
     }
 
@@ -152,15 +189,24 @@ impl Pipeline {
         let Applied {
             went,
             came,
+            turned,
             mapped,
             failed,
         } = applied;
         if let Some(Announcement { name, .. }) = went {
             info!("- {name}");
         }
-        if let Some(Announcement { name, addresses }) = came {
+        if let Some(Announcement {
+            name,
+            addresses,
+            health,
+        }) = came
+        {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            info!("+ {name} -> {}", addresses.join(", "));
+            info!("+ {name} -> {}{}", addresses.join(", "), remark_on(health));
+        }
+        if let Some(Announcement { name, health, .. }) = turned {
+            info!("= {name}{}", remark_on(health));
         }
         for mapping in mapped {
             if self.told.len() >= MAPPINGS_TOLD_MAX {
@@ -175,6 +221,16 @@ impl Pipeline {
             self.metrics.skipped();
             warn!("{failed}");
         }
+    }
+}
+
+/// What health does to the names of a service, where that is not what everybody expects.
+fn remark_on(health: Health) -> &'static str {
+    match health {
+        Health::None => "",
+        Health::Healthy => ", healthy",
+        Health::Starting => ", starting: shared names lead to it only while nobody else is healthy",
+        Health::Unhealthy => ", unhealthy: only its own names lead to it",
     }
 }
 

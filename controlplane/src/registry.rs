@@ -65,6 +65,8 @@ impl Registry {
             Change::Put(service) => self.put(service).into_iter().collect(),
             Change::Remove(id) => self.remove(&id).into_iter().collect(),
             Change::Reset { source, services } => self.reset(&source, services),
+            // Networks are no services: what they change is where answers differ.
+            Change::Networks { .. } => Vec::new(),
         }
     }
 
@@ -80,7 +82,7 @@ impl Registry {
         self.len() == 0
     }
 
-    fn put(&mut self, service: Service) -> Option<Delta> {
+    fn put(&mut self, service: Arc<Service>) -> Option<Delta> {
         put(
             self.sources.entry(service.id.source.clone()).or_default(),
             service,
@@ -92,17 +94,17 @@ impl Registry {
         services.remove(&id.id).map(Delta::Went)
     }
 
-    fn reset(&mut self, source: &Source, services: Vec<Service>) -> Vec<Delta> {
+    fn reset(&mut self, source: &Source, services: Vec<Arc<Service>>) -> Vec<Delta> {
         let known = self.sources.entry(source.clone()).or_default();
         // A source speaks for itself alone; the map also lets the last of two with one id win.
-        let listed: HashMap<Arc<str>, Service> = services
+        let listed: HashMap<Arc<str>, Arc<Service>> = services
             .into_iter()
             .filter(|service| service.id.source == *source)
             .map(|service| (service.id.id.clone(), service))
             .collect();
         let mut went: Vec<_> = known.extract_if(|id, _| !listed.contains_key(id)).collect();
         went.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut listed: Vec<Service> = listed.into_values().collect();
+        let mut listed: Vec<Arc<Service>> = listed.into_values().collect();
         listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let put = listed.into_iter().filter_map(|service| put(known, service));
         went.into_iter()
@@ -113,14 +115,10 @@ impl Registry {
 }
 
 /// Puts one service among those of its source; none if it is there just so already.
-fn put(services: &mut Services, service: Service) -> Option<Delta> {
-    if services
-        .get(&service.id.id)
-        .is_some_and(|known| **known == service)
-    {
+fn put(services: &mut Services, new: Arc<Service>) -> Option<Delta> {
+    if services.get(&new.id.id).is_some_and(|known| *known == new) {
         return None;
     }
-    let new = Arc::new(service);
     Some(match services.insert(new.id.id.clone(), new.clone()) {
         Some(old) => Delta::Changed { old, new },
         None => Delta::Came(new),
@@ -144,7 +142,7 @@ mod tests {
     fn reset(engine: &str, services: Vec<Service>) -> Change {
         Change::Reset {
             source: source(engine),
-            services,
+            services: services.into_iter().map(Arc::new).collect(),
         }
     }
 
@@ -152,20 +150,20 @@ mod tests {
     fn a_put_that_says_nothing_new_is_no_delta() {
         let mut registry = Registry::default();
         assert_eq!(
-            names(&registry.apply(Change::Put(service("e", "web1")))),
+            names(&registry.apply(Change::Put(service("e", "web1").into()))),
             ["+web1"]
         );
-        assert_eq!(registry.apply(Change::Put(service("e", "web1"))), []);
+        assert_eq!(registry.apply(Change::Put(service("e", "web1").into())), []);
         let mut renamed = service("e", "web1");
         renamed.instance = "web2".into();
-        assert_eq!(names(&registry.apply(Change::Put(renamed))), ["web1>web2"]);
+        assert_eq!(names(&registry.apply(Change::Put(renamed.into()))), ["web1>web2"]);
         assert_eq!(registry.len(), 1);
     }
 
     #[test]
     fn a_removal_takes_one_service_once() {
         let mut registry = Registry::default();
-        registry.apply(Change::Put(service("e", "web1")));
+        registry.apply(Change::Put(service("e", "web1").into()));
         assert_eq!(registry.apply(Change::Remove(id("other", "web1"))), []);
         assert_eq!(names(&registry.apply(Change::Remove(id("e", "web1")))), ["-web1"]);
         assert_eq!(registry.apply(Change::Remove(id("e", "web1"))), []);
@@ -176,7 +174,7 @@ mod tests {
     fn a_reset_is_the_least_set_of_differences() {
         let mut registry = Registry::default();
         for name in ["kept", "changed", "went-b", "went-a"] {
-            registry.apply(Change::Put(service("e", name)));
+            registry.apply(Change::Put(service("e", name).into()));
         }
         let mut changed = service("e", "changed");
         changed.ttl_seconds += 1;
@@ -191,8 +189,8 @@ mod tests {
     #[test]
     fn a_reset_leaves_other_sources_alone() {
         let mut registry = Registry::default();
-        registry.apply(Change::Put(service("e", "web1")));
-        registry.apply(Change::Put(service("f", "web1")));
+        registry.apply(Change::Put(service("e", "web1").into()));
+        registry.apply(Change::Put(service("f", "web1").into()));
         assert_eq!(names(&registry.apply(reset("e", vec![]))), ["-web1"]);
         assert_eq!(registry.apply(reset("e", vec![service("f", "stranger")])), []);
         assert_eq!(registry.len(), 1);

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 /// Who told us of a service. Two sources never overwrite each other's services.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
@@ -39,29 +41,103 @@ pub struct Port {
     pub number: u16,
 }
 
+/// Whether a service says that it can do its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Health {
+    /// It has no health check, and counts as healthy.
+    #[default]
+    None,
+    /// It was started, and no check has succeeded yet.
+    Starting,
+    /// The last checks succeeded.
+    Healthy,
+    /// The last checks failed.
+    Unhealthy,
+}
+
+/// An address of a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// The address; never an unspecified one.
+    pub ip: IpAddr,
+    /// Name of the network that it is on, among those of its source; none for an address on no network that its
+    /// source knows.
+    pub network: Option<Arc<str>>,
+}
+
+/// Where a service stands in a Compose project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compose {
+    /// The project's name.
+    pub project: Arc<str>,
+    /// The service's name in the project.
+    pub service: Arc<str>,
+    /// Which of the service's containers it is, from 1 on; none where the source does not say.
+    pub number: Option<u32>,
+}
+
 /// A running thing that gets names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Who told us of it, and its id there.
     pub id: ServiceId,
     /// Environment, as the source gave it; `naming` makes a label of it, and of the five below.
-    pub environment: String,
-    /// Service: image name without registry, repository, tag and digest.
-    pub service: String,
+    pub environment: Arc<str>,
+    /// Service: that of Compose, else the image's name without registry, repository, tag and digest.
+    pub service: Arc<str>,
     /// Instance: the container's name.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// Region: by default this host's name.
-    pub region: String,
+    pub region: Arc<str>,
     /// Host: the service's first address or host name.
-    pub host: String,
+    pub host: Arc<str>,
     /// First ten hex digits of the container id.
-    pub uuid: String,
-    /// Addresses, primary first; never unspecified ones. Empty when it has none, and then it gets no names.
-    pub addresses: Vec<IpAddr>,
+    pub uuid: Arc<str>,
+    /// Where it stands in a Compose project, if it is in one.
+    pub compose: Option<Compose>,
+    /// Addresses, those on its primary network first. Empty when it has none, and then it gets no names.
+    pub addresses: Vec<Address>,
     /// Ports, least first.
     pub ports: Vec<Port>,
+    /// Whether names that it shares with others lead to it.
+    pub health: Health,
     /// Time to live of its records, in seconds.
     pub ttl_seconds: u32,
+}
+
+/// A network that services can share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name, by which [`Address::network`] means it.
+    pub name: Arc<str>,
+    /// Where the addresses of its members lie.
+    pub subnets: Vec<IpNet>,
+    /// Whether the source gives out all addresses of these subnets, so that what it has not given out does not exist.
+    /// Not so where containers stand in a network of the outside world.
+    pub is_own: bool,
+}
+
+/// What the pipeline is told, by every source alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The service is there and looks like this.
+    Put(Arc<Service>),
+    /// The service is gone.
+    Remove(ServiceId),
+    /// The complete truth of one source: what it does not list is gone.
+    Reset {
+        /// Whose truth.
+        source: Source,
+        /// All of its services.
+        services: Vec<Arc<Service>>,
+    },
+    /// All networks of one source; what it does not list is gone.
+    Networks {
+        /// Whose networks.
+        source: Source,
+        /// All of them, each name once.
+        networks: Vec<Network>,
+    },
 }
 
 impl Service {
@@ -71,20 +147,89 @@ impl Service {
     pub fn announced_port(&self) -> Option<u16> {
         self.ports.iter().min().map(|port| port.number)
     }
+
+    /// Its addresses for clients on `network`, IPv4 first: of each family those on that network, else those on the
+    /// first network that gave it one.
+    ///
+    /// Without a network: its primary addresses.
+    pub fn addresses_for<'s>(&'s self, network: Option<&'s str>) -> impl Iterator<Item = IpAddr> + 's {
+        [false, true].into_iter().flat_map(move |is_ipv6| {
+            let family = self
+                .addresses
+                .iter()
+                .filter(move |address| address.ip.is_ipv6() == is_ipv6);
+            let shared = network.filter(|network| {
+                let mut networks = family.clone().map(|address| address.network.as_deref());
+                networks.any(|its| its == Some(network))
+            });
+            let chosen = match shared {
+                Some(shared) => Some(shared),
+                None => family.clone().next().and_then(|first| first.network.as_deref()),
+            };
+            family
+                .filter(move |address| address.network.as_deref() == chosen)
+                .map(|address| address.ip)
+        })
+    }
 }
 
-/// What the pipeline is told, by every source alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The service is there and looks like this.
-    Put(Service),
-    /// The service is gone.
-    Remove(ServiceId),
-    /// The complete truth of one source: what it does not list is gone.
-    Reset {
-        /// Whose truth.
-        source: Source,
-        /// All of its services.
-        services: Vec<Service>,
-    },
+impl From<IpAddr> for Address {
+    /// An address on no network that is known.
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, network: None }
+    }
+}
+
+impl Health {
+    /// Whether it may answer for its service without regard to the others: healthy, or never checked.
+    #[must_use]
+    pub fn is_ready(self) -> bool {
+        matches!(self, Self::None | Self::Healthy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{on, service};
+
+    fn check(addresses: &[Address], network: Option<&str>, expected: &[&str]) {
+        let web = Service {
+            addresses: addresses.to_vec(),
+            ..service("e", "web1")
+        };
+        let found: Vec<_> = web.addresses_for(network).map(|ip| ip.to_string()).collect();
+        assert_eq!(found, expected, "{network:?}");
+    }
+
+    #[test]
+    fn a_client_gets_the_address_on_the_network_it_shares_and_else_the_primary_one() {
+        let both = [on("front", "10.1.0.2"), on("back", "10.2.0.2")];
+        check(&both, None, &["10.1.0.2"]);
+        check(&both, Some("front"), &["10.1.0.2"]);
+        check(&both, Some("back"), &["10.2.0.2"]);
+        check(&both, Some("elsewhere"), &["10.1.0.2"]);
+        check(&[], Some("front"), &[]);
+    }
+
+    // A network has IPv6 for all its members or for none: a client that shares only the IPv4 network and has IPv6 all
+    // the same has it from a network that it may share, too.
+    #[test]
+    fn each_family_is_chosen_by_itself() {
+        let both = [
+            on("front", "10.1.0.2"),
+            on("back", "10.2.0.2"),
+            on("back", "fd00:2::2"),
+        ];
+        check(&both, None, &["10.1.0.2", "fd00:2::2"]);
+        check(&both, Some("back"), &["10.2.0.2", "fd00:2::2"]);
+    }
+
+    #[test]
+    fn addresses_on_no_network_stay_together() {
+        let plain =
+            ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|ip| Address::from(ip.parse::<IpAddr>().unwrap()));
+        check(&plain, None, &["10.0.0.1", "10.0.0.2", "fd00::1"]);
+        check(&plain, Some("front"), &["10.0.0.1", "10.0.0.2", "fd00::1"]);
+    }
 }

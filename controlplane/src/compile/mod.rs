@@ -5,25 +5,32 @@
 //!                                                │ names marked as touched
 //!                                                ▼
 //!                              records: A AAAA SRV PTR ──▶ Builder::set · remove ──▶ Snapshot
+//!                                                ▲ views
+//!  Change::Networks ──▶ networks ────────────────┴─▶ Builder::set_networks, zones of reverse names
 //! ```
+//!
+//! A service that is not ready stands at all of its names; `owner` decides which of them lead to it. It is no endpoint,
+//! so query wildcards and names of four and more labels pass it over.
 //!
 //! [`Compiler::apply`] is called for each difference of a burst and [`Compiler::compile`] once after it, so a
 //! name that a thousand services of the burst share is compiled once.
 
+mod networks;
 mod owner;
 mod records;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dns::{BuildError, Builder, EndpointKey, Name, Snapshot};
+use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, ZoneSettings};
 
-use self::owner::{Left, Member, Owner, Role};
-use crate::naming::{Mapping, Names, Naming, NamingError};
+use self::networks::Networks;
+use self::owner::{Left, Member, Owner};
+use crate::naming::{Mapping, Names, Naming, NamingError, port_name};
 use crate::registry::Delta;
-use crate::service::Service;
+use crate::service::{Health, Network, Port, Service, Source};
 
 /// Keeps what the next snapshot needs to know of the services that are in the last one.
 pub struct Compiler {
@@ -32,9 +39,31 @@ pub struct Compiler {
     /// Who stands at each name; a name without anybody is not here.
     owners: HashMap<Name, Owner>,
     /// Services that have names. One that could not be named is not here, though the registry knows it.
-    named: HashMap<Member, EndpointKey>,
-    /// Names whose records may have changed since the last snapshot.
-    touched: HashSet<Name>,
+    named: HashMap<Member, Option<EndpointKey>>,
+    /// Names whose records may have changed since the last snapshot, each with the ports of those who left: there may
+    /// still be names of them.
+    touched: HashMap<Name, Vec<Port>>,
+    networks: Networks,
+    /// Zones of reverse names that we were given up to now.
+    reverse_zones: BTreeSet<Name>,
+}
+
+/// What a snapshot does not say, though one could expect it.
+#[derive(Debug, Default)]
+pub struct Remarks {
+    /// Names that the builder does not take; they keep the records they had.
+    pub errors: Vec<BuildError>,
+    /// Names that were taken from everybody, because several Compose projects claim them.
+    pub contested: Vec<Contested>,
+}
+
+/// A short name that is nobody's, since nobody could tell whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// `<service>.<zone>`.
+    pub name: Name,
+    /// The projects that have a service of that name, two at least.
+    pub projects: Vec<String>,
 }
 
 /// What a difference did to the names, for whoever tells people of it.
@@ -44,6 +73,8 @@ pub struct Applied {
     pub went: Option<Announcement>,
     /// The name that came.
     pub came: Option<Announcement>,
+    /// The name that stayed, and leads to a service of another health now.
+    pub turned: Option<Announcement>,
     /// Words that had to be changed to become labels.
     pub mapped: Vec<Mapping>,
     /// Why the service has no names now. All others keep theirs.
@@ -57,6 +88,8 @@ pub struct Announcement {
     pub name: Name,
     /// Its addresses, primary first.
     pub addresses: Vec<IpAddr>,
+    /// Whether the names that it shares with others lead to it.
+    pub health: Health,
 }
 
 /// Why one service gets no names. Read by a person.
@@ -71,7 +104,7 @@ pub enum ServiceError {
         /// The source's id of the service.
         id: Arc<str>,
         /// Its instance word.
-        instance: String,
+        instance: Arc<str>,
         /// What the builder found.
         reason: BuildError,
     },
@@ -81,13 +114,14 @@ impl Compiler {
     /// Compiles into `builder`, whose zones are those of `naming`.
     #[must_use]
     pub fn new(naming: Naming, builder: Builder) -> Self {
-        let (owners, named, touched) = (HashMap::new(), HashMap::new(), HashSet::new());
         Self {
             naming,
             builder,
-            owners,
-            named,
-            touched,
+            owners: HashMap::new(),
+            named: HashMap::new(),
+            touched: HashMap::new(),
+            networks: Networks::default(),
+            reverse_zones: BTreeSet::new(),
         }
     }
 
@@ -107,44 +141,113 @@ impl Compiler {
                 ..Applied::default()
             },
             Some(Ok(Some((came, mapped)))) => {
-                // Only what a dig would show is worth a line.
-                let (went, came) = if went.as_ref() == Some(&came) {
-                    (None, None)
-                } else {
-                    (went, Some(came))
-                };
-                Applied {
-                    went,
-                    came,
+                let mapped = Applied {
                     mapped,
-                    failed: None,
+                    ..Applied::default()
+                };
+                // Only what a dig would show is worth a line.
+                match went {
+                    Some(went) if went == came => mapped,
+                    Some(went) if (&went.name, &went.addresses) == (&came.name, &came.addresses) => Applied {
+                        turned: Some(came),
+                        ..mapped
+                    },
+                    went => Applied {
+                        went,
+                        came: Some(came),
+                        ..mapped
+                    },
                 }
             }
         }
     }
 
-    /// Compiles the names touched since the last call and builds the snapshot.
+    /// Takes in all networks of one source, and becomes authoritative for the reverse names of their addresses.
+    ///
+    /// None if nothing changes; else how many zones of reverse names are left out, because there are too many.
     ///
     /// # Errors
     ///
-    /// A name that the builder does not take keeps the records it had; those errors come beside the snapshot.
-    pub fn compile(&mut self) -> (Snapshot, Vec<BuildError>) {
-        let mut errors = Vec::new();
-        // Taken, not drained: the first burst of a large host would leave its room behind for ever.
-        for name in std::mem::take(&mut self.touched) {
-            let Some(owner) = self.owners.get_mut(&name) else {
-                self.builder.remove(&name);
-                continue;
-            };
-            let chosen = owner.choose();
-            let mut rrsets = match self.naming.zone_of(&name) {
-                Some(zone) => records::forward(&chosen.forward, zone),
-                None => Vec::new(),
-            };
-            rrsets.extend(records::reverse(&chosen.reverse, &self.naming));
-            errors.extend(self.builder.set(&name, &rrsets).err());
+    /// [`BuildError`]: a zone that the builder does not take. The others are served.
+    pub fn networks(&mut self, source: &Source, networks: Vec<Network>) -> Result<Option<usize>, BuildError> {
+        if !self.networks.set(source, networks) {
+            return Ok(None);
         }
-        (self.builder.build(), errors)
+        self.builder.set_networks(&self.networks.prefixes());
+        let (zones, left_out) = self.networks.reverse_zones(&self.naming);
+        // Those that go first: one that comes may lie in one of them, or around it.
+        for zone in self.reverse_zones.difference(&zones) {
+            self.builder.remove_zone(zone);
+        }
+        let mut outcome = Ok(Some(left_out));
+        if let Some(first) = self.naming.first_zone() {
+            let server = ZoneSettings::of(first.clone(), u32::MAX);
+            for zone in zones.difference(&self.reverse_zones) {
+                if let Err(error) = self.builder.add_zone(server.reverse(zone.clone())) {
+                    outcome = Err(error);
+                }
+            }
+        }
+        self.reverse_zones = zones;
+        outcome
+    }
+
+    /// Compiles the names touched since the last call and builds the snapshot.
+    pub fn compile(&mut self) -> (Snapshot, Remarks) {
+        let mut remarks = Remarks::default();
+        // Taken, not drained: the first burst of a large host would leave its room behind for ever.
+        for (name, ports) in std::mem::take(&mut self.touched) {
+            self.compile_name(&name, ports, &mut remarks);
+        }
+        (self.builder.build(), remarks)
+    }
+
+    /// Compiles one name and those of the ports below it. `stale` are ports that may have had one.
+    fn compile_name(&mut self, name: &Name, mut stale: Vec<Port>, remarks: &mut Remarks) {
+        let zone = self.naming.zone_of(name);
+        let mut ports = Vec::new();
+        match self.owners.get_mut(name) {
+            None => self.builder.remove(name),
+            Some(owner) => {
+                let chosen = owner.choose();
+                stale.extend(chosen.stale_ports);
+                ports = chosen.ports;
+                if !chosen.rivals.is_empty() && !chosen.rivals_are_known {
+                    remarks.contested.push(Contested {
+                        name: name.clone(),
+                        projects: chosen.rivals.iter().map(|rival| (*rival).to_owned()).collect(),
+                    });
+                }
+                let mut rrsets = match zone {
+                    Some(zone) => records::forward(&chosen.forward, zone, &self.networks),
+                    None => Vec::new(),
+                };
+                rrsets.extend(records::reverse(&chosen.reverse, &self.naming));
+                if chosen.rivals.is_empty() || !rrsets.is_empty() {
+                    remarks.errors.extend(self.builder.set(name, &rrsets).err());
+                } else {
+                    self.builder.remove(name);
+                }
+                for port in &ports {
+                    let (Some(zone), Some(below)) = (zone, port_name(name, *port)) else {
+                        continue;
+                    };
+                    let rrsets = records::port(&chosen.forward, *port, zone, &self.networks);
+                    remarks.errors.extend(self.builder.set(&below, &rrsets).err());
+                }
+            }
+        }
+        for port in stale.into_iter().filter(|port| !ports.contains(port)) {
+            if let Some(below) = port_name(name, port) {
+                self.builder.remove(&below);
+            }
+        }
+    }
+
+    /// Services that have names.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.named.len()
     }
 
     /// The own name of some service that has names.
@@ -159,58 +262,67 @@ impl Compiler {
         &mut self,
         service: &Arc<Service>,
     ) -> Result<Option<(Announcement, Vec<Mapping>)>, ServiceError> {
-        let Some(names) = self.naming.names(service)? else {
+        let Some(mut names) = self.naming.names(service)? else {
             return Ok(None);
         };
-        let key = self
-            .builder
-            .insert_endpoint(&names.endpoint)
-            .map_err(|reason| ServiceError::Endpoint {
-                id: service.id.id.clone(),
-                instance: service.instance.clone(),
-                reason,
-            })?;
+        self.networks.enter(service);
+        names.endpoint.views = self.networks.views(service);
+        let key = match service
+            .health
+            .is_ready()
+            .then(|| self.builder.insert_endpoint(&names.endpoint))
+        {
+            None => None,
+            Some(Ok(key)) => Some(key),
+            Some(Err(reason)) => {
+                self.networks.leave(service);
+                return Err(ServiceError::Endpoint {
+                    id: service.id.id.clone(),
+                    instance: service.instance.clone(),
+                    reason,
+                });
+            }
+        };
         let member = Member(service.clone());
         self.named.insert(member.clone(), key);
         let announcement = Announcement::of(&names, service);
-        let mapped = names.mapped.clone();
-        for (name, role) in places(names) {
+        for (name, role) in names.places {
             match self.owners.entry(name) {
                 Entry::Vacant(free) => {
-                    self.touched.insert(free.key().clone());
+                    self.touched.entry(free.key().clone()).or_default();
                     free.insert(Owner::One(role, member.clone()));
                 }
                 Entry::Occupied(mut taken) => {
                     if taken.get_mut().insert(role, member.clone()) {
-                        self.touched.insert(taken.key().clone());
+                        self.touched.entry(taken.key().clone()).or_default();
                     }
                 }
             }
         }
-        Ok(Some((announcement, mapped)))
+        Ok(Some((announcement, names.mapped)))
     }
 
     /// Takes a service's names; none if it had none.
     fn leave(&mut self, service: &Arc<Service>) -> Option<Announcement> {
         let member = Member(service.clone());
-        self.builder.remove_endpoint(self.named.remove(&member)?);
+        if let Some(key) = self.named.remove(&member)? {
+            self.builder.remove_endpoint(key);
+        }
+        self.networks.leave(service);
         // Naming is a plain function: the names are those that it gave when the service came.
         let names = self.naming.names(service).ok().flatten()?;
         let announcement = Announcement::of(&names, service);
-        for (name, role) in places(names) {
+        for (name, role) in names.places {
             let Entry::Occupied(mut taken) = self.owners.entry(name) else {
                 continue;
             };
-            match taken.get_mut().remove(role, &member) {
-                Left::OthersUnchanged => {}
-                Left::Others => {
-                    self.touched.insert(taken.key().clone());
-                }
-                Left::Nobody => {
-                    let (name, _) = taken.remove_entry();
-                    self.touched.insert(name);
-                }
-            }
+            let name = match taken.get_mut().remove(role, &member) {
+                Left::OthersUnchanged => continue,
+                Left::Others => taken.key().clone(),
+                Left::Nobody => taken.remove_entry().0,
+            };
+            let stale = self.touched.entry(name).or_default();
+            stale.extend_from_slice(owner::ports(role, service));
         }
         Some(announcement)
     }
@@ -220,18 +332,10 @@ impl Announcement {
     fn of(names: &Names, service: &Service) -> Self {
         Self {
             name: names.canonical.clone(),
-            addresses: service.addresses.clone(),
+            addresses: service.addresses.iter().map(|address| address.ip).collect(),
+            health: service.health,
         }
     }
-}
-
-/// All places that names give, each with the reason for it.
-fn places(names: Names) -> impl Iterator<Item = (Name, Role)> {
-    let grammar = names.grammar.into_iter().map(|name| (name, Role::Grammar));
-    let short = names.short.into_iter().map(|name| (name, Role::Short));
-    grammar
-        .chain(short)
-        .chain(names.reverse.into_iter().map(|name| (name, Role::Reverse)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,18 @@
 //! What a name says: the RRsets of the services that it speaks for.
+//!
+//! ```text
+//!  services ─┬─ as everybody sees them ──────────▶ A AAAA SRV
+//!            └─ as the clients of a network do ──▶ A AAAA SRV   those that differ
+//! ```
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dns::{Name, Record, RecordData, RrSet};
+use dns::{Name, Record, RecordData, RrSet, View};
 
+use super::networks::Networks;
 use crate::naming::{Naming, target};
-use crate::service::Service;
+use crate::service::{Port, Service, Source};
 
 /// SRV priority of every service; SkyDNS gives 20 to those of other regions than the one asked for.
 const SRV_PRIORITY: u16 = 10;
@@ -15,33 +22,51 @@ const SRV_PRIORITY: u16 = 10;
 /// Of more, the first by id are taken.
 const SRV_MEMBERS_MAX: usize = 65_535 / (32 + 28);
 
+/// Networks whose clients get their own variant of one name; an entry holds 255 RRsets, and each has three. Clients in
+/// further networks, by their names, get what everybody gets.
+const VIEWS_MAX: usize = 64;
+
+/// Services in all variants of one name together: 30 MiB of records, and tens of milliseconds to compile them. The
+/// more services share a name, the fewer variants it has.
+const VARIANT_SERVICES_MAX: usize = 1 << 16;
+
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Audience<'a> {
+    Everyone,
+    /// Clients in one network of one source.
+    Network(&'a Source, &'a str),
+}
+
+impl<'a> Audience<'a> {
+    /// The addresses of `service` that it gets.
+    fn addresses(self, service: &'a Service) -> impl Iterator<Item = IpAddr> + 'a {
+        let network = match self {
+            Self::Network(source, network) if *source == service.id.source => Some(network),
+            Self::Network(..) | Self::Everyone => None,
+        };
+        service.addresses_for(network)
+    }
+}
+
 /// A, AAAA and SRV of `services` at a name in `zone`; no RRset is empty.
 ///
 /// Records are ordered and without doubles, so equal services make equal octets. An RRset's TTL is the least
 /// of its services (RFC 2181, section 5.2).
-pub(super) fn forward(services: &[&Service], zone: &Name) -> Vec<RrSet> {
-    let (mut v4, mut v6) = (Vec::with_capacity(services.len()), Vec::new());
-    let (mut v4_ttl_seconds, mut v6_ttl_seconds) = (u32::MAX, u32::MAX);
-    for service in services {
-        for address in &service.addresses {
-            match address {
-                IpAddr::V4(address) => {
-                    v4.push(*address);
-                    v4_ttl_seconds = v4_ttl_seconds.min(service.ttl_seconds);
-                }
-                IpAddr::V6(address) => {
-                    v6.push(*address);
-                    v6_ttl_seconds = v6_ttl_seconds.min(service.ttl_seconds);
-                }
-            }
-        }
-    }
-    let sets = [
-        rrset(v4, v4_ttl_seconds, RecordData::A),
-        rrset(v6, v6_ttl_seconds, RecordData::Aaaa),
-        srv(services, zone),
-    ];
-    sets.into_iter().flatten().collect()
+pub(super) fn forward(services: &[&Service], zone: &Name, networks: &Networks) -> Vec<RrSet> {
+    variants(services, networks, |audience| {
+        let mut sets = addresses(services, audience);
+        sets.extend(srv(services, zone, audience, Service::announced_port));
+        sets
+    })
+}
+
+/// SRV of those `services` that listen on `port`, at the name of that port.
+pub(super) fn port(services: &[&Service], port: Port, zone: &Name, networks: &Networks) -> Vec<RrSet> {
+    variants(services, networks, |audience| {
+        let listens = |service: &Service| service.ports.contains(&port).then_some(port.number);
+        srv(services, zone, audience, listens).into_iter().collect()
+    })
 }
 
 /// PTR to the names of `services`; none if there are none.
@@ -53,11 +78,94 @@ pub(super) fn reverse(services: &[&Service], naming: &Naming) -> Option<RrSet> {
     rrset(names, ttl_seconds(services.iter().copied()), RecordData::Ptr)
 }
 
+/// The RRsets for everybody, and for the clients in each network those that differ.
+fn variants<'s>(
+    services: &[&'s Service],
+    networks: &Networks,
+    rrsets: impl Fn(Audience<'s>) -> Vec<RrSet>,
+) -> Vec<RrSet> {
+    let mut all = rrsets(Audience::Everyone);
+    let everybodys = all.len();
+    for ((source, network), view) in audiences(services, networks) {
+        for mut rrset in rrsets(Audience::Network(source, network)) {
+            let default = all.get(..everybodys).unwrap_or_default();
+            if !default.contains(&rrset) {
+                rrset.view = view;
+                all.push(rrset);
+            }
+        }
+    }
+    all
+}
+
+/// The networks, by name, on which a service has an address that not everybody gets.
+fn audiences<'s>(services: &[&'s Service], networks: &Networks) -> Vec<((&'s Source, &'s str), View)> {
+    let mut audiences = BTreeSet::new();
+    for service in services {
+        // Nearly every service is on one network: nothing is looked up for it.
+        let Some((first, others)) = service.addresses.split_first() else {
+            continue;
+        };
+        if others.iter().all(|other| other.network == first.network) {
+            continue;
+        }
+        for network in service
+            .addresses
+            .iter()
+            .filter_map(|address| address.network.as_deref())
+        {
+            let audience = Audience::Network(&service.id.source, network);
+            if !audience.addresses(service).eq(service.addresses_for(None)) {
+                audiences.insert((&service.id.source, network));
+            }
+        }
+    }
+    let with_view = audiences.into_iter().map(|(source, network)| {
+        let view = networks.view(source, network);
+        ((source, network), view)
+    });
+    let most = VIEWS_MAX.min(VARIANT_SERVICES_MAX.checked_div(services.len()).unwrap_or(0));
+    with_view
+        .filter(|(_, view)| *view != View::EVERYONE)
+        .take(most)
+        .collect()
+}
+
+/// A and AAAA.
+fn addresses<'s>(services: &[&'s Service], audience: Audience<'s>) -> Vec<RrSet> {
+    let (mut v4, mut v6) = (Vec::with_capacity(services.len()), Vec::new());
+    let (mut v4_ttl_seconds, mut v6_ttl_seconds) = (u32::MAX, u32::MAX);
+    for service in services {
+        for address in audience.addresses(service) {
+            match address {
+                IpAddr::V4(address) => {
+                    v4.push(address);
+                    v4_ttl_seconds = v4_ttl_seconds.min(service.ttl_seconds);
+                }
+                IpAddr::V6(address) => {
+                    v6.push(address);
+                    v6_ttl_seconds = v6_ttl_seconds.min(service.ttl_seconds);
+                }
+            }
+        }
+    }
+    let sets = [
+        rrset(v4, v4_ttl_seconds, RecordData::A),
+        rrset(v6, v6_ttl_seconds, RecordData::Aaaa),
+    ];
+    sets.into_iter().flatten().collect()
+}
+
 /// SRV of the services that have a port, and their addresses to go with it (RFC 2782).
-fn srv(services: &[&Service], zone: &Name) -> Option<RrSet> {
+fn srv<'s>(
+    services: &[&'s Service],
+    zone: &Name,
+    audience: Audience<'s>,
+    port: impl Fn(&Service) -> Option<u16>,
+) -> Option<RrSet> {
     let with_port = services
         .iter()
-        .filter_map(|service| Some((service.announced_port()?, *service)));
+        .filter_map(|service| Some((port(service)?, *service)));
     let with_target = with_port.filter_map(|(port, service)| Some((target(service, zone)?, port, service)));
     let mut hosts: Vec<_> = with_target.take(SRV_MEMBERS_MAX).collect();
     hosts.sort_by(|(a, a_port, _), (b, b_port, _)| (a, a_port).cmp(&(b, b_port)));
@@ -77,10 +185,10 @@ fn srv(services: &[&Service], zone: &Name) -> Option<RrSet> {
 
     rrset.additional.reserve(hosts.len());
     for (owner, _, service) in hosts {
-        for address in &service.addresses {
+        for address in audience.addresses(service) {
             let data = match address {
-                IpAddr::V4(address) => RecordData::A(*address),
-                IpAddr::V6(address) => RecordData::Aaaa(*address),
+                IpAddr::V4(address) => RecordData::A(address),
+                IpAddr::V6(address) => RecordData::Aaaa(address),
             };
             let mut same_owner = rrset
                 .additional
@@ -106,7 +214,7 @@ fn rrset<T: Ord>(mut values: Vec<T>, ttl_seconds: u32, record: impl Fn(T) -> Rec
     values.dedup();
     let records: Vec<_> = values.into_iter().map(record).collect();
     (!records.is_empty()).then_some(RrSet {
-        view: dns::View::EVERYONE,
+        view: View::EVERYONE,
         ttl_seconds,
         records,
         additional: Vec::new(),
@@ -138,7 +246,10 @@ mod tests {
     }
 
     fn replica(uuid: &str, addresses: &[&str]) -> Service {
-        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let addresses = addresses
+            .iter()
+            .map(|ip| ip.parse::<IpAddr>().unwrap().into())
+            .collect();
         Service {
             uuid: uuid.into(),
             addresses,
@@ -150,16 +261,20 @@ mod tests {
     fn check(services: &[&Service], expected: &[&str]) {
         let line = |rrset: &RrSet| {
             let records: Vec<_> = rrset.records.iter().map(text).collect();
-            let mut line = format!("{} {}", rrset.ttl_seconds, records.join(", "));
+            let view = match rrset.view {
+                View::EVERYONE => String::new(),
+                View(number) => format!("for {number}: "),
+            };
+            let mut line = format!("{view}{} {}", rrset.ttl_seconds, records.join(", "));
             for record in &rrset.additional {
                 line += &format!(" + {} {}", record.owner, text(&record.data));
             }
             line
         };
-        assert_eq!(
-            forward(services, &zone()).iter().map(line).collect::<Vec<_>>(),
-            expected
-        );
+        let mut networks = Networks::default();
+        services.iter().for_each(|service| networks.enter(service));
+        let found = forward(services, &zone(), &networks);
+        assert_eq!(found.iter().map(line).collect::<Vec<_>>(), expected);
     }
 
     fn text(data: &RecordData) -> String {
@@ -201,7 +316,9 @@ mod tests {
         b.ttl_seconds = 7;
         (b.ports, b.addresses) = (
             vec![],
-            vec!["10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()],
+            ["10.0.0.2", "10.0.0.1"]
+                .map(|ip| ip.parse::<IpAddr>().unwrap().into())
+                .to_vec(),
         );
         check(
             &[&a, &b],

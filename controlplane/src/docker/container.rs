@@ -2,27 +2,25 @@
 //!
 //! ```text
 //!  ContainerInspectResponse ──from_inspect──▶ Container ──into_service──▶ Service
-//!  ContainerSummary (a line of the list) ──from_summary──▶ Listed, compared with the Service we hold
 //! ```
 //!
-//! Which address a container has: the default bridge's first, then those of its other networks by name; IPv4 before
-//! IPv6 on each. They are read from `NetworkSettings.Networks`, which every engine from 20.10 (API 1.41) fills in for
-//! the default bridge too; the fields beside it are gone since API 1.52. A container on the host's network, or in
-//! another container's, has no address of its own there, so it gets no names yet.
+//! Compose says in labels what a container is for it; nothing else is read from labels yet.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings,
-};
+use bollard::models::{ContainerInspectResponse, ContainerState, HealthStatusEnum};
 
+use super::addresses::addresses;
 use super::stop::Stop;
-use crate::service::{Port, Protocol, Service, ServiceId, Source};
+use super::words::Words;
+use crate::service::{Address, Compose, Health, Port, Protocol, Service, ServiceId, Source};
 
-/// Networks a container is on when nobody chose one: Docker's and Podman's.
-const DEFAULT_NETWORKS: [&str; 2] = ["bridge", "podman"];
+/// Labels that Compose, and Podman's too, gives its containers.
+const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
+const COMPOSE_ONE_OFF: &str = "com.docker.compose.oneoff";
 
 /// Hex digits of the container id that make the uuid label. Docker's own short id has 12; SkyDNS names have 10.
 const UUID_DIGITS: usize = 10;
@@ -52,115 +50,86 @@ pub(crate) struct Container {
     pub(crate) running: bool,
     /// How it is stopped.
     pub(crate) stop: Stop,
-    /// Primary first, see the module's text.
-    addresses: Vec<IpAddr>,
+    /// Primary first.
+    addresses: Vec<Address>,
     /// Least first.
     ports: Vec<Port>,
+    health: Health,
+    compose: Option<Compose>,
 }
 
 impl Container {
     /// Reads an inspect of the container `id`. Fields that are missing or make no sense count as empty.
     pub(crate) fn from_inspect(id: Arc<str>, inspect: ContainerInspectResponse) -> Self {
         let config = inspect.config.unwrap_or_default();
-        let stop = Stop::of(config.stop_signal.as_deref(), config.stop_timeout);
-        let (image, exposed) = (config.image, config.exposed_ports);
         let (networks, published) = inspect
             .network_settings
             .map(|settings| (settings.networks, settings.ports))
             .unwrap_or_default();
         let image_id = inspect.image.unwrap_or_default();
+        let state = inspect.state.unwrap_or_default();
+        let exposed = config.exposed_ports.into_iter().flatten();
         Self {
             id,
             name: without_slashes(&inspect.name.unwrap_or_default()),
-            image: image.unwrap_or_default(),
+            image: config.image.unwrap_or_default(),
             image_id: image_id.rsplit(':').next().unwrap_or_default().to_owned(),
-            running: inspect.state.is_some_and(|state| is_running(&state)),
-            stop,
+            running: is_running(&state),
+            stop: Stop::of(config.stop_signal.as_deref(), config.stop_timeout),
             addresses: addresses(&networks.unwrap_or_default()),
-            ports: ports(
-                exposed
-                    .into_iter()
-                    .flatten()
-                    .chain(published.into_iter().flatten().map(|(key, _)| key)),
-            ),
+            ports: ports(exposed.chain(published.into_iter().flatten().map(|(key, _)| key))),
+            health: health(&state),
+            compose: compose(&config.labels.unwrap_or_default()),
         }
     }
 
-    /// The service that this container is, whether it runs or not.
-    pub(crate) fn into_service(self, source: &Source, settings: &ContainerSettings) -> Service {
-        let uuid = self.id.get(..UUID_DIGITS).unwrap_or(&self.id).to_owned();
-        let instance = if self.name.is_empty() {
+    /// The service that this container is, whether it runs or not. Words that others have too are shared with them.
+    pub(crate) fn into_service(
+        self,
+        source: &Source,
+        settings: &ContainerSettings,
+        words: &mut Words,
+    ) -> Service {
+        let uuid: Arc<str> = self.id.get(..UUID_DIGITS).unwrap_or(&self.id).into();
+        let instance: Arc<str> = if self.name.is_empty() {
             uuid.clone()
         } else {
-            self.name
+            self.name.into()
         };
-        let service = image_name(&self.image, &self.image_id).map_or_else(|| instance.clone(), str::to_owned);
+        let compose = self.compose.map(|compose| Compose {
+            project: words.shared(&compose.project),
+            service: words.shared(&compose.service),
+            number: compose.number,
+        });
+        let service = match (&compose, image_name(&self.image, &self.image_id)) {
+            (Some(compose), _) => compose.service.clone(),
+            (None, Some(image)) => words.shared(image),
+            (None, None) => instance.clone(),
+        };
+        let host = self.addresses.first().map(|address| address.ip.to_string());
+        let mut addresses = self.addresses;
+        for network in addresses
+            .iter_mut()
+            .filter_map(|address| address.network.as_mut())
+        {
+            *network = words.shared(network);
+        }
         Service {
-            environment: settings.environment.clone(),
+            environment: words.shared(&settings.environment),
             service,
             instance,
-            region: settings.region.clone(),
-            host: self.addresses.first().map(IpAddr::to_string).unwrap_or_default(),
+            region: words.shared(&settings.region),
+            host: host.unwrap_or_default().into(),
             uuid,
-            addresses: self.addresses,
+            compose,
+            addresses,
             ports: self.ports,
+            health: self.health,
             ttl_seconds: settings.ttl_seconds,
             id: ServiceId {
                 source: source.clone(),
                 id: self.id,
             },
-        }
-    }
-}
-
-/// A container as the engine's list shows it: enough to see that what we hold is out of date.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// Full container id.
-    pub(crate) id: Arc<str>,
-    running: bool,
-    name: String,
-    addresses: Vec<IpAddr>,
-}
-
-impl Listed {
-    /// Reads one line of the list, or gives `None` when it has no id.
-    pub(crate) fn from_summary(summary: ContainerSummary) -> Option<Self> {
-        let networks = summary.network_settings.and_then(|settings| settings.networks);
-        // A container that others link to is listed under the link's names, `/web/db`, as well as its own.
-        let own_name = |name: &&String| name.rfind('/').is_none_or(|slash| slash == 0);
-        let names = summary.names.unwrap_or_default();
-        Some(Self {
-            id: summary.id.filter(|id| !id.is_empty())?.into(),
-            running: summary
-                .state
-                .is_none_or(|state| state == ContainerSummaryStateEnum::RUNNING),
-            name: names
-                .iter()
-                .find(own_name)
-                .map(|name| without_slashes(name))
-                .unwrap_or_default(),
-            addresses: addresses(&networks.unwrap_or_default()),
-        })
-    }
-
-    /// Whether the list and the service that we hold for this container cannot both be right.
-    pub(crate) fn differs_from(&self, held: Option<&Service>) -> bool {
-        match held {
-            Some(service) => {
-                !self.running || self.name != service.instance || self.addresses != service.addresses
-            }
-            None => self.running,
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn running(id: &str, name: &str, addresses: Vec<IpAddr>) -> Self {
-        Self {
-            id: id.into(),
-            running: true,
-            name: name.to_owned(),
-            addresses,
         }
     }
 }
@@ -172,7 +141,7 @@ fn is_running(state: &ContainerState) -> bool {
     running && !paused && !restarting && !dead
 }
 
-fn without_slashes(name: &str) -> String {
+pub(crate) fn without_slashes(name: &str) -> String {
     name.replace('/', "")
 }
 
@@ -188,34 +157,31 @@ fn image_name<'a>(reference: &'a str, image_id: &str) -> Option<&'a str> {
     (!name.is_empty() && !is_digest && !is_id_prefix).then_some(name)
 }
 
-/// The addresses on all networks, primary first; no unspecified and no double ones.
-fn addresses(networks: &HashMap<String, EndpointSettings>) -> Vec<IpAddr> {
-    let mut networks: Vec<_> = networks.iter().collect();
-    networks.sort_by_key(|(name, _)| (!DEFAULT_NETWORKS.contains(&name.as_str()), *name));
-    let mut addresses = Vec::new();
-    for (_, endpoint) in networks {
-        let ipv4 = endpoint
-            .ip_address
-            .as_deref()
-            .and_then(parse_address::<Ipv4Addr>)
-            .map(IpAddr::V4);
-        let ipv6 = endpoint
-            .global_ipv6_address
-            .as_deref()
-            .and_then(parse_address::<Ipv6Addr>)
-            .map(IpAddr::V6);
-        for address in ipv4.into_iter().chain(ipv6) {
-            if !address.is_unspecified() && !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+/// What the container's health check says; an engine leaves it out, or says `none`, where there is no check.
+fn health(state: &ContainerState) -> Health {
+    match state.health.as_ref().and_then(|health| health.status) {
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE) | None => Health::None,
     }
-    addresses
 }
 
-/// Reads an address, a prefix length behind it ignored.
-fn parse_address<A: std::str::FromStr>(text: &str) -> Option<A> {
-    text.split('/').next()?.trim().parse().ok()
+/// What the container is for Compose. What `docker compose run` starts is nobody's replica, so it is nothing.
+fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
+    let label = |name: &str| {
+        labels
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
+    let is_one_off = label(COMPOSE_ONE_OFF).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let (project, service) = (label(COMPOSE_PROJECT)?, label(COMPOSE_SERVICE)?);
+    (!is_one_off).then(|| Compose {
+        project: project.into(),
+        service: service.into(),
+        number: label(COMPOSE_NUMBER).and_then(|number| number.parse().ok()),
+    })
 }
 
 /// Reads keys such as `80/tcp`; what is no port is left out.
@@ -241,6 +207,7 @@ fn parse_port(key: &str) -> Option<Port> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::on;
 
     const ID: &str = "4a21a3b716b565ecfeebf669c15c26ac62a2ff259e8cd175e87810a8229633dd";
 
@@ -260,37 +227,27 @@ mod tests {
         Container::from_inspect(ID.into(), serde_json::from_str(json).unwrap())
     }
 
-    fn with_networks(networks: &str) -> Vec<IpAddr> {
-        inspect(&format!(r#"{{"NetworkSettings":{{"Networks":{networks}}}}}"#)).addresses
+    fn to_service(container: Container) -> Service {
+        container.into_service(&source(), &settings(), &mut Words::default())
     }
 
-    fn ips(list: &[&str]) -> Vec<IpAddr> {
-        list.iter().map(|ip| ip.parse().unwrap()).collect()
-    }
-
-    fn redis(addresses: &[&str]) -> Service {
+    fn redis(addresses: &[(&str, &str)]) -> Service {
+        let port = |protocol, number| Port { protocol, number };
         Service {
             id: ServiceId {
                 source: source(),
                 id: ID.into(),
             },
-            environment: "dev".to_owned(),
-            service: "redis".to_owned(),
-            instance: "redis1".to_owned(),
-            region: "host1".to_owned(),
-            host: "172.17.0.2".to_owned(),
-            uuid: "4a21a3b716".to_owned(),
-            addresses: ips(addresses),
-            ports: vec![
-                Port {
-                    protocol: Protocol::Tcp,
-                    number: 6379,
-                },
-                Port {
-                    protocol: Protocol::Udp,
-                    number: 53,
-                },
-            ],
+            environment: "dev".into(),
+            service: "redis".into(),
+            instance: "redis1".into(),
+            region: "host1".into(),
+            host: "172.17.0.2".into(),
+            uuid: "4a21a3b716".into(),
+            compose: None,
+            addresses: addresses.iter().map(|(network, ip)| on(network, ip)).collect(),
+            ports: vec![port(Protocol::Tcp, 6379), port(Protocol::Udp, 53)],
+            health: Health::None,
             ttl_seconds: 30,
         }
     }
@@ -300,8 +257,8 @@ mod tests {
         let container = inspect(include_str!("fixtures/inspect-1.41.json"));
         assert!(container.running);
         assert_eq!(
-            container.into_service(&source(), &settings()),
-            redis(&["172.17.0.2", "172.18.0.2"])
+            to_service(container),
+            redis(&[("bridge", "172.17.0.2"), ("backend", "172.18.0.2")])
         );
     }
 
@@ -309,8 +266,12 @@ mod tests {
     fn an_inspect_shaped_as_api_1_52_without_top_level_addresses_becomes_a_service() {
         let container = inspect(include_str!("fixtures/inspect-1.52.json"));
         assert!(container.running);
-        let expected = redis(&["172.17.0.2", "172.18.0.2", "fd00:18::2"]);
-        assert_eq!(container.into_service(&source(), &settings()), expected);
+        let expected = redis(&[
+            ("bridge", "172.17.0.2"),
+            ("backend", "172.18.0.2"),
+            ("backend", "fd00:18::2"),
+        ]);
+        assert_eq!(to_service(container), expected);
     }
 
     #[test]
@@ -345,59 +306,23 @@ mod tests {
     #[test]
     fn a_container_run_by_image_id_is_a_service_of_its_own_name() {
         let container = inspect(r#"{"Name":"/web1","Config":{"Image":"sha256:ab12"}}"#);
-        assert_eq!(container.into_service(&source(), &settings()).service, "web1");
+        assert_eq!(&*to_service(container).service, "web1");
     }
 
     #[test]
     fn a_container_without_a_name_is_known_by_its_uuid() {
-        let service = inspect("{}").into_service(&source(), &settings());
+        let service = to_service(inspect("{}"));
         assert_eq!(
-            (service.instance.as_str(), service.service.as_str()),
+            (&*service.instance, &*service.service),
             ("4a21a3b716", "4a21a3b716")
         );
         let short = Container::from_inspect("ab".into(), ContainerInspectResponse::default());
-        assert_eq!(short.into_service(&source(), &settings()).uuid, "ab");
+        assert_eq!(&*to_service(short).uuid, "ab");
     }
 
     #[test]
     fn slashes_leave_the_name() {
         assert_eq!(inspect(r#"{"Name":"/a/b"}"#).name, "ab");
-    }
-
-    #[test]
-    fn the_default_bridge_is_primary_and_the_others_follow_by_name() {
-        let networks = r#"{
-            "zeta": {"IPAddress": "10.3.0.2", "GlobalIPv6Address": "fd00:3::2"},
-            "alpha": {"IPAddress": "10.1.0.2"},
-            "bridge": {"IPAddress": "172.17.0.2", "GlobalIPv6Address": "fd00::2"}
-        }"#;
-        let expected = ips(&["172.17.0.2", "fd00::2", "10.1.0.2", "10.3.0.2", "fd00:3::2"]);
-        assert_eq!(with_networks(networks), expected);
-    }
-
-    #[test]
-    fn without_the_default_bridge_the_first_network_by_name_is_primary() {
-        let networks = r#"{"b": {"IPAddress": "10.2.0.2"}, "a": {"IPAddress": "10.1.0.2"}}"#;
-        assert_eq!(with_networks(networks), ips(&["10.1.0.2", "10.2.0.2"]));
-        let podman = r#"{"a": {"IPAddress": "10.1.0.2"}, "podman": {"IPAddress": "10.88.0.2"}}"#;
-        assert_eq!(with_networks(podman), ips(&["10.88.0.2", "10.1.0.2"]));
-    }
-
-    #[test]
-    fn an_empty_unspecified_or_broken_address_is_none() {
-        for networks in [
-            "{}",
-            "null",
-            r#"{"host": {"IPAddress": "", "GlobalIPv6Address": ""}}"#,
-            r#"{"none": {}}"#,
-            r#"{"x": {"IPAddress": "0.0.0.0", "GlobalIPv6Address": "::"}}"#,
-            r#"{"x": {"IPAddress": "invalid IP"}}"#,
-        ] {
-            assert_eq!(with_networks(networks), ips(&[]), "{networks}");
-        }
-        let networks = r#"{"x": {"IPAddress": "", "GlobalIPv6Address": "fd00::2/64"}}"#;
-        assert_eq!(with_networks(networks), ips(&["fd00::2"]));
-        assert_eq!(inspect("{}").into_service(&source(), &settings()).host, "");
     }
 
     #[test]
@@ -459,22 +384,79 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_list_tells_whether_the_service_held_is_out_of_date() {
-        let held = redis(&["172.17.0.2", "172.18.0.2"]);
-        let listed = |state: &str, names: &str, second: &str| {
-            let json = format!(
-                r#"{{"Id":"{ID}","Names":{names},"State":"{state}","NetworkSettings":{{"Networks":{{
-                    "backend":{{"IPAddress":"{second}"}},"bridge":{{"IPAddress":"172.17.0.2"}}}}}}}}"#
-            );
-            Listed::from_summary(serde_json::from_str(&json).unwrap()).unwrap()
+    fn a_container_of_compose_is_one_of_its_service_and_knows_its_project_and_number() {
+        let labelled = |labels: &str| {
+            let json =
+                format!(r#"{{"Name":"/shop-web-2","Config":{{"Image":"shop-web","Labels":{{{labels}}}}}}}"#);
+            let service = to_service(inspect(&json));
+            let compose = service
+                .compose
+                .map(|it| (it.project.to_string(), it.service.to_string(), it.number));
+            (service.service.to_string(), compose)
         };
-        let same = listed("running", r#"["/web/db","/redis1"]"#, "172.18.0.2");
-        assert!(!same.differs_from(Some(&held)));
-        assert!(same.differs_from(None));
-        assert!(listed("paused", r#"["/redis1"]"#, "172.18.0.2").differs_from(Some(&held)));
-        assert!(!listed("paused", r#"["/redis1"]"#, "172.18.0.2").differs_from(None));
-        assert!(listed("running", r#"["/redis2"]"#, "172.18.0.2").differs_from(Some(&held)));
-        assert!(listed("running", r#"["/redis1"]"#, "172.18.0.9").differs_from(Some(&held)));
-        assert_eq!(Listed::from_summary(ContainerSummary::default()), None);
+        let project = r#""com.docker.compose.project":"shop""#;
+        let service = r#""com.docker.compose.service":"web""#;
+        let number = r#""com.docker.compose.container-number":"2""#;
+        let compose = |number| Some(("shop".to_owned(), "web".to_owned(), number));
+        let all = format!("{project},{service},{number}");
+        assert_eq!(labelled(&all), ("web".to_owned(), compose(Some(2))));
+        assert_eq!(labelled(&format!("{project},{service}")).1, compose(None));
+        let no_number = r#""com.docker.compose.container-number":"-""#;
+        assert_eq!(
+            labelled(&format!("{project},{service},{no_number}")).1,
+            compose(None)
+        );
+        let image = ("shop-web".to_owned(), None);
+        for labels in [
+            "",
+            project,
+            service,
+            r#""com.docker.compose.project":"","com.docker.compose.service":"web""#,
+            &format!(r#"{all},"com.docker.compose.oneoff":"True""#),
+        ] {
+            assert_eq!(labelled(labels), image, "{labels}");
+        }
+    }
+
+    #[test]
+    fn health_is_what_the_check_says_and_none_without_a_check() {
+        for (state, expected) in [
+            (
+                r#"{"Health":{"Status":"starting","FailingStreak":0,"Log":[]}}"#,
+                Health::Starting,
+            ),
+            (r#"{"Health":{"Status":"healthy"}}"#, Health::Healthy),
+            (
+                r#"{"Health":{"Status":"unhealthy","FailingStreak":3}}"#,
+                Health::Unhealthy,
+            ),
+            (r#"{"Health":{"Status":"none"}}"#, Health::None),
+            (r#"{"Health":{"Status":""}}"#, Health::None),
+            (r#"{"Health":{}}"#, Health::None),
+            (r#"{"Health":null}"#, Health::None),
+            ("{}", Health::None),
+        ] {
+            let container = inspect(&format!(r#"{{"State":{state}}}"#));
+            assert_eq!(to_service(container).health, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn an_inspect_with_health_two_networks_ipv6_and_compose_labels_becomes_a_service() {
+        let service = to_service(inspect(include_str!("fixtures/inspect-compose.json")));
+        assert_eq!((&*service.service, service.health), ("web", Health::Healthy));
+        let compose = service.compose.unwrap();
+        assert_eq!((&*compose.project, compose.number), ("shop", Some(2)));
+        let networks: Vec<_> = service
+            .addresses
+            .iter()
+            .map(|address| format!("{} on {}", address.ip, address.network.as_deref().unwrap()))
+            .collect();
+        let expected = [
+            "172.19.0.3 on shop_back",
+            "fd00:19::3 on shop_back",
+            "172.20.0.3 on shop_front",
+        ];
+        assert_eq!(networks, expected);
     }
 }

@@ -1,7 +1,7 @@
-//! The four requests we make of an engine, all of them GET: its version, its events, its list, and inspect.
+//! The five requests we make of an engine, all of them GET: its version, its events, its list, inspect, and its networks.
 //!
-//! A read-only proxy before the engine's socket needs to pass no more than `/version`, `/events`, `/containers/json`
-//! and `/containers/ID/json`.
+//! A read-only proxy before the engine's socket needs to pass no more than `/version`, `/events`, `/containers/json`,
+//! `/containers/ID/json` and `/networks`. Without the last one answers do not depend on the client's network.
 
 use std::collections::HashMap;
 use std::os::unix::fs::FileTypeExt;
@@ -10,13 +10,17 @@ use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, EventMessage, SystemVersion};
-use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
+use bollard::query_parameters::{
+    EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions, ListNetworksOptions,
+};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use futures_util::Stream;
 
-use super::container::Listed;
 use super::endpoint::{Address, Endpoint};
 use super::failure::Failure;
+use super::listed::Listed;
+use super::networks;
+use crate::service::Network;
 
 /// The oldest API whose answers we were tried with: Docker 20.10's.
 const API_OLDEST_TRIED: (usize, usize) = (1, 41);
@@ -95,6 +99,13 @@ impl Engine {
         let request = self.docker.list_containers(None::<ListContainersOptions>);
         let containers = within(self.deadline, "list containers", request).await?;
         Ok(containers.into_iter().filter_map(Listed::from_summary).collect())
+    }
+
+    /// All networks that have addresses to give.
+    pub(crate) async fn networks(&self) -> Result<Vec<Network>, Failure> {
+        let request = self.docker.list_networks(None::<ListNetworksOptions>);
+        let answer = within(self.deadline, "list networks", request).await?;
+        Ok(networks::read(answer))
     }
 
     /// One container; `None` if there is none of that id.

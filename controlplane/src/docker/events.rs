@@ -1,4 +1,4 @@
-//! What an engine's event means to us: of which container something must be looked at, and how soon.
+//! What an engine's event means to us: which container must be looked at, and how soon, or that the networks must.
 //!
 //! Nothing but the id, the kind and a signal is taken from an event. What is published comes from an inspect that follows it.
 
@@ -9,6 +9,15 @@ use bollard::models::{EventMessage, EventMessageTypeEnum};
 use super::stop;
 
 /// An event that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A container has changed.
+    Container(Event),
+    /// A network came or went.
+    Networks,
+}
+
+/// An event about a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// Full id of the container that it is about.
@@ -30,7 +39,7 @@ pub(crate) enum Effect {
     Forget,
 }
 
-impl Event {
+impl News {
     /// Reads an engine's event; `None` for those that change nothing in DNS.
     pub(crate) fn from_message(message: EventMessage) -> Option<Self> {
         let action = message.action?;
@@ -45,11 +54,17 @@ impl Event {
             EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "connect" | "disconnect") => {
                 (actor.attributes?.remove("container")?, Effect::Inspect)
             }
+            // `remove` is Podman's word.
+            EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "create" | "destroy" | "remove") => {
+                return Some(Self::Networks);
+            }
             _ => return None,
         };
-        (!container.is_empty()).then(|| Self {
-            container: container.into(),
-            effect,
+        (!container.is_empty()).then(|| {
+            Self::Container(Event {
+                container: container.into(),
+                effect,
+            })
         })
     }
 }
@@ -72,7 +87,10 @@ mod tests {
 
     fn read(json: &str) -> Option<(String, Effect)> {
         let message = serde_json::from_str(json).unwrap();
-        Event::from_message(message).map(|event| (event.container.to_string(), event.effect))
+        match News::from_message(message)? {
+            News::Container(event) => Some((event.container.to_string(), event.effect)),
+            News::Networks => None,
+        }
     }
 
     fn container(action: &str) -> Option<Effect> {
@@ -176,8 +194,18 @@ mod tests {
             );
             assert_eq!(network(action, "{}"), None);
         }
-        assert_eq!(network("create", attributes), None);
-        assert_eq!(network("destroy", attributes), None);
+    }
+
+    #[test]
+    fn a_network_that_comes_or_goes_asks_for_a_look_at_the_networks() {
+        let network = |action: &str| {
+            let json = format!(r#"{{"Type":"network","Action":"{action}","Actor":{{"ID":"n1"}}}}"#);
+            News::from_message(serde_json::from_str(&json).unwrap())
+        };
+        for action in ["create", "destroy", "remove"] {
+            assert_eq!(network(action), Some(News::Networks), "{action}");
+        }
+        assert_eq!(network("prune"), None);
     }
 
     #[test]

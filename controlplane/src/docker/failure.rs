@@ -86,8 +86,8 @@ fn explain_request(what: &str, error: &Error, endpoint: &Endpoint) -> Trouble {
                 "it wants TLS: give https:// in its address, or set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH"
             }
             401 | 403 => {
-                "let whatever guards the engine's API pass GET /version, /events, /containers/json and \
-                 /containers/ID/json"
+                "let whatever guards the engine's API pass GET /version, /events, /containers/json, \
+                 /containers/ID/json and /networks"
             }
             404 => "what listens there is not a container engine; name the engine's socket with --docker",
             _ => "see the engine's own log",

@@ -47,6 +47,8 @@ pub(super) struct FakeEngine {
 struct World {
     /// Inspect answers by id.
     containers: BTreeMap<String, Value>,
+    /// What the list of networks shows.
+    networks: Vec<Value>,
     /// `METHOD PATH`, in order.
     requests: Vec<String>,
     subscribers: Vec<mpsc::UnboundedSender<Feed>>,
@@ -106,6 +108,19 @@ impl FakeEngine {
             "NetworkSettings": {"Networks": {"bridge": {"IPAddress": address, "GlobalIPv6Address": ""}}},
         });
         self.world().containers.insert(id(name), answer);
+    }
+
+    /// Makes it true that there is a network of these subnets.
+    pub(super) fn network(&self, name: &str, subnets: &[&str]) {
+        let config: Vec<Value> = subnets.iter().map(|subnet| json!({"Subnet": subnet})).collect();
+        let network = json!({"Name": name, "Id": name, "Driver": "bridge", "IPAM": {"Config": config}});
+        self.world().networks.push(network);
+    }
+
+    /// Makes it true that the container's health check says this.
+    pub(super) fn health(&self, name: &str, status: &str) {
+        let mut world = self.world();
+        world.containers.get_mut(&id(name)).unwrap()["State"]["Health"] = json!({"Status": status});
     }
 
     /// Makes it true that the container is paused.
@@ -287,6 +302,9 @@ fn answer(request: &str, world: &Mutex<World>) -> (u16, String) {
             200,
             json!({"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}).to_string(),
         );
+    }
+    if path.ends_with("/networks") {
+        return (200, Value::from(world.networks.clone()).to_string());
     }
     if path.ends_with("/containers/json") {
         let lines: Vec<Value> = world.containers.values().map(summary).collect();

@@ -1,24 +1,29 @@
 //! The container engine: what runs there, told to the pipeline as [`Change`]s.
 //!
 //! ```text
-//!  endpoint ─▶ session ┬ engine ── events ─▶ tracker ── inspect ─▶ container ─▶ Change::{Put, Remove, Reset}
-//!     ▲                └ fails: failure ─▶ EngineState::Away ─▶ backoff ┐
+//!  endpoint ─▶ session ┬ engine ── events ─┬▶ tracker ── inspect ─▶ container ─▶ Change::{Put, Remove, Reset}
+//!     ▲                │                   └▶ networks ── list ────────────────▶ Change::Networks
+//!     │                └ fails: failure ─▶ EngineState::Away ─▶ backoff ┐
 //!     └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! [`run`] keeps one engine in view for ever. While the engine is away nothing is sent, so what was known last keeps
 //! serving; when it is back, one [`Change::Reset`] tells the whole truth. Requests are GET only.
 
+mod addresses;
 mod backoff;
 mod container;
 mod endpoint;
 mod engine;
 mod events;
 mod failure;
+mod listed;
+mod networks;
 mod session;
 mod state;
 mod stop;
 mod tracker;
+mod words;
 
 #[cfg(test)]
 mod fake_engine;
@@ -40,6 +45,7 @@ use backoff::{Backoff, Bounds};
 use failure::Trouble;
 use session::{Outlets, Stopped};
 use tracker::Tracker;
+use words::Words;
 
 /// An engine to watch.
 #[derive(Clone, Debug)]
@@ -101,9 +107,11 @@ impl Watch {
 
 /// Keeps the engine in view until `stop` is cancelled or the receiver of `changes` is gone.
 ///
-/// Each connection begins with one [`Change::Reset`] that lists all running containers, paused ones left out; then come
-/// [`Change::Put`] and [`Change::Remove`] as containers come, change and go. While the engine is away nothing is sent,
-/// and it is tried again after 100 ms to 5 s, or as soon as its unix socket takes connections. `state` is set on every change of it. A change of it, not a try, is logged.
+/// Each connection begins with a [`Change::Networks`], unless the engine does not tell, and one [`Change::Reset`] that
+/// lists all running containers, paused ones left out; then come [`Change::Put`] and [`Change::Remove`] as containers
+/// come, change and go, and further [`Change::Networks`]. While the engine is away nothing is sent, and it is tried
+/// again after 100 ms to 5 s, or as soon as its unix socket takes connections. `state` is set on every change of it. A
+/// change of it, not a try, is logged.
 ///
 /// A full `changes` keeps no event unread: what waits is merged, one change per container.
 pub async fn run(
@@ -115,10 +123,11 @@ pub async fn run(
     let source = watch.source();
     let outlets = Outlets { changes, state, stop };
     let mut tracker = Tracker::new(source.clone());
+    let mut words = Words::default();
     let mut backoff = Backoff::new(watch.pace.backoff);
     loop {
         let began = Instant::now();
-        let failure = match session::serve(&watch, &source, &mut tracker, &outlets).await {
+        let failure = match session::serve(&watch, &source, &mut tracker, &mut words, &outlets).await {
             Ok(Stopped) => return,
             Err(failure) => failure,
         };

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  connect ─▶ subscribe to events ─▶ list ─▶ inspect all ─▶ one Change::Reset ─▶ follow the events
-//!                                     ▲                                              │
-//!                                     └─ soon after the first, then every few minutes ┘
+//!                                  │  ▲                          ▲                   │
+//!                                  │  └─ soon after the first, then every few minutes ┘
+//!                                  └─▶ list networks ─▶ Change::Networks, again when one comes or goes
 //! ```
 //!
 //! All of it is one task and one `select!`. Neither an inspect that hangs nor a pipeline that is slow keeps it from
@@ -19,12 +20,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::container::{Container, Listed};
+use super::container::Container;
 use super::engine::Engine;
-use super::events::Event;
+use super::events::News;
 use super::failure::Failure;
+use super::listed::Listed;
+use super::networks::Networks;
 use super::state::EngineState;
 use super::tracker::{CONTAINERS_MAX, Inspection, ListTicket, Tracker, Verdict};
+use super::words::Words;
 use super::{Pace, Watch};
 use crate::service::{Change, Source};
 
@@ -47,6 +51,7 @@ pub(super) async fn serve(
     watch: &Watch,
     source: &Source,
     tracker: &mut Tracker,
+    words: &mut Words,
     outlets: &Outlets,
 ) -> Result<Stopped, Failure> {
     let engine = tokio::select! {
@@ -57,15 +62,22 @@ pub(super) async fn serve(
     let mut listing = Some(Listing::begin(&engine, tracker));
     let mut lists = Lists::new(watch.pace);
     let mut inspects = FuturesUnordered::new();
+    let mut networks = Networks::new(Instant::now());
+    let mut network_lists = FuturesUnordered::new();
+    let mut networks_are_refused = false;
     let mut overflowed = tracker.overflowed();
     loop {
         let now = Instant::now();
         tracker.tick(now);
         while let Some(id) = tracker.next_inspect(now) {
-            inspects.push(inspect(&engine, watch, source, id));
+            inspects.push(inspect(&engine, watch, id));
         }
         if listing.is_none() && now >= lists.next_at {
             listing = Some(Listing::begin(&engine, tracker));
+            networks.changed();
+        }
+        if networks.ask() {
+            network_lists.push(engine.networks());
         }
         report(watch, tracker, &engine, &outlets.state);
         if tracker.overflowed() > overflowed {
@@ -74,19 +86,25 @@ pub(super) async fn serve(
             }
             overflowed = tracker.overflowed();
         }
+        let networks_awaited = networks.awaited_until(now);
         let wake_at = tracker
             .wake_at()
             .into_iter()
             .chain(listing.is_none().then_some(lists.next_at))
+            .chain(networks_awaited)
             .min();
         tokio::select! {
             () = outlets.stop.cancelled() => return Ok(Stopped),
             event = events.next() => {
                 let message = event.ok_or(Failure::EventsEnded)?.map_err(Failure::EventsBroke)?;
                 watch.counters.count_event();
-                if let Some(event) = Event::from_message(message) {
-                    tracing::debug!(container = %event.container, effect = ?event.effect, "engine event");
-                    tracker.event(&event, Instant::now());
+                match News::from_message(message) {
+                    Some(News::Container(event)) => {
+                        tracing::debug!(container = %event.container, effect = ?event.effect, "engine event");
+                        tracker.event(&event, Instant::now());
+                    }
+                    Some(News::Networks) => networks.changed(),
+                    None => {}
                 }
             }
             (asked, containers) = Listing::finish(&mut listing) => {
@@ -94,6 +112,15 @@ pub(super) async fn serve(
                 lists.done();
             }
             Some((id, outcome)) = inspects.next() => {
+                let outcome = match outcome {
+                    Look::Running(container) => {
+                        let stop = container.stop;
+                        let service = container.into_service(source, &watch.settings, words);
+                        Inspection::Running(Arc::new(service), stop)
+                    }
+                    Look::Absent => Inspection::Absent,
+                    Look::Failed => Inspection::Failed,
+                };
                 watch.counters.count_inspect(outcome == Inspection::Failed);
                 if tracker.inspected(&id, outcome, Instant::now()) == Verdict::GivenUp {
                     tracing::warn!(
@@ -102,10 +129,28 @@ pub(super) async fn serve(
                     );
                 }
             }
-            permit = outlets.changes.reserve(), if tracker.has_change() => {
+            Some(answer) = network_lists.next() => {
+                if let Err(failure) = &answer
+                    && !std::mem::replace(&mut networks_are_refused, true)
+                {
+                    let trouble = failure.explain(&watch.endpoint);
+                    tracing::warn!(
+                        "answers do not depend on the client's network: {}; {}",
+                        trouble.reason,
+                        trouble.remedy,
+                    );
+                }
+                networks.answered(answer.ok());
+            }
+            permit = outlets.changes.reserve(),
+                if networks.has_news() || networks_awaited.is_none() && tracker.has_change() =>
+            {
                 // The pipeline is gone only when the whole program ends.
                 let Ok(permit) = permit else { return Ok(Stopped) };
-                if let Some(change) = tracker.next_change() {
+                if let Some(networks) = networks.next() {
+                    let source = source.clone();
+                    permit.send(Change::Networks { source, networks });
+                } else if let Some(change) = tracker.next_change() {
                     if matches!(change, Change::Reset { .. }) {
                         watch.counters.count_resync();
                     }
@@ -148,25 +193,31 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
     });
 }
 
+/// What an inspect found.
+enum Look {
+    Running(Box<Container>),
+    Absent,
+    Failed,
+}
+
 /// Inspects one container. A failure is logged at debug level: it is tried again, and given up aloud.
-async fn inspect(engine: &Engine, watch: &Watch, source: &Source, id: Arc<str>) -> (Arc<str>, Inspection) {
-    let outcome = match engine.inspect(&id).await {
+async fn inspect(engine: &Engine, watch: &Watch, id: Arc<str>) -> (Arc<str>, Look) {
+    let look = match engine.inspect(&id).await {
         Ok(Some(answer)) => {
             let container = Container::from_inspect(id.clone(), answer);
             if container.running {
-                let stop = container.stop;
-                Inspection::Running(Box::new(container.into_service(source, &watch.settings)), stop)
+                Look::Running(Box::new(container))
             } else {
-                Inspection::Absent
+                Look::Absent
             }
         }
-        Ok(None) => Inspection::Absent,
+        Ok(None) => Look::Absent,
         Err(failure) => {
             tracing::debug!(container = %id, reason = %failure.explain(&watch.endpoint).reason, "inspect failed");
-            Inspection::Failed
+            Look::Failed
         }
     };
-    (id, outcome)
+    (id, look)
 }
 
 /// A list that is under way.

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::fake_engine::{FakeEngine, Reply, event, id, inspect_path};
 use super::*;
+use crate::service::Network;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -34,6 +35,8 @@ struct Rig {
     task: JoinHandle<()>,
     /// Name and first address of what the pipeline holds, `web1=10.0.0.1`.
     held: BTreeMap<String, String>,
+    /// The networks that it was told of.
+    networks: Vec<Network>,
     /// `+name=address`, `-name`, `=name=address,...` for each change.
     told: Vec<String>,
 }
@@ -66,12 +69,18 @@ impl Rig {
             stop,
             task,
             held: BTreeMap::new(),
+            networks: Vec::new(),
             told: Vec::new(),
         }
     }
 
     /// Takes the next change in; panics if none comes for long.
     async fn take(&mut self) {
+        while !self.take_one().await {}
+    }
+
+    /// Takes the next change in, whether it is about containers.
+    async fn take_one(&mut self) -> bool {
         let change = tokio::time::timeout(Duration::from_secs(5), self.changes.recv()).await;
         let Ok(Some(change)) = change else {
             panic!(
@@ -84,7 +93,7 @@ impl Rig {
         match change {
             Change::Put(service) => {
                 self.told.push(format!("+{}={}", service.instance, service.host));
-                self.held.insert(short(&service.id.id), service.host);
+                self.held.insert(short(&service.id.id), service.host.to_string());
             }
             Change::Remove(service) => {
                 self.told.push(format!("-{}", short(&service.id)));
@@ -93,11 +102,16 @@ impl Rig {
             Change::Reset { services, .. } => {
                 self.held = services
                     .into_iter()
-                    .map(|service| (short(&service.id.id), service.host))
+                    .map(|service| (short(&service.id.id), service.host.to_string()))
                     .collect();
                 self.told.push(format!("={}", self.holds()));
             }
+            Change::Networks { networks, .. } => {
+                self.networks = networks;
+                return false;
+            }
         }
+        true
     }
 
     fn holds(&self) -> String {
@@ -248,7 +262,7 @@ async fn events_that_change_nothing_ask_the_engine_nothing() {
 }
 
 #[tokio::test]
-async fn only_get_requests_for_four_paths_are_made_in_the_agreed_version() {
+async fn only_get_requests_for_five_paths_are_made_in_the_agreed_version() {
     let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
     engine.event("start", "a");
     engine.saw(&inspect_path("a"), 2).await;
@@ -261,7 +275,7 @@ async fn only_get_requests_for_four_paths_are_made_in_the_agreed_version() {
             .unwrap_or_else(|| panic!("{request}"));
         let inspect = inspect_path("a");
         assert!(
-            ["/events", "/containers/json", &inspect].contains(&path.split('?').next().unwrap()),
+            ["/events", "/containers/json", "/networks", &inspect].contains(&path.split('?').next().unwrap()),
             "{request}"
         );
     }
@@ -273,6 +287,72 @@ async fn only_get_requests_for_four_paths_are_made_in_the_agreed_version() {
         events.contains("since=") && events.contains("container") && events.contains("network"),
         "{events}"
     );
+}
+
+impl Rig {
+    /// Takes changes in, none of them about containers, until the pipeline knows of these networks.
+    async fn until_networks(&mut self, expected: &[&str]) {
+        let names = |rig: &Self| {
+            rig.networks
+                .iter()
+                .map(|it| it.name.to_string())
+                .collect::<Vec<_>>()
+        };
+        while names(self) != expected {
+            assert!(!self.take_one().await, "told {:?}", self.told);
+        }
+    }
+}
+
+fn network_event(action: &str) -> String {
+    format!("{{\"Type\":\"network\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"n1\"}}}}\n")
+}
+
+#[tokio::test]
+async fn networks_are_told_before_the_containers_on_them_and_when_one_comes() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.network("bridge", &["10.0.0.0/24"]);
+    engine.run("a", "10.0.0.1");
+    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
+    assert!(!rig.take_one().await, "containers came first");
+    rig.until_networks(&["bridge"]).await;
+    rig.until("a=10.0.0.1").await;
+    engine.subscribed().await;
+    engine.network("shop", &["10.1.0.0/24", "fd00:1::/64"]);
+    engine.octets(network_event("create").as_bytes());
+    rig.until_networks(&["bridge", "shop"]).await;
+    // An event after which everything is as it was tells nothing.
+    engine.octets(network_event("destroy").as_bytes());
+    engine.saw("/networks", 3).await;
+    rig.expect_quiet().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_list_its_networks_costs_no_container_its_names() {
+    for reply in [Reply::Status(403), Reply::Hang] {
+        let mut engine = FakeEngine::new();
+        engine.start();
+        engine.run("a", "10.0.0.1");
+        engine.script("/networks", reply);
+        let mut rig = Rig::start(&engine.socket(), TEST_PACE);
+        rig.until("a=10.0.0.1").await;
+        rig.connected(1).await;
+        engine.subscribed().await;
+        engine.network("shop", &["10.1.0.0/24"]);
+        engine.octets(network_event("create").as_bytes());
+        rig.until_networks(&["shop"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_health_event_tells_the_container_anew() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    engine.health("a", "unhealthy");
+    engine.event("health_status: unhealthy", "a");
+    rig.expect(&["+a=10.0.0.1"]).await;
+    engine.event("health_status: unhealthy", "a");
+    rig.expect_quiet().await;
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::container::Listed;
 use super::events::{Effect, Event};
+use super::listed::Listed;
 use super::stop::Stop;
 use crate::service::{Change, Service, ServiceId, Source};
 
@@ -57,7 +57,7 @@ const SYNC_STALL: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inspection {
     /// It runs, is this service, and would be stopped like this.
-    Running(Box<Service>, Stop),
+    Running(Arc<Service>, Stop),
     /// It is stopped, paused, waits to be restarted, or does not exist.
     Absent,
     /// The engine did not tell.
@@ -101,7 +101,7 @@ pub(crate) struct Tracker {
 #[derive(Default)]
 struct Entry {
     /// What the pipeline shall hold for it; the last inspect that counted.
-    service: Option<Box<Service>>,
+    service: Option<Arc<Service>>,
     /// Whether the pipeline may hold anything for it.
     announced: bool,
     /// Whether the pipeline must still be told; the entry is then in the outbox.
@@ -389,7 +389,7 @@ impl Tracker {
         let mut services = Vec::with_capacity(self.services);
         for entry in self.entries.values_mut() {
             entry.announced = entry.service.is_some();
-            services.extend(entry.service.as_deref().cloned());
+            services.extend(entry.service.clone());
         }
         services.sort_unstable_by(|a, b| a.id.id.cmp(&b.id.id));
         self.entries.retain(|_, entry| !entry.is_spent());
@@ -407,7 +407,7 @@ impl Tracker {
             entry.unsent = false;
             let was_announced = std::mem::replace(&mut entry.announced, entry.service.is_some());
             let change = match &entry.service {
-                Some(service) => Some(Change::Put(Service::clone(service))),
+                Some(service) => Some(Change::Put(service.clone())),
                 None => was_announced.then(|| {
                     Change::Remove(ServiceId {
                         source: self.source.clone(),
@@ -433,7 +433,7 @@ impl Tracker {
     }
 
     /// Sets what the pipeline shall hold for it.
-    fn hold(&mut self, id: &Arc<str>, service: Option<Box<Service>>) {
+    fn hold(&mut self, id: &Arc<str>, service: Option<Arc<Service>>) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use dns::Reader;
@@ -39,7 +40,7 @@ fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {
 
 fn with(instance: &str, address: &str) -> Service {
     Service {
-        addresses: vec![address.parse().unwrap()],
+        addresses: vec![address.parse::<IpAddr>().unwrap().into()],
         ..service("unix:///e", instance)
     }
 }
@@ -47,7 +48,7 @@ fn with(instance: &str, address: &str) -> Service {
 fn reset(engine: &str, services: Vec<Service>) -> Change {
     Change::Reset {
         source: Source::Engine(engine.into()),
-        services,
+        services: services.into_iter().map(Arc::new).collect(),
     }
 }
 
@@ -86,12 +87,12 @@ fn logged(work: impl FnOnce()) -> Vec<String> {
 fn a_container_comes_is_renamed_and_goes_a_line_each() {
     let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
     let lines = logged(|| {
-        pipeline.step([Change::Put(with("redis1", "172.17.0.4"))].into_iter());
+        pipeline.step([Change::Put(with("redis1", "172.17.0.4").into())].into_iter());
         assert_eq!(addresses(reader.load(), "redis1.web.dev.docker"), "172.17.0.4");
         let mut renamed = with("redis1", "172.17.0.4");
         renamed.instance = "redis2".into();
-        pipeline.step([Change::Put(renamed.clone())].into_iter());
-        pipeline.step([Change::Put(renamed)].into_iter());
+        pipeline.step([Change::Put(renamed.clone().into())].into_iter());
+        pipeline.step([Change::Put(renamed.into())].into_iter());
         assert_eq!(addresses(reader.load(), "redis1.web.dev.docker"), "nxdomain");
         pipeline.step([Change::Remove(id("unix:///e", "redis1"))].into_iter());
         assert_eq!(addresses(reader.load(), "redis2.web.dev.docker"), "nxdomain");
@@ -113,7 +114,7 @@ fn a_burst_is_one_publication_and_a_repetition_none() {
     let burst: Vec<_> = (0..1000)
         .map(|n| service("unix:///e", &format!("web{n}")))
         .collect();
-    pipeline.step(burst.iter().cloned().map(Change::Put));
+    pipeline.step(burst.iter().cloned().map(|service| Change::Put(service.into())));
     assert_eq!((reader.load().serial(), reader.load().endpoints()), (2, 1000));
     pipeline.step([reset("unix:///e", burst)].into_iter());
     assert_eq!(reader.load().serial(), 2);
@@ -127,13 +128,13 @@ fn a_changed_word_is_told_once_and_a_service_that_cannot_be_named_each_time() {
         ..service("unix:///e", instance)
     };
     let bad = |ttl_seconds| Service {
-        environment: String::new(),
+        environment: "".into(),
         ttl_seconds,
         ..service("unix:///e", "bad")
     };
     let lines = logged(|| {
         let burst = [dotted("a"), bad(1), bad(1), dotted("b"), bad(2)];
-        pipeline.step(burst.into_iter().map(Change::Put));
+        pipeline.step(burst.into_iter().map(|service| Change::Put(service.into())));
     });
     let told = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
     assert_eq!(
@@ -153,7 +154,7 @@ fn a_log_line_cannot_be_forged_by_a_container() {
     let lines = logged(|| {
         let mut evil = with("a", "10.0.0.1");
         evil.instance = "a\nINFO + forged.docker -> 10.0.0.2\u{1b}[2J".into();
-        pipeline.step([Change::Put(evil)].into_iter());
+        pipeline.step([Change::Put(evil.into())].into_iter());
     });
     assert!(
         lines
@@ -230,10 +231,10 @@ async fn it_ends_with_its_last_source() {
 fn replaced_snapshots_are_counted_until_no_worker_holds_them() {
     let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
     reader.load();
-    pipeline.step([Change::Put(service("unix:///e", "a"))].into_iter());
+    pipeline.step([Change::Put(service("unix:///e", "a").into())].into_iter());
     assert_eq!(pipeline.retired, 1, "the reader has not looked since");
     reader.load();
-    pipeline.step([Change::Put(service("unix:///e", "b"))].into_iter());
+    pipeline.step([Change::Put(service("unix:///e", "b").into())].into_iter());
     reader.load();
     pipeline.retired = pipeline.publisher.collect();
     assert_eq!(pipeline.retired, 0);

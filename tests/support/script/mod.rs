@@ -30,7 +30,7 @@ use std::sync::Arc;
 use controlplane::compile::Compiler;
 use controlplane::naming::Naming;
 use controlplane::registry::Registry;
-use controlplane::{Change, Port, Protocol, Service, ServiceId, Source};
+use controlplane::{Change, Health, Port, Protocol, Service, ServiceId, Source};
 use dns::{Builder, Name, Snapshot, ZoneSettings};
 
 use self::query::Asked;
@@ -182,14 +182,14 @@ impl Script {
         let mut compiler = Compiler::new(Naming::new(self.zones.clone()), builder);
         let reset = Change::Reset {
             source: source(),
-            services: self.services.clone(),
+            services: self.services.iter().cloned().map(Arc::new).collect(),
         };
         for delta in Registry::default().apply(reset) {
             let applied = compiler.apply(&delta);
             assert!(applied.failed.is_none(), "{:?}", applied.failed);
         }
-        let (snapshot, errors) = compiler.compile();
-        assert!(errors.is_empty(), "{errors:?}");
+        let (snapshot, remarks) = compiler.compile();
+        assert!(remarks.errors.is_empty(), "{remarks:?}");
         snapshot
     }
 
@@ -252,14 +252,16 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
             source: source(),
             id: Arc::from(uuid.as_str()),
         },
-        environment: (*environment).to_owned(),
-        service: (*service).to_owned(),
-        instance: (*instance).to_owned(),
-        region: option("region").unwrap_or("here").to_owned(),
-        host: addresses.first()?.to_string(),
-        uuid,
-        addresses,
+        environment: Arc::from(*environment),
+        service: Arc::from(*service),
+        instance: Arc::from(*instance),
+        region: Arc::from(option("region").unwrap_or("here")),
+        host: addresses.first()?.to_string().into(),
+        uuid: uuid.into(),
+        compose: None,
+        addresses: addresses.into_iter().map(Into::into).collect(),
         ports,
+        health: Health::None,
         ttl_seconds: option("ttl").map_or(Some(30), |ttl| ttl.parse().ok())?,
     })
 }

@@ -4,6 +4,8 @@ use super::*;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::service::Health;
+
 fn source() -> Source {
     Source::Engine("unix:///test.sock".into())
 }
@@ -18,24 +20,26 @@ fn service(id: &str, version: u8) -> Service {
             source: source(),
             id: id.into(),
         },
-        environment: "dev".to_owned(),
-        service: "web".to_owned(),
-        instance: id.to_owned(),
-        region: "r".to_owned(),
-        host: address(version).to_string(),
-        uuid: id.to_owned(),
-        addresses: vec![address(version)],
+        environment: "dev".into(),
+        service: "web".into(),
+        instance: id.into(),
+        region: "r".into(),
+        host: address(version).to_string().into(),
+        uuid: id.into(),
+        compose: None,
+        addresses: vec![address(version).into()],
         ports: Vec::new(),
+        health: Health::None,
         ttl_seconds: 30,
     }
 }
 
 pub(super) fn running(id: &str, version: u8) -> Inspection {
-    Inspection::Running(Box::new(service(id, version)), Stop::default())
+    Inspection::Running(Arc::new(service(id, version)), Stop::default())
 }
 
 pub(super) fn listed(id: &str, version: u8) -> Listed {
-    Listed::running(id, id, vec![address(version)])
+    Listed::running(id, id, vec![address(version).into()])
 }
 
 /// A tracker, its clock, and what the pipeline would hold.
@@ -136,12 +140,13 @@ impl Bench {
             .has_change()
             .then(|| self.tracker.next_change())
             .flatten();
-        let version = |service: &Service| match service.addresses[0] {
+        let version = |service: &Service| match service.addresses[0].ip {
             IpAddr::V4(v4) => v4.octets()[3],
             IpAddr::V6(_) => unreachable!("all are IPv4 here"),
         };
         match change {
             None => return false,
+            Some(Change::Networks { .. }) => unreachable!("a tracker knows containers"),
             Some(Change::Put(s)) => {
                 self.told.push(format!("+{}{}", s.id.id, version(&s)));
                 self.held.insert(s.id.id.to_string(), version(&s));

@@ -1,0 +1,279 @@
+//! The networks of all sources: whose clients get which variant of a name, and which reverse names are ours.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dns::{Name, View};
+use ipnet::IpNet;
+
+use crate::naming::{Naming, reverse_zones};
+use crate::service::{Network, Service, Source};
+
+/// Reverse zones that we are authoritative for. More than the address pools of any engine make; the names of further
+/// subnets are answered where we know them, and else asked upstream.
+pub(super) const REVERSE_ZONES_MAX: usize = 4096;
+
+/// The networks that a source has told of, and those that a service is on.
+#[derive(Default)]
+pub(super) struct Networks {
+    held: HashMap<Source, HashMap<Arc<str>, Held>>,
+    told: BTreeMap<Source, Vec<Network>>,
+    /// Views that no network has any more; they are given out again, so 16 bits last for as many as there are at once.
+    free: Vec<View>,
+    /// The last view that was given out for the first time.
+    last: View,
+}
+
+/// What is kept of one network.
+struct Held {
+    view: View,
+    /// Addresses on it, and one more if its source has told of it. Never zero.
+    holders: usize,
+}
+
+impl Networks {
+    /// Takes in all networks of a source; whether that changes anything.
+    pub(super) fn set(&mut self, source: &Source, networks: Vec<Network>) -> bool {
+        if self.told.get(source).map_or(&[][..], Vec::as_slice) == networks {
+            return false;
+        }
+        for network in &networks {
+            self.hold(source, &network.name);
+        }
+        for network in self.told.insert(source.clone(), networks).unwrap_or_default() {
+            self.release(source, &network.name);
+        }
+        true
+    }
+
+    /// Gives the networks of a service their views, for as long as it is there.
+    pub(super) fn enter(&mut self, service: &Service) {
+        for network in service
+            .addresses
+            .iter()
+            .filter_map(|address| address.network.as_ref())
+        {
+            self.hold(&service.id.source, network);
+        }
+    }
+
+    /// Takes back what [`Networks::enter`] did.
+    pub(super) fn leave(&mut self, service: &Service) {
+        for network in service
+            .addresses
+            .iter()
+            .filter_map(|address| address.network.as_ref())
+        {
+            self.release(&service.id.source, network);
+        }
+    }
+
+    /// The view of the clients in a network; everybody's if it has none of its own.
+    pub(super) fn view(&self, source: &Source, network: &str) -> View {
+        let held = self.held.get(source).and_then(|networks| networks.get(network));
+        held.map_or(View::EVERYONE, |held| held.view)
+    }
+
+    /// The addresses of a service that other clients than everybody get, each with its view.
+    pub(super) fn views(&self, service: &Service) -> Vec<(View, IpAddr)> {
+        let is_primary = |ip: IpAddr| service.addresses_for(None).any(|primary| primary == ip);
+        let others = service.addresses.iter().filter(|address| !is_primary(address.ip));
+        let with_view = others.filter_map(|address| {
+            let view = self.view(&service.id.source, address.network.as_deref()?);
+            Some((view, address.ip))
+        });
+        with_view.filter(|(view, _)| *view != View::EVERYONE).collect()
+    }
+
+    /// Which view clients of which address have.
+    ///
+    /// A subnet that two engines have is that of the one on this host: clients of the other one do not come from that
+    /// address.
+    pub(super) fn prefixes(&self) -> Vec<(IpNet, View)> {
+        let is_elsewhere = |source: &Source| {
+            let Source::Engine(endpoint) = source;
+            !endpoint.starts_with("unix:")
+        };
+        let mut sources: Vec<_> = self.told.iter().collect();
+        sources.sort_by_key(|(source, _)| is_elsewhere(source));
+        let mut seen = HashSet::new();
+        let mut prefixes = Vec::new();
+        for (source, networks) in sources {
+            for network in networks {
+                let view = self.view(source, &network.name);
+                let subnets = network.subnets.iter().map(IpNet::trunc);
+                prefixes.extend(
+                    subnets
+                        .filter(|subnet| seen.insert(*subnet))
+                        .map(|subnet| (subnet, view)),
+                );
+            }
+        }
+        prefixes
+    }
+
+    /// The outermost zones of the reverse names of all subnets that are their sources' own, none of them in a zone of
+    /// `naming` or around one; and how many are left out, because there are more than [`REVERSE_ZONES_MAX`].
+    pub(super) fn reverse_zones(&self, naming: &Naming) -> (BTreeSet<Name>, usize) {
+        let own = self.told.values().flatten().filter(|network| network.is_own);
+        let all: BTreeSet<Name> = own
+            .flat_map(|network| network.subnets.iter().flat_map(reverse_zones))
+            .collect();
+        let is_outermost = |zone: &Name| {
+            let around = (1..zone.labels().count())
+                .filter_map(|labels| Name::from_labels(zone.labels().skip(labels)).ok());
+            !around.into_iter().any(|around| all.contains(&around))
+        };
+        let mut zones: BTreeSet<Name> = all
+            .iter()
+            .filter(|zone| !naming.overlaps(zone) && is_outermost(zone))
+            .cloned()
+            .collect();
+        let surplus = zones.iter().nth(REVERSE_ZONES_MAX).cloned();
+        let left_out = surplus.map_or(0, |first| zones.split_off(&first).len());
+        (zones, left_out)
+    }
+
+    fn hold(&mut self, source: &Source, network: &Arc<str>) {
+        if !self.held.contains_key(source) {
+            self.held.insert(source.clone(), HashMap::new());
+        }
+        let Some(networks) = self.held.get_mut(source) else {
+            return;
+        };
+        match networks.entry(network.clone()) {
+            Entry::Occupied(mut held) => held.get_mut().holders += 1,
+            Entry::Vacant(free) => {
+                let view = self.free.pop().or_else(|| {
+                    let next = self.last.0.checked_add(1).map(View)?;
+                    self.last = next;
+                    Some(next)
+                });
+                // Past 65 535 networks at once the clients of the others are everybody.
+                let view = view.unwrap_or(View::EVERYONE);
+                free.insert(Held { view, holders: 1 });
+            }
+        }
+    }
+
+    fn release(&mut self, source: &Source, network: &Arc<str>) {
+        let Some(networks) = self.held.get_mut(source) else {
+            return;
+        };
+        let Entry::Occupied(mut held) = networks.entry(network.clone()) else {
+            return;
+        };
+        held.get_mut().holders -= 1;
+        if held.get().holders == 0 {
+            let Held { view, .. } = held.remove();
+            if view != View::EVERYONE {
+                self.free.push(view);
+            }
+        }
+        if networks.is_empty() {
+            self.held.remove(source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{name, network, on, service, source};
+
+    fn web(engine: &str, networks: &[&str]) -> Service {
+        let addresses = networks.iter().zip(1..);
+        Service {
+            addresses: addresses
+                .map(|(network, last): (_, u8)| on(network, &format!("10.{last}.0.2")))
+                .collect(),
+            ..service(engine, "web1")
+        }
+    }
+
+    #[test]
+    fn a_network_has_a_view_as_long_as_someone_is_on_it_or_its_source_knows_it() {
+        let mut networks = Networks::default();
+        let (a, b) = (web("e", &["x", "y"]), web("f", &["x"]));
+        networks.enter(&a);
+        networks.enter(&b);
+        let views =
+            [("e", "x"), ("e", "y"), ("f", "x")].map(|(engine, name)| networks.view(&source(engine), name));
+        assert_eq!(views, [View(1), View(2), View(3)], "a name is one engine's own");
+        networks.set(&source("e"), vec![network("y", &["10.2.0.0/16"])]);
+        networks.leave(&a);
+        assert_eq!(networks.view(&source("e"), "x"), View::EVERYONE);
+        assert_eq!(networks.view(&source("e"), "y"), View(2));
+        networks.set(&source("e"), vec![]);
+        networks.enter(&web("g", &["p", "q"]));
+        let again = ["p", "q"].map(|name| networks.view(&source("g"), name));
+        assert_eq!(again, [View(2), View(1)], "numbers are given out again");
+    }
+
+    #[test]
+    fn what_is_told_twice_changes_nothing() {
+        let mut networks = Networks::default();
+        assert!(!networks.set(&source("e"), vec![]));
+        assert!(networks.set(&source("e"), vec![network("x", &["10.1.0.0/16"])]));
+        assert!(!networks.set(&source("e"), vec![network("x", &["10.1.0.0/16"])]));
+        assert!(networks.set(&source("e"), vec![network("x", &["10.9.0.0/16"])]));
+    }
+
+    #[test]
+    fn clients_elsewhere_than_on_the_primary_network_get_addresses_of_their_own() {
+        let mut networks = Networks::default();
+        let both = web("e", &["x", "y"]);
+        networks.enter(&both);
+        assert_eq!(networks.views(&both), [(View(2), "10.2.0.2".parse().unwrap())]);
+        assert_eq!(networks.views(&web("e", &["x"])), []);
+    }
+
+    #[test]
+    fn of_two_engines_with_one_subnet_the_one_on_this_host_has_its_clients() {
+        let mut networks = Networks::default();
+        for engine in ["tcp://other:2376", "unix:///var/run/docker.sock"] {
+            networks.set(&source(engine), vec![network("bridge", &["172.17.0.1/16"])]);
+        }
+        let local = networks.view(&source("unix:///var/run/docker.sock"), "bridge");
+        assert_eq!(networks.prefixes(), [("172.17.0.0/16".parse().unwrap(), local)]);
+    }
+
+    #[test]
+    fn reverse_zones_are_the_outermost_ones_of_own_networks_and_never_overlap_the_zones_of_names() {
+        let mut networks = Networks::default();
+        let lan = Network {
+            is_own: false,
+            ..network("lan", &["192.168.1.0/24"])
+        };
+        networks.set(
+            &source("e"),
+            vec![network("x", &["10.1.0.0/16", "fd00:1::/64"]), lan],
+        );
+        networks.set(
+            &source("f"),
+            vec![network("x", &["10.1.2.0/24", "10.3.0.0/16", "10.4.0.0/23"])],
+        );
+        let naming = Naming::new(["docker", "3.10.in-addr.arpa"].map(name).to_vec());
+        let (zones, left_out) = networks.reverse_zones(&naming);
+        let zones: BTreeSet<String> = zones.iter().map(Name::to_string).collect();
+        let expected = [
+            "1.10.in-addr.arpa",
+            "0.4.10.in-addr.arpa",
+            "1.4.10.in-addr.arpa",
+            "0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa",
+        ];
+        assert_eq!((zones, left_out), (expected.map(str::to_owned).into(), 0));
+    }
+
+    #[test]
+    fn reverse_zones_have_a_bound() {
+        let mut networks = Networks::default();
+        let subnets: Vec<_> = (0..33).map(|n| format!("10.{n}.0.0/17")).collect();
+        let subnets: Vec<_> = subnets.iter().map(String::as_str).collect();
+        networks.set(&source("e"), vec![network("x", &subnets)]);
+        let (zones, left_out) = networks.reverse_zones(&Naming::new(vec![name("docker")]));
+        assert_eq!((zones.len(), left_out), (REVERSE_ZONES_MAX, 128));
+    }
+}

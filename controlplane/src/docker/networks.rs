@@ -1,0 +1,206 @@
+//! The engine's networks: read from its list, and when to ask for it.
+//!
+//! As with containers, an event only says that the list may have changed; what is told comes from a list that was asked
+//! for after the last event.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bollard::models;
+use ipnet::IpNet;
+
+use crate::service::Network;
+
+/// Networks of one engine that are told; the rest, last by name, have no addresses for us. Beyond what an engine's
+/// address pools allow.
+const NETWORKS_MAX: usize = 4096;
+
+/// How long the first complete state of a connection waits for the list of networks, so that the first snapshot has
+/// all variants. An engine that is slow to list them must not hold up all names.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Drivers whose containers stand in a network of the outside world, which gives out addresses there, too.
+const OUTSIDE_DRIVERS: [&str; 2] = ["macvlan", "ipvlan"];
+
+/// Reads the engine's list: networks with subnets, by name, each name once.
+pub(super) fn read(list: Vec<models::Network>) -> Vec<Network> {
+    let by_name: BTreeMap<String, Network> = list
+        .into_iter()
+        .filter_map(|network| {
+            let name = network.name.filter(|name| !name.is_empty())?;
+            let config = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+            let subnets = config
+                .iter()
+                .filter_map(|pool| pool.subnet.as_deref()?.parse().ok());
+            let mut subnets: Vec<IpNet> = subnets.collect();
+            subnets.sort_unstable();
+            subnets.dedup();
+            let driver = network.driver.unwrap_or_default();
+            let network = Network {
+                name: name.as_str().into(),
+                subnets,
+                is_own: !OUTSIDE_DRIVERS.contains(&driver.as_str()),
+            };
+            (!network.subnets.is_empty()).then_some((name, network))
+        })
+        .collect();
+    by_name.into_values().take(NETWORKS_MAX).collect()
+}
+
+/// What one connection knows of the engine's networks.
+pub(super) struct Networks {
+    /// Whether the list must be asked for, again if one is under way.
+    is_stale: bool,
+    is_asking: bool,
+    /// The first complete state waits for the list until then.
+    awaited_until: Option<Instant>,
+    /// What the pipeline has yet to be told.
+    news: Option<Vec<Network>>,
+    /// What it was told last.
+    told: Option<Vec<Network>>,
+}
+
+impl Networks {
+    /// Nothing is known yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            is_stale: true,
+            is_asking: false,
+            awaited_until: Some(now + WAIT_MAX),
+            news: None,
+            told: None,
+        }
+    }
+
+    /// The networks may have changed.
+    pub(super) fn changed(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Whether to ask for the list now; it counts as asked for.
+    pub(super) fn ask(&mut self) -> bool {
+        let ask = self.is_stale && !self.is_asking;
+        if ask {
+            self.is_stale = false;
+            self.is_asking = true;
+        }
+        ask
+    }
+
+    /// Takes in the answer; none if there was none.
+    pub(super) fn answered(&mut self, list: Option<Vec<Network>>) {
+        self.is_asking = false;
+        self.awaited_until = None;
+        // What is older than the last event is told all the same: it is newer than what was told.
+        if let Some(list) = list {
+            self.news = (self.told.as_ref() != Some(&list)).then_some(list);
+        }
+    }
+
+    /// Until when containers must wait for the networks that they are on; none if they need not.
+    pub(super) fn awaited_until(&self, now: Instant) -> Option<Instant> {
+        self.awaited_until.filter(|until| now < *until)
+    }
+
+    /// Whether [`Networks::next`] gives something.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.is_some()
+    }
+
+    /// What the pipeline must be told; it counts as told.
+    pub(super) fn next(&mut self) -> Option<Vec<Network>> {
+        let news = self.news.take()?;
+        self.told = Some(news.clone());
+        Some(news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::network;
+
+    fn check(list: &str, expected: &[Network]) {
+        assert_eq!(read(serde_json::from_str(list).unwrap()), expected, "{list}");
+    }
+
+    #[test]
+    fn networks_with_subnets_are_read_by_name() {
+        check(
+            r#"[
+                {"Name": "shop", "Id": "n2", "Driver": "bridge", "EnableIPv6": true, "IPAM": {"Driver": "default",
+                    "Options": null, "Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"},
+                                                {"Subnet": "fd00:18::/64", "Gateway": "fd00:18::1"}]}},
+                {"Name": "host", "Id": "n3", "Driver": "host", "IPAM": {"Config": null}},
+                {"Name": "none", "Id": "n4", "Driver": "null", "IPAM": {"Config": []}},
+                {"Name": "bridge", "Id": "n1", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]}}
+            ]"#,
+            &[
+                network("bridge", &["172.17.0.0/16"]),
+                network("shop", &["172.18.0.0/16", "fd00:18::/64"]),
+            ],
+        );
+    }
+
+    // The addresses of a macvlan network are the LAN's, whose router knows its reverse names.
+    #[test]
+    fn a_network_of_the_outside_world_is_not_the_engines_own() {
+        for driver in ["macvlan", "ipvlan"] {
+            let lan = Network {
+                is_own: false,
+                ..network("lan", &["192.168.1.0/24"])
+            };
+            let list = format!(
+                r#"[{{"Name":"lan","Driver":"{driver}","IPAM":{{"Config":[{{"Subnet":"192.168.1.0/24"}}]}}}}]"#
+            );
+            check(&list, &[lan]);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_left_out() {
+        check("[{}]", &[]);
+        check(
+            r#"[{"Name":"","IPAM":{"Config":[{"Subnet":"10.0.0.0/8"}]}}]"#,
+            &[],
+        );
+        check(
+            r#"[{"Name":"x","IPAM":{"Config":[{},{"Subnet":""},{"Subnet":"10.0.0.0/99"}]}}]"#,
+            &[],
+        );
+    }
+
+    #[test]
+    fn an_event_while_a_list_is_under_way_asks_for_another_one() {
+        let mut networks = Networks::new(Instant::now());
+        assert!(networks.ask() && !networks.ask());
+        networks.changed();
+        assert!(!networks.ask(), "one at a time");
+        networks.answered(Some(vec![]));
+        assert!(networks.ask());
+    }
+
+    #[test]
+    fn only_what_is_new_is_told_and_the_first_list_always() {
+        let mut networks = Networks::new(Instant::now());
+        let mut told = |list: Option<Vec<Network>>| {
+            networks.answered(list);
+            networks.next().map(|list| list.len())
+        };
+        assert_eq!(told(None), None);
+        assert_eq!(told(Some(vec![])), Some(0));
+        assert_eq!(told(Some(vec![])), None);
+        assert_eq!(told(Some(vec![network("x", &["10.0.0.0/8"])])), Some(1));
+        assert_eq!(told(None), None);
+    }
+
+    #[test]
+    fn containers_wait_for_the_first_answer_and_not_for_ever() {
+        let now = Instant::now();
+        let mut networks = Networks::new(now);
+        assert_eq!(networks.awaited_until(now), Some(now + WAIT_MAX));
+        assert_eq!(networks.awaited_until(now + WAIT_MAX), None);
+        networks.answered(None);
+        assert_eq!(networks.awaited_until(now), None);
+    }
+}
