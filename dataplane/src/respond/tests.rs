@@ -521,3 +521,234 @@ fn a_query_that_cannot_be_forwarded_is_turned_into_an_error() {
     };
     assert_eq!(line(&buffer[..length]), "SERVFAIL rd ra; opt 1232");
 }
+
+/// [`OPT`] with `options`, each a code and its data.
+fn opt_with(options: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut rdata = Vec::new();
+    for (code, data) in options {
+        rdata.extend(code.to_be_bytes());
+        rdata.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        rdata.extend(*data);
+    }
+    let length = u16::try_from(rdata.len()).unwrap().to_be_bytes();
+    [&OPT[..9], &length, &rdata].concat()
+}
+
+/// The options in a reply's OPT record.
+fn options(reply: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    use domain::base::Message;
+    use domain::base::opt::UnknownOptData;
+    let message = Message::from_octets(reply).unwrap();
+    let Some(opt) = message.opt() else {
+        return Vec::new();
+    };
+    let options = opt.opt().iter::<UnknownOptData<_>>();
+    options
+        .map(|option| option.unwrap())
+        .map(|option| (option.code().to_int(), option.as_slice().to_vec()))
+        .collect()
+}
+
+/// Gives `packet` to `act`, and returns what came of it and the reply.
+fn act(
+    packet: &[u8],
+    act: impl FnOnce(&Policy, Client, &mut Message<'_>) -> Outcome,
+    address: &str,
+) -> (Outcome, Vec<u8>) {
+    let mut buffer = vec![0xee; 4096];
+    buffer[..packet.len()].copy_from_slice(packet);
+    let mut message = Message::new(&mut buffer, packet.len());
+    let outcome = act(&policy(true), client(address, Transport::Udp), &mut message);
+    if let Outcome::Reply { length, .. } = outcome {
+        buffer.truncate(length);
+    }
+    (outcome, buffer)
+}
+
+const STRANGER: &str = "203.0.113.9";
+
+// RFC 8906, section 3.1.4.
+#[test]
+fn every_operation_but_query_is_notimp_and_copies_no_flag() {
+    for opcode in 1..16_u8 {
+        let mut packet = query("redis.dev.docker", 1, 7, &[]);
+        (packet[2], packet[3]) = (opcode << 3 | 0x07, 0xf0);
+        let (_, reply) = ask(&packet, client("127.0.0.1", Transport::Udp), true);
+        assert_eq!(reply, [0, 7, 0x80 | opcode << 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            ask(&packet[..12], client("127.0.0.1", Transport::Udp), true)
+                .1
+                .len(),
+            12
+        );
+    }
+}
+
+// RFC 4035, section 3.2.2: CD is for whoever recurses.
+#[test]
+fn cd_is_copied_only_where_recursion_is_offered() {
+    let mut packet = query("redis.dev.docker", 1, 0, &[]);
+    packet[3] = 0x10;
+    let local = client("127.0.0.1", Transport::Udp);
+    assert_eq!(ask(&packet, local, true).1[2..4], [0x85, 0x90]);
+    assert_eq!(ask(&packet, local, false).1[2..4], [0x85, 0x00]);
+}
+
+// RFC 6891, section 6.1.2.
+#[test]
+fn two_hundred_unknown_options_are_passed_over() {
+    let many: Vec<(u16, &[u8])> = (0..200).map(|number| (65_001 + number, &[1, 2, 3][..])).collect();
+    assert_eq!(
+        answer("redis1.redis.dev.docker", 1, 0, &opt_with(&many)),
+        "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4; opt 1232"
+    );
+}
+
+#[test]
+fn a_foreign_name_without_upstreams_is_refused_as_not_ours() {
+    let packet = query("example.org", 1, 0, &OPT);
+    let (_, reply) = ask(&packet, client("127.0.0.1", Transport::Udp), false);
+    assert_eq!(options(&reply), [(15, vec![0, 20])]);
+}
+
+#[test]
+fn who_asks_for_the_servers_name_is_told_it_if_it_has_one() {
+    let packet = query("redis1.redis.dev.docker", 1, 0, &opt_with(&[(3, &[])]));
+    let named = |policy: &Policy, client, message: &mut Message<'_>| {
+        let policy = Policy {
+            nsid: (*b"one").into(),
+            ..policy.clone()
+        };
+        respond(&snapshot(), &policy, client, message)
+    };
+    assert_eq!(options(&act(&packet, named, "::1").1), [(3, b"one".to_vec())]);
+    let not_asked = query("redis1.redis.dev.docker", 1, 0, &OPT);
+    assert_eq!(options(&act(&not_asked, named, "::1").1), []);
+}
+
+#[test]
+fn without_cookies_of_our_own_those_of_clients_are_passed_over() {
+    let packet = query("redis1.redis.dev.docker", 1, 0, &opt_with(&[(10, &[7; 8])]));
+    let without = |policy: &Policy, client, message: &mut Message<'_>| {
+        let policy = Policy {
+            cookies: None,
+            ..policy.clone()
+        };
+        respond(&snapshot(), &policy, client, message)
+    };
+    assert_eq!(options(&act(&packet, without, "::1").1), []);
+    let empty = [
+        &[0, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        &opt_with(&[(10, &[7; 8])])[..],
+    ]
+    .concat();
+    assert_eq!(
+        act(&empty, without, "::1").1,
+        [0, 7, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
+}
+
+// RFC 7873, section 5.2.5: a client that has learned its cookie is known by it.
+#[test]
+fn a_cookie_that_we_gave_proves_its_client_and_no_other() {
+    let packet = query("redis1.redis.dev.docker", 1, 0, &opt_with(&[(10, &[7; 8])]));
+    let cookie = match &options(&act(&packet, |p, c, m| respond(&snapshot(), p, c, m), "10.0.0.9").1)[..] {
+        [(10, cookie)] => cookie.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((cookie.len(), &cookie[..8]), (24, &[7; 8][..]));
+    let proven = |cookie: &[u8], address: &str| {
+        let mut packet = query("redis1.redis.dev.docker", 1, 0, &opt_with(&[(10, cookie)]));
+        let length = packet.len();
+        is_proven(
+            &policy(true),
+            client(address, Transport::Udp),
+            &Message::new(&mut packet, length),
+        )
+    };
+    assert!(proven(&cookie, "10.0.0.9"));
+    assert!(!proven(&cookie, "10.0.0.8"));
+    assert!(!proven(&cookie[..8], "10.0.0.9"));
+}
+
+#[test]
+fn a_limited_client_is_bidden_to_come_by_tcp_or_with_a_cookie_in_no_more_octets_than_it_sent() {
+    let (_, reply) = act(&query("big.dev.docker", 1, 0, &[]), slip, STRANGER);
+    assert_eq!(line(&reply), "NOERROR tc rd ra");
+    let (_, reply) = act(&query("example.org", 255, 0, &OPT), slip, STRANGER);
+    assert_eq!(line(&reply), "NOERROR tc rd ra; opt 1232");
+    assert_eq!(reply.len(), query("example.org", 255, 0, &OPT).len());
+    for cookie in [&[7; 8][..], &[7; 24]] {
+        let packet = query("example.org", 1, 0, &opt_with(&[(10, cookie)]));
+        let (outcome, reply) = act(&packet, slip, STRANGER);
+        assert!(matches!(
+            outcome,
+            Outcome::Reply {
+                rcode: Rcode::BAD_COOKIE,
+                truncated: false,
+                ..
+            }
+        ));
+        assert_eq!(options(&reply)[0].1[..8], [7; 8]);
+        assert!(reply.len() <= packet.len() + 16);
+    }
+    assert_eq!(act(b"no query", slip, STRANGER).0, Outcome::Drop);
+    let mut update = query("docker", 6, 0, &[]);
+    update[2] = 0x28;
+    assert_eq!(act(&update, slip, STRANGER).0, Outcome::Drop);
+}
+
+#[test]
+fn a_failure_names_its_reason_and_keeps_the_cookie() {
+    let packet = query("example.org", 1, 0, &opt_with(&[(10, &[7; 8])]));
+    let failed = |p: &Policy, c, m: &mut Message<'_>| fail(p, c, m, Rcode::SERV_FAIL);
+    let codes: Vec<_> = options(&act(&packet, failed, "::1").1)
+        .into_iter()
+        .map(|(code, _)| code)
+        .collect();
+    assert_eq!(codes, [15, 10]);
+}
+
+// CVE-2026-26017: who may not ask is told so whatever the name is, or stands for.
+#[test]
+fn access_is_decided_by_the_client_before_any_name_is_looked_at() {
+    for name in [
+        "redis.dev.docker",
+        "alias.docker",
+        "localhost",
+        "example.org",
+        "x.onion",
+    ] {
+        let (_, reply) = ask(&query(name, 1, 0, &OPT), client(STRANGER, Transport::Udp), true);
+        assert_eq!(line(&reply), "REFUSED rd ra; opt 1232");
+        assert_eq!(options(&reply), [(15, vec![0, 18])], "{name}");
+    }
+}
+
+#[test]
+fn no_reply_exceeds_its_limit_with_all_options_and_the_longest_name() {
+    let options = opt_with(&[(10, &[7; 8]), (3, &[])]);
+    let longest = ["a"; 63].map(|_| "abc").join(".") + ".d";
+    for name in ["big.dev.docker", "redis.dev.docker", "nobody.docker", &longest] {
+        for size in (0..1400).step_by(7) {
+            let mut opt = options.clone();
+            opt[3..5].copy_from_slice(&u16::try_from(size).unwrap().to_be_bytes());
+            let named = |policy: &Policy, client, message: &mut Message<'_>| {
+                let policy = Policy {
+                    nsid: [b'n'; NSID_OCTETS_MAX].into(),
+                    recursion: false,
+                    ..policy.clone()
+                };
+                respond(&snapshot(), &policy, client, message)
+            };
+            let (outcome, reply) = act(&query(name, 33, 0, &opt), named, "::1");
+            assert!(matches!(outcome, Outcome::Reply { .. }));
+            assert!(reply.len() <= size.clamp(512, 1232), "{name}: {}", reply.len());
+            let codes: Vec<_> = self::options(&reply).into_iter().map(|(code, _)| code).collect();
+            assert!(
+                codes.contains(&10) && codes.contains(&3),
+                "{name} {size}: {codes:?}"
+            );
+        }
+    }
+}
