@@ -68,24 +68,22 @@ pub(crate) fn read(reply: &[u8]) -> Said {
     let mut denials = 0;
     let mut others = 0;
     let mut records = 0;
-    if message.header_counts().qdcount() > 0 {
-        for record in &message {
-            let (record, section) = record.expect("every record of a reply can be read");
-            records += 1;
-            let rtype = record.rtype();
-            if rtype == Rtype::OPT {
-                continue;
-            }
-            let record = record
-                .into_record::<AllRecordData<_, _>>()
-                .expect("the data of every record can be read")
-                .expect("all types are asked for");
-            match section {
-                domain::base::message::Section::Answer => answers.push(format!("{rtype} {}", record.data())),
-                domain::base::message::Section::Authority if rtype == Rtype::SOA => denials += 1,
-                domain::base::message::Section::Authority => others += 1,
-                domain::base::message::Section::Additional => {}
-            }
+    for record in &message {
+        let (record, section) = record.expect("every record of a reply can be read");
+        records += 1;
+        let rtype = record.rtype();
+        if rtype == Rtype::OPT {
+            continue;
+        }
+        let record = record
+            .into_record::<AllRecordData<_, _>>()
+            .expect("the data of every record can be read")
+            .expect("all types are asked for");
+        match section {
+            domain::base::message::Section::Answer => answers.push(format!("{rtype} {}", record.data())),
+            domain::base::message::Section::Authority if rtype == Rtype::SOA => denials += 1,
+            domain::base::message::Section::Authority => others += 1,
+            domain::base::message::Section::Additional => {}
         }
     }
     let counts = message.header_counts();

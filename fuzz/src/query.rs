@@ -3,11 +3,13 @@
 use std::sync::LazyLock;
 
 use dataplane::respond::{Outcome, Transport};
-use dns::{Builder, Endpoint, ParseError, Query, RecordData, RrSet, Snapshot, ZoneSettings};
+use dns::wire::{COOKIE_OCTETS, Cookie, Envelope};
+use dns::{Builder, Edns, Endpoint, ParseError, Query, RecordData, RrSet, Snapshot, ZoneSettings};
 use domain::base::Message;
-use domain::base::iana::Rtype;
+use domain::base::iana::{OptionCode, Rtype};
+use domain::base::opt::UnknownOptData;
 
-use crate::answer::{ask, read};
+use crate::answer::{NSID, ask, read};
 
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     let apex = "docker".parse().expect("a constant");
@@ -81,12 +83,13 @@ pub fn query(packet: &[u8]) {
                     !said.truncated || said.answers.is_empty(),
                     "an RRset is whole or absent"
                 );
-                let has_opt = Message::from_octets(reply).is_ok_and(|reply| reply.opt().is_some());
-                assert_eq!(
-                    has_opt,
-                    query.edns.is_some(),
-                    "EDNS is answered with EDNS and nothing else is"
-                );
+                check_options(reply, query.edns, query.cookie());
+            }
+            Err(ParseError::Opcode | ParseError::QuestionCount) if length > 12 => {
+                let envelope = Envelope::parse(packet).expect("a longer reply is for what was read");
+                assert_eq!(reply.get(4..6), Some(&[0, 0][..]), "no question is repeated");
+                assert!(length <= 512, "{length} octets for what is no query");
+                check_options(reply, envelope.edns, envelope.cookie());
             }
             Err(error) => {
                 assert_eq!(length, 12, "nothing that was not understood is echoed");
@@ -95,6 +98,41 @@ pub fn query(packet: &[u8]) {
             }
         }
     }
+}
+
+/// Looks at the OPT record of `reply`: there is one for one, and it holds what was asked for and nothing else.
+fn check_options(reply: &[u8], edns: Option<Edns>, cookie: Option<Cookie<'_>>) {
+    let message = Message::from_octets(reply).expect("a reply has a header");
+    let opt = message.opt();
+    assert_eq!(
+        opt.is_some(),
+        edns.is_some(),
+        "EDNS is answered with EDNS and nothing else is"
+    );
+    let (Some(opt), Some(edns)) = (opt, edns) else {
+        return;
+    };
+    assert_eq!((opt.version(), opt.udp_payload_size()), (0, 1232));
+    assert_eq!(opt.dnssec_ok(), edns.dnssec_ok, "DO is copied");
+    let (mut cookies, mut names) = (0, 0);
+    for option in opt.opt().iter::<UnknownOptData<_>>() {
+        let option = option.expect("every option of a reply can be read");
+        match option.code() {
+            OptionCode::COOKIE => {
+                cookies += 1;
+                assert_eq!(option.as_slice().len(), COOKIE_OCTETS);
+                let client = cookie.map(|cookie| cookie.client);
+                assert_eq!(option.as_slice().first_chunk(), client.as_ref());
+            }
+            OptionCode::NSID => {
+                names += 1;
+                assert_eq!(option.as_slice(), NSID);
+            }
+            code => assert_eq!(code, OptionCode::EXTENDED_ERROR),
+        }
+    }
+    assert_eq!(cookies, usize::from(cookie.is_some()), "a cookie is for a cookie");
+    assert!(names <= usize::from(edns.asks_nsid), "the name is for who asks");
 }
 
 /// Holds our reading of `packet` against `domain`'s.
