@@ -100,11 +100,13 @@ const RULES: [Rule; 9] = [
         forbidden: |it| it.is_within("dataplane"),
     },
     Rule {
-        sentence: "respond sees no socket, executor or clock",
+        sentence: "respond sees no socket, executor or clock, and neither does what it goes by",
         within: &[
             "dataplane/src/respond.rs",
             "dataplane/src/respond/",
             "dataplane/src/access.rs",
+            "dataplane/src/ratelimit.rs",
+            "dataplane/src/special.rs",
         ],
         except: &[],
         forbidden: |it| {
