@@ -1,0 +1,77 @@
+//! The query path allocates nothing: every kind of question is answered under an allocator that counts.
+
+#[path = "../benches/fixture/mod.rs"]
+mod fixture;
+
+use std::net::IpAddr;
+
+use dataplane::respond::{Client, Message, Outcome, Transport, fail, respond};
+use dns::{Rcode, RecordData, RrSet, View};
+
+/// Owner and type of a question of each kind: stored, rotated, with additional records, absent, matched by
+/// wildcards, matched by its length, an alias, covered by a wildcard owner, cut, and not ours.
+const QUESTIONS: [(&str, u16); 13] = [
+    ("instance7.image0.dev.docker", 1),
+    ("image0.dev.docker", 1),
+    ("image0.dev.docker", 33),
+    ("instance7.image0.dev.docker", 28),
+    ("nobody.image0.dev.docker", 1),
+    ("docker", 6),
+    ("instance7.*.dev.docker", 1),
+    ("*.image0.*.docker", 33),
+    ("region.instance7.image0.dev.docker", 1),
+    ("elsewhere.instance7.image0.dev.docker", 33),
+    ("alias.docker", 1),
+    ("a.b.wild.docker", 1),
+    ("example.org", 1),
+];
+
+#[test]
+fn answering_allocates_nothing() {
+    let mut builder = fixture::zone(100);
+    for (owner, data) in [
+        (
+            "alias.docker",
+            RecordData::Cname(fixture::name("instance7.docker")),
+        ),
+        ("*.wild.docker", RecordData::A([10, 0, 0, 1].into())),
+    ] {
+        let rrset = RrSet {
+            view: View::EVERYONE,
+            ttl_seconds: 30,
+            records: vec![data],
+            additional: Vec::new(),
+        };
+        builder.set(&fixture::name(owner), &[rrset]).unwrap();
+    }
+    let (mut publisher, mut reader) = dns::channel(builder.build());
+    let policy = fixture::policy();
+    let mut buffer = vec![0; 65_535];
+    for (owner, qtype) in QUESTIONS {
+        let mut packet = fixture::query(owner, qtype);
+        // A client cookie in the OPT record that ends the query: its RDLENGTH, then the option.
+        packet.truncate(packet.len() - 2);
+        packet.extend_from_slice(&[0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let client = Client {
+                address: IpAddr::from([172, 17, 0, 2]),
+                transport,
+            };
+            let counted = allocation_counter::measure(|| {
+                for length in [packet.len(), packet.len() - 1] {
+                    buffer[..packet.len()].copy_from_slice(&packet);
+                    let mut message = Message::new(&mut buffer, length);
+                    let outcome = respond(reader.load(), &policy, client, &mut message);
+                    if outcome == Outcome::Forward {
+                        let _ = fail(&policy, client, &mut message, Rcode::SERV_FAIL);
+                    }
+                }
+            });
+            assert_eq!(counted.count_total, 0, "{owner} {qtype} {transport:?}");
+        }
+    }
+    // Seeing a new snapshot is a load and a comparison, and lets go of the old one without freeing it.
+    publisher.publish(builder.build());
+    let counted = allocation_counter::measure(|| assert_eq!(reader.load().serial(), 2));
+    assert_eq!((counted.count_total, counted.count_current), (0, 0));
+}
