@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dataplane::Engine;
 use dataplane::access::{Access, default_networks};
@@ -10,6 +10,7 @@ use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
 use support::raw::Asker;
 use support::script::{Answer, Case, Script};
 use support::skip;
+use support::stream::Stream;
 use support::upstream::Upstream;
 
 /// Runs every script; `ask` is made anew for each.
@@ -32,17 +33,25 @@ fn check_all<A: FnMut(&Case) -> Answer>(mut asker: impl FnMut(&Script) -> A) {
 
 /// `respond` alone: no socket.
 fn pure(script: &Script) -> impl FnMut(&Case) -> Answer + use<> {
-    let snapshot = script.snapshot();
-    let policy = Policy {
-        cookies: Some(dns::wire::CookieJar::new([0; 16])),
-        ..Policy::new(true, Access::of(default_networks()))
-    };
+    let mut answer = pure_over(script);
     move |case| {
         let transport = if case.is_tcp {
             Transport::Tcp
         } else {
             Transport::Udp
         };
+        answer(case, transport)
+    }
+}
+
+/// `respond` alone, for whatever transport.
+fn pure_over(script: &Script) -> impl FnMut(&Case, Transport) -> Answer + use<> {
+    let snapshot = script.snapshot();
+    let policy = Policy {
+        cookies: Some(dns::wire::CookieJar::new([0; 16])),
+        ..Policy::new(true, Access::of(default_networks()))
+    };
+    move |case, transport| {
         let address = case.from.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         // What was in the buffer before must not come out of it.
         let mut buffer = vec![0xee; 65_535];
@@ -66,6 +75,7 @@ struct Served {
     handle: Option<dataplane::Handle>,
     upstream: Upstream,
     asker: Asker,
+    address: SocketAddr,
 }
 
 impl Served {
@@ -93,6 +103,7 @@ impl Served {
             handle: Some(handle),
             upstream,
             asker: Asker::of(address),
+            address,
         }
     }
 
@@ -118,11 +129,50 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Asks by a connection of its own. Silence is its end.
+    fn ask_over_tcp(&self, case: &Case) -> Answer {
+        let asked = self.upstream.asked();
+        let reply = Stream::to(self.address).ask(&case.query);
+        match reply {
+            _ if self.upstream.asked() > asked => Answer::Forward,
+            Some(reply) => Answer::Reply(reply),
+            None => Answer::Silence,
+        }
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.stop();
         }
+    }
+}
+
+/// A worker behind a connection, which is asked everything over TCP. Where that makes a difference and the script asks
+/// over UDP, the pure line says what is right.
+fn served_over_tcp(script: &Script, engine: Engine) -> impl FnMut(&Case) -> Answer + use<> {
+    let served = Served::start(script, engine);
+    let mut alone = pure_over(script);
+    move |case| {
+        let [over_udp, over_tcp] = [Transport::Udp, Transport::Tcp].map(|transport| alone(case, transport));
+        if case.from.is_some() {
+            return if case.is_tcp { over_tcp } else { over_udp };
+        }
+        let answer = served.ask_over_tcp(case);
+        if case.is_tcp || over_udp == over_tcp {
+            return answer;
+        }
+        // A cookie is another each time, of one length.
+        let shape = |answer: &Answer| match answer {
+            Answer::Reply(octets) => {
+                Some((octets.len(), octets.iter().take(12).copied().collect::<Vec<_>>()))
+            }
+            Answer::Forward | Answer::Silence => None,
+        };
+        assert_eq!(shape(&answer), shape(&over_tcp), "{case:?}");
+        over_udp
     }
 }
 
@@ -155,6 +205,19 @@ fn workers_on_io_uring_answer_every_script() {
 #[test]
 fn workers_on_threads_answer_every_script() {
     check_all(|script| served(script, Engine::Threads));
+}
+
+#[test]
+fn connections_on_io_uring_answer_every_script() {
+    if let Err(error) = dataplane::probe(Engine::Glommio) {
+        return skip(&error.to_string());
+    }
+    check_all(|script| served_over_tcp(script, Engine::Glommio));
+}
+
+#[test]
+fn connections_on_threads_answer_every_script() {
+    check_all(|script| served_over_tcp(script, Engine::Threads));
 }
 
 #[test]

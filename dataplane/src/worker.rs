@@ -216,12 +216,17 @@ impl Worker {
         );
         if outcome == Outcome::Forward {
             let query = buffer.get(..length).unwrap_or_default();
-            if let Some(question) = self.forwarder.submit(now, query, ReturnPath::Stream(key)) {
+            let path = ReturnPath::Stream { key, peer: address };
+            // Connections are few for each client, but whoever breaks them off and comes again leaves queries behind.
+            if self.forwarder.has_its_share(address) {
+                self.counters.forward_shares.increment();
+            } else if let Some(question) = self.forwarder.submit(now, query, path) {
                 self.counters.forwards.increment();
                 ask(&question);
                 return Outcome::Forward;
+            } else {
+                self.counters.forward_failures.increment();
             }
-            self.counters.forward_failures.increment();
             let message = &mut Message::new(buffer, length);
             outcome = fail(&self.policy, client, message, Rcode::SERV_FAIL);
         }

@@ -19,6 +19,7 @@ pub(crate) mod ports;
 pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod source;
+pub(crate) mod stream;
 pub(crate) mod upstream;
 
 use std::io::Write;

@@ -53,16 +53,20 @@ pub enum ReturnPath {
         local: Local,
     },
     /// The connection that the query came by, if it is still there.
-    Stream(StreamKey),
+    Stream {
+        /// Which connection.
+        key: StreamKey,
+        /// The client.
+        peer: IpAddr,
+    },
 }
 
 impl ReturnPath {
-    /// The client's address, where a client is to have no more than its share of what waits. Streams have bounds of their
-    /// own, and a table of their own.
-    pub(crate) fn client(&self) -> Option<IpAddr> {
+    /// The client's address. It is to have no more than its share of what waits.
+    pub(crate) fn client(&self) -> IpAddr {
         match self {
-            Self::Datagram { peer, .. } => Some(peer.ip()),
-            Self::Stream(_) => None,
+            Self::Datagram { peer, .. } => peer.ip(),
+            Self::Stream { peer, .. } => *peer,
         }
     }
 }
@@ -155,7 +159,7 @@ impl Forwarder {
                 .edns
                 .map_or(0, |edns| usize::from(edns.udp_size))
                 .clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX),
-            ReturnPath::Stream(_) => REPLY_OCTETS_MAX,
+            ReturnPath::Stream { .. } => REPLY_OCTETS_MAX,
         };
         let asked = Asked {
             to,

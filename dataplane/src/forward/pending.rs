@@ -130,8 +130,7 @@ impl Pending {
         self.hasher.hash(&address.octets()) as usize & (SHARES - 1)
     }
 
-    fn count_share(&mut self, client: Option<IpAddr>, count: impl FnOnce(u16) -> u16) {
-        let Some(client) = client else { return };
+    fn count_share(&mut self, client: IpAddr, count: impl FnOnce(u16) -> u16) {
         let share = self.share(client);
         if let Some(waiting) = self.shares.get_mut(share) {
             *waiting = count(*waiting);

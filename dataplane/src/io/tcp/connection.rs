@@ -11,7 +11,7 @@
 //! does not read what it asked for is not read from either, so what it can make us keep has a bound; and whatever a
 //! client leaves undone has a deadline: it sends nothing, a part of a query, or takes nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dns::wire::HEADER_OCTETS;
 

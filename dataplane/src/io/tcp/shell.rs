@@ -426,7 +426,7 @@ fn by(
     now: Instant,
 ) -> impl FnMut(&Answer<'_>, &Writer) {
     move |answer, _| {
-        let ReturnPath::Stream(key) = answer.to else {
+        let ReturnPath::Stream { key, .. } = answer.to else {
             return;
         };
         if let Some(entry) = table.get_mut(key) {

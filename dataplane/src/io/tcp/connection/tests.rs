@@ -1,5 +1,7 @@
 //! What one connection promises, whatever pieces its octets come in.
 
+use std::time::Duration;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
