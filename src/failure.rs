@@ -27,6 +27,9 @@ impl Failure {
     }
 }
 
+/// What helps where this process may open no more files.
+pub(crate) const RAISE_OPEN_FILES: &str = "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+
 /// `what` does not work, because of `error`, with all that caused it.
 pub(crate) fn of(what: &str, error: &(dyn Error + 'static)) -> Failure {
     Failure::Runtime(format!("{what}: {}", chain(error)))
@@ -35,7 +38,7 @@ pub(crate) fn of(what: &str, error: &(dyn Error + 'static)) -> Failure {
 /// The sentence of `error`, and those of its causes in brackets; or that of [`shortage`] alone.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     if let Some(shortage) = shortage(error) {
-        return shortage.to_owned();
+        return shortage;
     }
     let because: Vec<_> = causes(error).skip(1).map(ToString::to_string).collect();
     match because.is_empty() {
@@ -46,18 +49,17 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// The sentence with the remedy, where `error` or one of its causes is that no descriptor is left: whatever else the
 /// error's text advises then would not help.
-pub(crate) fn shortage(error: &(dyn Error + 'static)) -> Option<&'static str> {
+pub(crate) fn shortage(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|cause| {
         let errno = match cause.downcast_ref::<io::Error>() {
             Some(error) => Errno::from_raw(error.raw_os_error()?),
             None => *cause.downcast_ref::<Errno>()?,
         };
         match errno {
-            Errno::EMFILE => {
-                Some("no file descriptor is left: raise the limit of open files (ulimit -n, LimitNOFILE=)")
-            }
+            Errno::EMFILE => Some(format!("no file descriptor is left: {RAISE_OPEN_FILES}")),
             Errno::ENFILE => Some(
-                "the whole host has no file descriptor left: end what holds so many, or raise sysctl fs.file-max",
+                "this host has no file descriptor left: end what holds so many, or raise sysctl fs.file-max"
+                    .to_owned(),
             ),
             _ => None,
         }

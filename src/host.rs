@@ -3,15 +3,29 @@
 use if_addrs::Interface;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, RAISE_OPEN_FILES};
+
+/// Open files without which not even the runtime starts: it panics where it gets none. Forwarding takes many more.
+const OPEN_FILES_MIN: u64 = 32;
 
 /// Raises the soft limit of open files to the hard one: forwarding takes up to
 /// [`dataplane::limits::UPSTREAM_SOCKETS_MAX`] descriptors for each upstream and core, and the usual 1024 are meant for
 /// programs that use `select`. A limit that cannot be raised stays as it is.
-pub(crate) fn raise_open_files() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+///
+/// # Errors
+///
+/// [`Failure::Runtime`]: the limit is below [`OPEN_FILES_MIN`].
+pub(crate) fn raise_open_files() -> Result<(), Failure> {
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return Ok(());
+    };
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    if hard < OPEN_FILES_MIN {
+        return Err(Failure::Runtime(format!(
+            "{hard} open files are too few, {OPEN_FILES_MIN} are the least to start with: {RAISE_OPEN_FILES}"
+        )));
     }
+    Ok(())
 }
 
 /// The addresses of all interfaces as they are now; none where the kernel does not tell, which some sandboxes have so.

@@ -59,7 +59,7 @@ fn start() -> Result<(), Failure> {
         }
     };
     let settings = settings::from(&cli)?;
-    host::raise_open_files();
+    host::raise_open_files()?;
     log::start(&settings.notes);
 
     // One thread is plenty: what is busy is in the data plane.

@@ -33,6 +33,8 @@ pub(crate) struct Planes {
     control: JoinHandle<Result<(), controlplane::PartEnded>>,
     stop: CancellationToken,
     status: watch::Receiver<Status>,
+    /// Whether the report could not say yet whether an engine is there.
+    is_engine_untold: bool,
     facts: Facts,
 }
 
@@ -147,6 +149,7 @@ impl Planes {
             control,
             stop,
             status,
+            is_engine_untold: false,
             facts,
         })
     }
@@ -160,6 +163,7 @@ impl Planes {
         // An engine that takes longer, or a control plane that has ended, is shown as it is.
         let _ = tokio::time::timeout(REPORT_WAIT_MAX, self.status.wait_for(settled)).await;
         let status = self.status.borrow().clone();
+        self.is_engine_untold = !are_found_out(&status);
         let Facts {
             settings,
             listeners,
@@ -197,7 +201,11 @@ impl Planes {
 
     /// Waits until something ends that never should.
     pub(crate) async fn failed(&mut self) -> Failure {
-        match (&mut self.control).await {
+        let ended = tokio::select! {
+            ended = &mut self.control => ended,
+            () = tell_what_was_found_out(&mut self.status), if self.is_engine_untold => (&mut self.control).await,
+        };
+        match ended {
             Ok(Err(ended)) => Failure::Runtime(ended.to_string()),
             Ok(Ok(())) => Failure::Runtime("the control plane stopped without being asked to".to_owned()),
             Err(error) => Failure::Runtime(format!("the control plane broke down ({error})")),
@@ -252,6 +260,25 @@ fn workers_shown(engine: dataplane::Engine, cores: &[usize]) -> String {
         dataplane::Engine::Threads => "threads",
     };
     format!("{} {plural} ({}) with {engine}", cores.len(), Shown::of(cores))
+}
+
+/// Whether each engine has answered, or is known not to.
+fn are_found_out(status: &Status) -> bool {
+    let is_open = |engine: &EngineStatus| matches!(engine.state, EngineState::Connecting);
+    !status.engines.iter().any(is_open)
+}
+
+/// Logs what the report would have said of engines that are away, once that is known.
+async fn tell_what_was_found_out(status: &mut watch::Receiver<Status>) {
+    // An error is the end of the control plane, which is told elsewhere.
+    let Ok(status) = status.wait_for(are_found_out).await else {
+        return;
+    };
+    for engine in &status.engines {
+        if let EngineState::Away { reason, remedy, .. } = &engine.state {
+            tracing::warn!("{reason}; {remedy}");
+        }
+    }
 }
 
 /// Where we stand with an engine, as a sentence.

@@ -61,7 +61,7 @@ pub struct CoreCounts {
     pub core: Cow<'static, str>,
     /// How its clients reach it: `udp` or `tcp`.
     pub transport: &'static str,
-    /// Queries read.
+    /// Messages read, those dropped among them.
     pub queries: u64,
     /// Replies sent, by rcode in CoreDNS's spelling: `NOERROR`, `NXDOMAIN`, ..., `other`.
     pub responses: Vec<(Cow<'static, str>, u64)>,
@@ -275,7 +275,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
     let plain: [Reading<CoreCounts, u64>; 9] = [
-        ("dns_requests", "Queries read", |core| core.queries),
+        ("dns_requests", "Messages read, those dropped among them", |core| core.queries),
         ("dns_responses_truncated", "Replies cut to fit", |core| {
             core.truncated
         }),

@@ -85,6 +85,13 @@ impl Container {
         self.engine.docker(&words);
     }
 
+    /// Whether its process runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.engine
+            .docker(&["inspect", "--format", "{{.State.Running}}", &self.id])
+            == "true"
+    }
+
     /// What it has printed.
     pub(crate) fn log(&self) -> String {
         // docker's own streams are those of the container.

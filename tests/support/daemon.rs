@@ -129,6 +129,11 @@ impl Daemon {
         self.dns
     }
 
+    /// Where its admin listener is.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -183,6 +188,11 @@ impl Daemon {
         samples(&self.get("/metrics").1, name, labels).iter().sum()
     }
 
+    /// Sends it a signal that does not end it at once.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("our own child");
+    }
+
     /// Sends SIGTERM, and checks that it ends with exit code 0 and in time.
     pub(crate) fn stop(self) {
         self.stop_by(Signal::SIGTERM);
@@ -196,7 +206,7 @@ impl Daemon {
     fn end(&mut self, signal: Signal) {
         self.stopped = true;
         let started = Instant::now();
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("our own child");
+        self.signal(signal);
         let status = wait(&mut self.child, STOP_TIME_MAX + SOON);
         let took = started.elapsed();
         assert!(

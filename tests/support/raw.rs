@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::{SOON, eventually};
+
 /// How long to wait for a reply before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(250);
 
@@ -21,6 +23,18 @@ impl Asker {
             .set_read_timeout(Some(SILENCE))
             .expect("a timeout above zero");
         Self { socket }
+    }
+
+    /// Sends one datagram and gives the reply, on which it waits for as long as a machine under load may need.
+    ///
+    /// # Panics
+    ///
+    /// When there is none within [`SOON`].
+    pub(crate) fn expect_reply(&self, packet: &[u8]) -> Vec<u8> {
+        self.send(packet);
+        eventually("a reply", SOON, || {
+            self.receive().ok_or_else(|| "silence".to_owned())
+        })
     }
 
     /// Sends one datagram and gives the next that comes; `None`: silence.

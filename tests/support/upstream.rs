@@ -26,8 +26,8 @@ struct State {
     stop: AtomicBool,
     is_silent: AtomicBool,
     asked: AtomicU32,
-    last: Mutex<Vec<u8>>,
-    client: Mutex<Option<SocketAddr>>,
+    /// The last question's datagram, and who sent it.
+    last: Mutex<Option<(Vec<u8>, SocketAddr)>>,
 }
 
 impl Upstream {
@@ -59,8 +59,16 @@ impl Upstream {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// The last question's datagram.
+    /// The last question's datagram; empty: there was none.
     pub(crate) fn last(&self) -> Vec<u8> {
+        self.last_asked()
+            .map(|(question, _)| question)
+            .unwrap_or_default()
+    }
+
+    /// The last question's datagram, and who sent it. One that is not answered comes again soon, from elsewhere and with
+    /// another id.
+    pub(crate) fn last_asked(&self) -> Option<(Vec<u8>, SocketAddr)> {
         lock(&self.state.last).clone()
     }
 
@@ -73,7 +81,12 @@ impl Upstream {
 
     /// Sends octets to whoever asked last.
     pub(crate) fn send_to_last(&self, octets: &[u8]) {
-        let client = lock(&self.state.client).expect("somebody asked");
+        let (_, client) = self.last_asked().expect("somebody asked");
+        self.send_to(client, octets);
+    }
+
+    /// Sends octets to `client`, from the address that was asked.
+    pub(crate) fn send_to(&self, client: SocketAddr, octets: &[u8]) {
         self.socket.send_to(octets, client).expect("loopback takes it");
     }
 
@@ -99,8 +112,7 @@ fn serve(socket: &UdpSocket, state: &State) {
             continue;
         };
         let question = buffer.get(..length).expect("what was received");
-        question.clone_into(&mut lock(&state.last));
-        *lock(&state.client) = Some(client);
+        *lock(&state.last) = Some((question.to_vec(), client));
         state.asked.fetch_add(1, Ordering::SeqCst);
         if state.is_silent.load(Ordering::SeqCst) {
             continue;

@@ -156,6 +156,8 @@ async fn back_at_its_socket(watch: &Watch) {
 }
 
 /// Sets the state to away, and logs why, unless it is away for that reason already.
+///
+/// What the very first try finds is not logged: it belongs into the report of whoever started us, and once is enough.
 fn away(Trouble { reason, remedy }: Trouble, state: &watch::Sender<EngineState>) {
     state.send_if_modified(|state| {
         let since = match state {
@@ -163,7 +165,9 @@ fn away(Trouble { reason, remedy }: Trouble, state: &watch::Sender<EngineState>)
             EngineState::Away { since, .. } => *since,
             EngineState::Connecting | EngineState::Connected { .. } => Instant::now(),
         };
-        tracing::warn!("{reason}; {remedy}");
+        if !matches!(state, EngineState::Connecting) {
+            tracing::warn!("{reason}; {remedy}");
+        }
         *state = EngineState::Away {
             since,
             reason,
