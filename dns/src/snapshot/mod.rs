@@ -19,10 +19,10 @@ mod wildcard;
 mod zone;
 
 pub use alias::Alias;
-pub use builder::{BuildError, Builder, ZoneSettings};
+pub use builder::{BuildError, Builder};
 pub use table::Answer;
 pub use wildcard::{Endpoint, EndpointKey, GRAMMAR_LABELS, Matches, Written, is_wildcard};
-pub use zone::{Denial, Zone};
+pub use zone::{Denial, Zone, ZoneSettings};
 
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;

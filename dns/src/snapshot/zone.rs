@@ -1,11 +1,57 @@
 //! The zones we are authoritative for, and whose SOA a negative answer has.
 
-use super::builder::ZoneSettings;
 use crate::name::{Name, NameRef};
 use crate::record::Soa;
 
 /// Labels of the longest name: 127 of one octet.
 const LABELS_MAX: usize = 127;
+
+/// Seconds that a name's absence may be remembered: a container may be started the next moment.
+const NEGATIVE_TTL_SECONDS: u32 = 5;
+
+/// A zone to be authoritative for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSettings {
+    /// The zone's name.
+    pub apex: Name,
+    /// MNAME of the SOA.
+    pub primary: Name,
+    /// RNAME of the SOA.
+    pub mailbox: Name,
+    /// Time that a name's absence may be remembered, in seconds: TTL and MINIMUM of the SOA.
+    pub negative_ttl_seconds: u32,
+    /// Names in the zone that are not stored are matched with endpoints, by SkyDNS's grammar.
+    pub matches_endpoints: bool,
+}
+
+impl ZoneSettings {
+    /// The zone `apex` as SkyDNS and CoreDNS describe theirs: primary server `ns.dns.<apex>`, mailbox
+    /// `hostmaster.<apex>`, absence remembered for five seconds or `ttl_seconds`, whichever is less.
+    #[must_use]
+    pub fn of(apex: Name, ttl_seconds: u32) -> Self {
+        // An apex too long to have these names below it describes itself.
+        let primary = apex.prefixed(&["ns", "dns"]).unwrap_or_else(|_| apex.clone());
+        let mailbox = apex.prefixed(&["hostmaster"]).unwrap_or_else(|_| apex.clone());
+        let negative_ttl_seconds = ttl_seconds.min(NEGATIVE_TTL_SECONDS);
+        Self {
+            apex,
+            primary,
+            mailbox,
+            negative_ttl_seconds,
+            matches_endpoints: true,
+        }
+    }
+
+    /// The zone `apex` of reverse names, of the same server as `self`.
+    #[must_use]
+    pub fn reverse(&self, apex: Name) -> Self {
+        Self {
+            apex,
+            matches_endpoints: false,
+            ..self.clone()
+        }
+    }
+}
 
 /// A zone that we are authoritative for.
 #[derive(Debug, PartialEq, Eq)]
