@@ -99,7 +99,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
                 if !label.eq_ignore_ascii_case(value) {
                     let origin = cli.origin(flag);
                     notes.push(format!(
-                        "{origin} {value:?} becomes {label}: dots would part it into labels"
+                        "{origin} {value:?} is no DNS label; ask for {label:?}"
                     ));
                 }
                 return Ok(label.into_owned());
@@ -437,8 +437,8 @@ mod tests {
         assert_eq!(
             settings.notes,
             [
-                "--environment \"Prod.1\" becomes prod-1: dots would part it into labels",
-                "--region \"eu.west\" becomes eu-west: dots would part it into labels",
+                "--environment \"Prod.1\" is no DNS label; ask for \"prod-1\"",
+                "--region \"eu.west\" is no DNS label; ask for \"eu-west\"",
             ]
         );
     }
