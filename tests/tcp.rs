@@ -146,7 +146,7 @@ fn big(id: u16) -> Vec<u8> {
 }
 
 fn id(reply: &[u8]) -> u16 {
-    u16::from_be_bytes([reply[0], reply[1]])
+    u16::from_be_bytes(*reply.first_chunk().expect("a message has an id"))
 }
 
 /// The ids of the next `count` replies, sorted.
