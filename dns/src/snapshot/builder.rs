@@ -12,9 +12,9 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::endpoint::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::table::{Answer, Edit, Entry, EntryOctets, LABEL_MARK, Shard};
 use super::view::Networks;
-use super::wildcard::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::zone::{ZoneSettings, Zones};
 use super::{Snapshot, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};

@@ -13,6 +13,7 @@
 
 mod alias;
 mod builder;
+mod endpoint;
 mod table;
 mod view;
 mod wildcard;
@@ -20,8 +21,9 @@ mod zone;
 
 pub use alias::Alias;
 pub use builder::{BuildError, Builder};
+pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS};
 pub use table::Answer;
-pub use wildcard::{Endpoint, EndpointKey, GRAMMAR_LABELS, Matches, Written, is_wildcard};
+pub use wildcard::{Matches, Written, is_wildcard};
 pub use zone::{Denial, Zone, ZoneSettings};
 
 use std::hash::{BuildHasher, Hasher};
@@ -34,9 +36,9 @@ use crate::name::{Folded, NAME_OCTETS_MAX, NameRef};
 use crate::record::View;
 use crate::wire::{Question, RType};
 use alias::alias_of;
+use endpoint::Chunk;
 use table::{Entry, Hash, LABEL_MARK, Shard};
 use view::Networks;
-use wildcard::Chunk;
 use zone::Zones;
 
 /// Labels of the longest grammar name that is stored rather than matched: instance, service, environment.

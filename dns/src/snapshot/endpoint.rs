@@ -1,0 +1,258 @@
+//! Endpoints as columns of label numbers: what patterns are compared with.
+//!
+//! ```text
+//! chunk   | column 0: 256 × u32 | ... | column 5 | starts: 256 × u32 | arena |
+//! row     | ttl: u32 | port: u16, 0 for none | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 |
+//!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views |       integers little-endian
+//! view    | view: u16 | address: 16 octets, an IPv4 one mapped |
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::record::View;
+use crate::wire::RType;
+
+/// Labels that the grammar knows: environment, service, instance, region, host, uuid.
+pub const GRAMMAR_LABELS: usize = 6;
+/// Rows of a chunk: a change copies one chunk, about 12 KiB.
+pub(super) const CHUNK_ROWS: usize = 256;
+/// Number of no label: a free row has it in every column, and a query that wants it wants any label.
+pub(super) const ANY: u32 = 0;
+/// Number that no row has: the query's label is unknown.
+pub(super) const NEVER: u32 = u32::MAX;
+/// A view's number and an address in it.
+const VIEW_OCTETS: usize = 18;
+
+/// One running thing, as queries with wildcards or more than three labels see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Environment, service, instance, region, host, uuid: lower-cased, 1 to 63 octets each.
+    pub labels: [Box<[u8]>; GRAMMAR_LABELS],
+    /// Its IPv4 addresses, at most 255.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses, at most 255.
+    pub ipv6: Vec<Ipv6Addr>,
+    /// The port that SRV announces; none means no SRV record.
+    pub port: Option<u16>,
+    /// Time to live, in seconds.
+    pub ttl_seconds: u32,
+    /// Addresses that the clients of one view get in place of those of the same family above; at most 255.
+    pub views: Vec<(View, IpAddr)>,
+}
+
+/// Where an endpoint stands in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointKey(pub(super) u32);
+
+/// The numbers of one row's labels; all [`ANY`] for a free row.
+pub(super) type Numbers = [u32; GRAMMAR_LABELS];
+
+/// 256 rows. Never changes once built.
+pub(super) struct Chunk {
+    columns: [[u32; CHUNK_ROWS]; GRAMMAR_LABELS],
+    /// Least and greatest number in each column: services loaded together have neighbouring numbers,
+    /// so most chunks are passed over without a look at their rows.
+    ranges: [(u32, u32); GRAMMAR_LABELS],
+    starts: [u32; CHUNK_ROWS],
+    arena: Box<[u8]>,
+}
+
+/// What a row holds besides its labels.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'s> {
+    pub(super) ttl_seconds: u32,
+    /// 0 for none.
+    pub(super) port: u16,
+    /// With its length octet.
+    pub(super) uuid_label: &'s [u8],
+    ipv4: &'s [[u8; 4]],
+    ipv6: &'s [[u8; 16]],
+    views: &'s [[u8; VIEW_OCTETS]],
+}
+
+/// The content of one row: its labels' numbers and its octets.
+pub(super) type RowContent = (Numbers, Box<[u8]>);
+/// A row and its new content; free when there is none.
+pub(super) type RowEdit = (EndpointKey, Option<RowContent>);
+
+impl EndpointKey {
+    /// Which chunk.
+    pub(super) fn chunk(self) -> usize {
+        self.0 as usize / CHUNK_ROWS
+    }
+
+    fn row(self) -> usize {
+        self.0 as usize % CHUNK_ROWS
+    }
+}
+
+impl Endpoint {
+    /// The octets of its row; none when it has more addresses than a row can count.
+    pub(super) fn row_octets(&self) -> Option<Box<[u8]>> {
+        let [.., uuid] = &self.labels;
+        let counts = [uuid.len() + 1, self.ipv4.len(), self.ipv6.len(), self.views.len()].map(u8::try_from);
+        let [Ok(label_octets), Ok(ipv4), Ok(ipv6), Ok(views)] = counts else {
+            return None;
+        };
+        let mut octets = Vec::with_capacity(16 + uuid.len());
+        octets.extend_from_slice(&self.ttl_seconds.to_le_bytes());
+        octets.extend_from_slice(&self.port.unwrap_or(0).to_le_bytes());
+        octets.extend_from_slice(&[label_octets, ipv4, ipv6, views, label_octets.saturating_sub(1)]);
+        octets.extend_from_slice(uuid);
+        octets.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
+        octets.extend(self.ipv6.iter().flat_map(Ipv6Addr::octets));
+        for (view, address) in &self.views {
+            let address = match address {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => *address,
+            };
+            octets.extend_from_slice(&view.0.to_le_bytes());
+            octets.extend_from_slice(&address.octets());
+        }
+        Some(octets.into_boxed_slice())
+    }
+}
+
+impl Chunk {
+    /// A chunk of free rows.
+    pub(super) fn empty() -> Self {
+        Self {
+            columns: [[ANY; CHUNK_ROWS]; GRAMMAR_LABELS],
+            ranges: [(NEVER, ANY); GRAMMAR_LABELS],
+            starts: [0; CHUNK_ROWS],
+            arena: Box::default(),
+        }
+    }
+
+    /// A copy with `edits` applied; each row at most once among them.
+    pub(super) fn edited(&self, edits: &[RowEdit]) -> Self {
+        let mut columns = self.columns;
+        let mut new: [Option<&[u8]>; CHUNK_ROWS] = [None; CHUNK_ROWS];
+        for (row, slot) in new.iter_mut().enumerate() {
+            *slot = self.row_octets(row);
+        }
+        for (key, content) in edits {
+            let numbers = content
+                .as_ref()
+                .map_or([ANY; GRAMMAR_LABELS], |(numbers, _)| *numbers);
+            for (column, number) in columns.iter_mut().zip(numbers) {
+                if let Some(cell) = column.get_mut(key.row()) {
+                    *cell = number;
+                }
+            }
+            if let Some(slot) = new.get_mut(key.row()) {
+                *slot = content.as_ref().map(|(_, octets)| octets.as_ref());
+            }
+        }
+        let mut starts = [0; CHUNK_ROWS];
+        let mut arena = Vec::with_capacity(self.arena.len());
+        for (start, octets) in starts.iter_mut().zip(new) {
+            *start = u32::try_from(arena.len()).expect("256 rows of at most 6 KiB");
+            arena.extend_from_slice(octets.unwrap_or_default());
+        }
+        let ranges = columns.map(|column| {
+            let used = column.iter().copied().filter(|number| *number != ANY);
+            used.fold((NEVER, ANY), |(least, greatest), number| {
+                (least.min(number), greatest.max(number))
+            })
+        });
+        Self {
+            columns,
+            ranges,
+            starts,
+            arena: arena.into_boxed_slice(),
+        }
+    }
+
+    /// The octets of a used row.
+    pub(super) fn row_octets(&self, row: usize) -> Option<&[u8]> {
+        let [column, ..] = &self.columns;
+        if *column.get(row)? == ANY {
+            return None;
+        }
+        let start = *self.starts.get(row)? as usize;
+        let end = self
+            .starts
+            .get(row + 1)
+            .map_or(self.arena.len(), |end| *end as usize);
+        self.arena.get(start..end)
+    }
+
+    /// The numbers in a row.
+    pub(super) fn numbers(&self, key: EndpointKey) -> Numbers {
+        self.columns
+            .map(|column| column.get(key.row()).copied().unwrap_or(ANY))
+    }
+
+    /// Which rows match, or none at all.
+    pub(super) fn matching(&self, wanted: &Numbers) -> Option<[bool; CHUNK_ROWS]> {
+        let mut columns = wanted.iter().zip(&self.ranges);
+        if columns.any(|(want, (least, greatest))| *want != ANY && (want < least || want > greatest)) {
+            return None;
+        }
+        let [first, ..] = &self.columns;
+        let mut rows = first.map(|number| number != ANY);
+        for (column, want) in self.columns.iter().zip(wanted) {
+            if *want != ANY {
+                for (row, number) in rows.iter_mut().zip(column) {
+                    *row &= number == want;
+                }
+            }
+        }
+        Some(rows)
+    }
+}
+
+impl<'s> Row<'s> {
+    /// Reads a row's octets.
+    pub(super) fn read(octets: &'s [u8]) -> Option<Self> {
+        let (&[t0, t1, t2, t3, p0, p1, label, ipv4, ipv6, views], rest) = octets.split_first_chunk()?;
+        let (uuid_label, rest) = rest.split_at_checked(usize::from(label))?;
+        let (ipv4, rest) = rest.split_at_checked(usize::from(ipv4) * 4)?;
+        let (ipv6, rest) = rest.split_at_checked(usize::from(ipv6) * 16)?;
+        let views = rest.get(..usize::from(views) * VIEW_OCTETS)?;
+        let ((ipv4, _), (ipv6, _), (views, _)) = (ipv4.as_chunks(), ipv6.as_chunks(), views.as_chunks());
+        Some(Self {
+            ttl_seconds: u32::from_le_bytes([t0, t1, t2, t3]),
+            port: u16::from_le_bytes([p0, p1]),
+            uuid_label,
+            ipv4,
+            ipv6,
+            views,
+        })
+    }
+
+    /// Calls `push` with each address of the family of `rtype` that clients in `view` get, until it
+    /// returns false; returns whether it never did.
+    pub(super) fn addresses(&self, rtype: RType, view: View, mut push: impl FnMut(&[u8]) -> bool) -> bool {
+        let mut has_own = false;
+        for &[v0, v1, ref address @ ..] in self.views {
+            let mapped = Ipv6Addr::from(*address).to_ipv4_mapped();
+            if View(u16::from_le_bytes([v0, v1])) != view || mapped.is_some() != (rtype == RType::A) {
+                continue;
+            }
+            has_own = true;
+            let went_on = match mapped {
+                Some(address) => push(&address.octets()),
+                None => push(address),
+            };
+            if !went_on {
+                return false;
+            }
+        }
+        match rtype {
+            _ if has_own => true,
+            RType::A => self.ipv4.iter().all(|address| push(address)),
+            _ => self.ipv6.iter().all(|address| push(address)),
+        }
+    }
+
+    /// Whether it has a record of `rtype` for clients in `view`.
+    pub(super) fn has(&self, rtype: RType, view: View) -> bool {
+        match rtype {
+            RType::A | RType::AAAA => !self.addresses(rtype, view, |_| false),
+            RType::SRV => self.port != 0,
+            _ => false,
+        }
+    }
+}
