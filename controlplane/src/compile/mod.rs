@@ -339,4 +339,6 @@ impl Announcement {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

@@ -1,22 +1,19 @@
-use std::collections::{BTreeMap, HashSet};
-
 use dns::RType;
 
 use super::*;
 use crate::fixture::{addresses, addresses_for, answer, builder, name, network, on, service, source};
-use crate::registry::Registry;
-use crate::service::{Address, Change, Compose, Port, Protocol, ServiceId};
+use crate::service::{Compose, Port, Protocol};
 
-const ZONES: [&str; 2] = ["docker", "corp.example"];
+pub(super) const ZONES: [&str; 2] = ["docker", "corp.example"];
 
 /// A client on no network.
-const CLIENT: &str = "127.0.0.1";
+pub(super) const CLIENT: &str = "127.0.0.1";
 
-fn compiler() -> Compiler {
+pub(super) fn compiler() -> Compiler {
     Compiler::new(Naming::new(ZONES.map(name).to_vec()), builder(&ZONES))
 }
 
-fn came(service: &Service) -> Delta {
+pub(super) fn came(service: &Service) -> Delta {
     Delta::Came(Arc::new(service.clone()))
 }
 
@@ -238,210 +235,6 @@ fn a_name_of_very_many_answers_with_the_first_and_changes_behind_them_leave_it_a
     }
     assert_ne!(octets(&before, RType::A), octets(&after, RType::A));
     assert_eq!(addresses(&after, "w99999.docker"), "10.99.99.99");
-}
-
-/// Small numbers that look random and are the same in every run (Marsaglia's xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % sides
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len())]
-    }
-
-    /// A service out of few words, so that names, addresses, networks and environments collide all the time.
-    fn service(&mut self) -> Service {
-        let base = service(
-            self.pick(&["e", "f"]),
-            self.pick(&["c0", "c1", "c2", "c3", "c4", "c5"]),
-        );
-        let address = |dice: &mut Self| {
-            let ip = match dice.below(4) {
-                0 => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::try_from(dice.below(4)).unwrap()]),
-                _ => IpAddr::from([
-                    10,
-                    u8::try_from(dice.below(3)).unwrap(),
-                    0,
-                    u8::try_from(dice.below(6)).unwrap(),
-                ]),
-            };
-            let network = dice.pick(&["", "n0", "n1", "n2"]);
-            Address {
-                ip,
-                network: (!network.is_empty()).then(|| network.into()),
-            }
-        };
-        let addresses = (0..self.below(4)).map(|_| address(self)).collect();
-        let port = |number| Port {
-            protocol: Protocol::Tcp,
-            number,
-        };
-        let ports = (0..self.below(3))
-            .map(|more| port(80 + u16::try_from(more).unwrap()))
-            .collect();
-        let compose = (self.below(2) == 0).then(|| Compose {
-            project: self.pick(&["shop", "blog", "dev"]).into(),
-            service: self.pick(&["web", "db", "web1"]).into(),
-            number: [None, Some(1), Some(2)][self.below(3)],
-        });
-        let healths = [Health::None, Health::Healthy, Health::Starting, Health::Unhealthy];
-        Service {
-            environment: self.pick(&["dev", "prod", "web1", "beef", "all"]).into(),
-            service: self.pick(&["web", "db"]).into(),
-            instance: self.pick(&["web1", "web2", "dev", "Web.1", "beef"]).into(),
-            region: self.pick(&["here", "there", "here", ""]).into(),
-            uuid: self.pick(&["beef", "cafe", "f00d", "prod"]).into(),
-            compose,
-            addresses,
-            ports,
-            health: healths[self.below(4)],
-            ttl_seconds: u32::try_from(self.below(3) * 10 + 10).unwrap(),
-            ..base
-        }
-    }
-
-    /// Networks out of few, so that engines share subnets, and subnets lie in each other.
-    fn networks(&mut self) -> Vec<Network> {
-        let mut networks = Vec::new();
-        for (number, name) in ["n0", "n1", "n2"].into_iter().enumerate() {
-            let subnets: &[&str] = match self.below(4) {
-                0 => continue,
-                1 => &[["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/15"][number]],
-                2 => &[["10.0.0.0/24", "10.1.0.0/17", "10.2.0.0/16"][number], "fd00::/64"],
-                _ => &["10.0.0.0/8"],
-            };
-            networks.push(Network {
-                is_own: self.below(3) > 0,
-                ..network(name, subnets)
-            });
-        }
-        networks
-    }
-}
-
-/// Every name that could be asked for after `seen`.
-fn askable(seen: &[Service]) -> HashSet<Name> {
-    let naming = Naming::new(ZONES.map(name).to_vec());
-    let names = seen
-        .iter()
-        .filter_map(|service| naming.names(service).ok().flatten());
-    let mut all: HashSet<Name> = names
-        .flat_map(|names| names.places.into_iter().map(|(name, _)| name))
-        .collect();
-    let ports = [80, 81, 82].map(|number| Port {
-        protocol: Protocol::Tcp,
-        number,
-    });
-    let below: Vec<Name> = all
-        .iter()
-        .flat_map(|name| ports.iter().filter_map(|port| port_name(name, *port)))
-        .collect();
-    all.extend(below);
-    all.extend(
-        [
-            "docker",
-            "*.docker",
-            "*.dev.docker",
-            "_tcp.web.dev.docker",
-            "shop.docker",
-            "web.*.corp.example",
-            "web1.any.prod.docker",
-            "here.*.web.*.docker",
-            "beef.*.*.web1.web.dev.docker",
-            "nobody.docker",
-            "9.9.0.10.in-addr.arpa",
-            "10.in-addr.arpa",
-            "1.ip6.arpa",
-        ]
-        .map(name),
-    );
-    all
-}
-
-/// Clients on no network, and on each that [`Dice::networks`] makes.
-const CLIENTS: [&str; 6] = [CLIENT, "10.0.0.9", "10.1.0.9", "10.2.0.9", "10.3.0.9", "fd00::9"];
-
-#[test]
-fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
-    for seed in 1..=12_u64 {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let (mut registry, mut incremental) = (Registry::default(), compiler());
-        let mut model: BTreeMap<ServiceId, Service> = BTreeMap::new();
-        let mut networks: BTreeMap<Source, Vec<Network>> = BTreeMap::new();
-        let mut seen = Vec::new();
-        for _ in 0..20 {
-            // Several changes a snapshot, as in a burst.
-            for _ in 0..=dice.below(4) {
-                let service = dice.service();
-                seen.push(service.clone());
-                let change = match dice.below(10) {
-                    0..5 => {
-                        model.insert(service.id.clone(), service.clone());
-                        Change::Put(service.into())
-                    }
-                    5..7 => {
-                        model.remove(&service.id);
-                        Change::Remove(service.id)
-                    }
-                    7..9 => {
-                        let source = service.id.source.clone();
-                        let mut services: Vec<_> = (0..4).map(|_| dice.service()).collect();
-                        services.retain(|service| service.id.source == source);
-                        seen.extend_from_slice(&services);
-                        model.retain(|id, _| id.source != source);
-                        model.extend(services.iter().map(|one| (one.id.clone(), one.clone())));
-                        let services = services.into_iter().map(Arc::new).collect();
-                        Change::Reset { source, services }
-                    }
-                    _ => {
-                        let told = dice.networks();
-                        networks.insert(service.id.source.clone(), told.clone());
-                        incremental.networks(&service.id.source, told).unwrap();
-                        continue;
-                    }
-                };
-                for delta in registry.apply(change) {
-                    incremental.apply(&delta);
-                }
-            }
-            let (snapshot, remarks) = incremental.compile();
-            assert_eq!(remarks.errors, []);
-
-            let mut fresh = compiler();
-            for (source, networks) in &networks {
-                fresh.networks(source, networks.clone()).unwrap();
-            }
-            model
-                .values()
-                .for_each(|service| drop(fresh.apply(&came(service))));
-            let (expected, _) = fresh.compile();
-            assert_eq!(
-                (snapshot.names(), snapshot.endpoints(), registry.len()),
-                (expected.names(), expected.endpoints(), model.len()),
-                "seed {seed}"
-            );
-            for owner in askable(&seen) {
-                // Only A records of endpoints have one length, and can be put in order.
-                let is_exact = !["*", "any", "all"]
-                    .iter()
-                    .any(|word| owner.labels().any(|label| label == word.as_bytes()));
-                let types = [RType::A, RType::AAAA, RType::SRV, RType::PTR];
-                for qtype in types.into_iter().filter(|qtype| is_exact || *qtype == RType::A) {
-                    for client in CLIENTS {
-                        let [got, wanted] =
-                            [&snapshot, &expected].map(|snapshot| answer(snapshot, client, &owner, qtype));
-                        assert_eq!(got, wanted, "seed {seed}, {owner} {} for {client}", qtype.0);
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[test]

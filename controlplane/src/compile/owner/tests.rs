@@ -1,0 +1,183 @@
+use super::*;
+use crate::fixture::service;
+use crate::service::{Compose, Protocol};
+
+fn member(instance: &str) -> Member {
+    Member(Arc::new(service("e", instance)))
+}
+
+fn instances(services: &[&Service]) -> Vec<String> {
+    services
+        .iter()
+        .map(|service| service.instance.to_string())
+        .collect()
+}
+
+fn with(instance: &str, change: impl FnOnce(&mut Service)) -> Member {
+    let mut service = service("e", instance);
+    change(&mut service);
+    Member(Arc::new(service))
+}
+
+fn owner(role: Role, members: Vec<Member>) -> Owner {
+    let mut members = members.into_iter();
+    let mut owner = Owner::One(role, members.next().unwrap());
+    for member in members {
+        owner.insert(role, member);
+    }
+    owner
+}
+
+/// Who of `a`, `b` and so on, of these healths, a name of that role leads to.
+fn check_health(role: Role, healths: &[Health], expected: &[&str]) {
+    let of = |(place, health): (usize, &Health)| {
+        let name = ["a", "b", "c", "d"][place];
+        with(name, |service| service.health = *health)
+    };
+    let mut owner = owner(role, healths.iter().enumerate().map(of).collect());
+    assert_eq!(
+        instances(&owner.choose().forward),
+        expected,
+        "{role:?} {healths:?}"
+    );
+}
+
+#[test]
+fn a_shared_name_leads_to_those_who_can_work_else_to_those_who_start_and_never_to_the_sick() {
+    use Health::{Healthy, None, Starting, Unhealthy};
+    for role in [
+        Role::Environment,
+        Role::Service,
+        Role::ComposeService,
+        Role::ComposeBare,
+    ] {
+        check_health(role, &[Healthy, Starting, Unhealthy, None], &["a", "d"]);
+        check_health(role, &[Unhealthy, Starting, Starting], &["b", "c"]);
+        check_health(role, &[Unhealthy, Unhealthy], &[]);
+        check_health(role, &[Unhealthy], &[]);
+        check_health(role, &[Starting], &["a"]);
+    }
+}
+
+#[test]
+fn a_name_of_one_leads_there_whatever_its_health() {
+    use Health::{Healthy, Starting, Unhealthy};
+    for role in [Role::Instance, Role::Uuid, Role::Container, Role::ComposeInstance] {
+        check_health(role, &[Unhealthy], &["a"]);
+        check_health(role, &[Healthy, Starting, Unhealthy], &["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn the_bare_name_of_a_compose_service_is_given_to_one_project_or_to_none() {
+    let of = |name: &str, project: &str| {
+        let compose = Compose {
+            project: project.into(),
+            service: "web".into(),
+            number: None,
+        };
+        with(name, |service| service.compose = Some(compose))
+    };
+    let mut owner = owner(Role::ComposeBare, vec![of("a", "shop"), of("b", "shop")]);
+    assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
+    owner.insert(Role::ComposeBare, of("c", "blog"));
+    let chosen = owner.choose();
+    assert_eq!((chosen.forward.len(), chosen.rivals), (0, vec!["blog", "shop"]));
+    assert!(!chosen.rivals_are_known);
+    assert!(owner.choose().rivals_are_known);
+    owner.remove(Role::ComposeBare, &of("c", "blog"));
+    assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
+}
+
+#[test]
+fn ports_of_the_sick_keep_their_names_and_those_of_who_loses_the_name_go() {
+    let port = |number| Port {
+        protocol: Protocol::Tcp,
+        number,
+    };
+    let sick = with("a", |service| {
+        service.health = Health::Unhealthy;
+        service.ports = vec![port(1)];
+    });
+    let well = with("b", |service| service.ports = vec![port(2), port(3)]);
+    let mut owner = owner(Role::Container, vec![sick.clone(), well.clone()]);
+    assert_eq!(owner.choose().ports, [port(1), port(2), port(3)]);
+    owner.insert(Role::Service, sick);
+    let chosen = owner.choose();
+    assert_eq!(chosen.ports, [port(1)]);
+    assert_eq!(chosen.stale_ports, [port(2), port(3)]);
+    owner.insert(Role::Environment, well);
+    let chosen = owner.choose();
+    assert_eq!((chosen.ports, chosen.stale_ports), (vec![], vec![port(1)]));
+}
+
+#[test]
+fn members_are_in_order_whatever_order_they_came_in() {
+    let mut owner = Owner::One(Role::Service, member("c"));
+    for instance in ["a", "d", "b"] {
+        assert!(owner.insert(Role::Service, member(instance)));
+    }
+    assert_eq!(instances(&owner.choose().forward), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn the_newer_of_two_with_one_id_stays() {
+    let mut newer = service("e", "a");
+    newer.ttl_seconds = 7;
+    let mut owner = Owner::One(Role::Service, member("a"));
+    for _ in 0..2 {
+        assert!(owner.insert(Role::Service, Member(Arc::new(newer.clone()))));
+        assert_eq!(owner.choose().forward, [&newer]);
+        owner.insert(Role::Service, member("b"));
+        owner.insert(Role::Service, member("a"));
+        assert_eq!(owner.choose().forward.len(), 2);
+        assert_eq!(owner.remove(Role::Service, &member("b")), Left::Others);
+    }
+}
+
+#[test]
+fn the_grammar_goes_before_short_names_and_reverse_stands_apart() {
+    let mut owner = Owner::One(Role::Container, member("s"));
+    owner.insert(Role::Reverse, member("r"));
+    assert_eq!(instances(&owner.choose().forward), ["s"]);
+    owner.insert(Role::Service, member("g"));
+    assert_eq!(instances(&owner.choose().forward), ["g"]);
+    assert_eq!(instances(&owner.choose().reverse), ["r"]);
+    owner.remove(Role::Service, &member("g"));
+    assert_eq!(instances(&owner.choose().forward), ["s"]);
+}
+
+#[test]
+fn who_is_not_there_cannot_leave_and_the_last_one_ends_the_name() {
+    let mut owner = Owner::One(Role::Service, member("a"));
+    assert_eq!(owner.remove(Role::Service, &member("b")), Left::OthersUnchanged);
+    assert_eq!(owner.remove(Role::Container, &member("a")), Left::OthersUnchanged);
+    owner.insert(Role::Service, member("b"));
+    assert_eq!(owner.remove(Role::Container, &member("a")), Left::OthersUnchanged);
+    assert_eq!(owner.remove(Role::Service, &member("a")), Left::Others);
+    assert_eq!(owner.remove(Role::Service, &member("b")), Left::Nobody);
+}
+
+#[test]
+fn behind_the_horizon_nothing_changes_a_record() {
+    let name = |number: usize| format!("{number:05}");
+    let mut owner = Owner::One(Role::Service, member(&name(0)));
+    for number in 1..MEMBERS_MAX + 10 {
+        assert!(
+            owner.insert(Role::Service, member(&name(number))),
+            "nothing was compiled yet"
+        );
+    }
+    let last = name(MEMBERS_MAX - 1);
+    let chosen = instances(&owner.choose().forward);
+    assert_eq!((chosen.len(), chosen.last()), (MEMBERS_MAX, Some(&last)));
+
+    assert!(!owner.insert(Role::Service, member("90000")));
+    assert_eq!(
+        owner.remove(Role::Service, &member("90000")),
+        Left::OthersUnchanged
+    );
+    assert_eq!(owner.remove(Role::Service, &member(&last)), Left::Others);
+    assert!(owner.insert(Role::Service, member("00000-and-a-half")));
+    assert_eq!(instances(&owner.choose().forward).len(), MEMBERS_MAX);
+}
