@@ -130,7 +130,9 @@ pub(super) async fn serve(
                 }
             }
             Some(answer) = network_lists.next() => {
+                // That the engine is gone is said where the session ends.
                 if let Err(failure) = &answer
+                    && !failure.is_unreachable()
                     && !std::mem::replace(&mut networks_are_refused, true)
                 {
                     let trouble = failure.explain(&watch.endpoint);

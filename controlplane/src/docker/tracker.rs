@@ -167,6 +167,8 @@ impl Tracker {
             entry.unsent = false;
             entry.awaited = false;
             entry.failures = 0;
+            // An engine that ends gives up its stops, or has seen them through and starts some of these anew.
+            entry.stopping_until = None;
         }
     }
 

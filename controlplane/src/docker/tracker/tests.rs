@@ -242,6 +242,14 @@ fn a_restart_begins_anew_whatever_time_the_stop_still_had() {
 }
 
 #[test]
+fn a_container_that_an_engine_stopped_as_it_went_and_started_as_it_came_is_back_at_once() {
+    let mut bench = Bench::synced(&[("a", 1)]);
+    bench.event("a", Effect::Signal(15)).expect("-a");
+    bench.tracker.disconnected();
+    bench.list(&[("a", 2)]).runs("a", 2).expect("=a2");
+}
+
+#[test]
 fn an_inspect_that_began_before_the_last_event_is_done_again() {
     let mut bench = Bench::synced(&[]);
     bench.event("a", Effect::Inspect).begin();
