@@ -36,6 +36,8 @@ pub mod ratelimit;
 pub mod respond;
 pub mod special;
 
+mod path;
+
 pub mod forward;
 
 pub mod counters;

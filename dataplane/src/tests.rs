@@ -249,12 +249,13 @@ fn a_silent_upstream_ends_in_servfail_within_a_stubs_patience_and_local_names_do
         let start = Instant::now();
         waiting.send_to(&query(1, "example.com"), server.address).unwrap();
         assert_eq!(rcode(&ask(&local, server.address, &query(2, "web.docker"))), 0);
-        assert!(start.elapsed() < Duration::from_millis(200));
+        // Bounds that a busy machine keeps, too: a stub waits five seconds.
+        assert!(start.elapsed() < limits::TRY_TIMEOUTS[0]);
         assert_eq!(rcode(&receive(&waiting, server.address)), 2);
         let waited = start.elapsed();
         assert!(
             waited >= limits::FORWARD_TIMEOUT
-                && waited < limits::FORWARD_TIMEOUT + Duration::from_millis(300)
+                && waited < limits::FORWARD_TIMEOUT + Duration::from_secs(2)
         );
         assert_eq!(server.handle.counters().total().forward_timeouts, 1);
         server.handle.stop();

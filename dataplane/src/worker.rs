@@ -20,8 +20,8 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::counters::Writer;
 use crate::forward::{Answer, Ask, Cause, Forwarder, ReturnPath};
-use crate::io::tcp::StreamKey;
 use crate::io::udp::{Batch, Datagram, Unusable};
+use crate::path::StreamKey;
 use crate::ratelimit::{RateLimiter, Verdict};
 use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, is_proven, respond, slip};
 

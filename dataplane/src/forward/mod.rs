@@ -34,42 +34,10 @@ use rand_core::{Rng, SeedableRng};
 use self::pending::{Asked, Entry, Index, Key, Pending};
 pub use self::upstream::Place;
 use self::upstream::{UpstreamIndex, Upstreams};
-use crate::io::tcp::StreamKey;
-use crate::io::udp::Local;
 use crate::limits::{
     FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN,
 };
-
-/// The way back to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReturnPath {
-    /// One datagram, by the socket and from the address that the query came to.
-    Datagram {
-        /// Which of the core's listening sockets.
-        listener: u8,
-        /// The client.
-        peer: SocketAddr,
-        /// Our address that it asked.
-        local: Local,
-    },
-    /// The connection that the query came by, if it is still there.
-    Stream {
-        /// Which connection.
-        key: StreamKey,
-        /// The client.
-        peer: IpAddr,
-    },
-}
-
-impl ReturnPath {
-    /// The client's address. It is to have no more than its share of what waits.
-    pub(crate) fn client(&self) -> IpAddr {
-        match self {
-            Self::Datagram { peer, .. } => peer.ip(),
-            Self::Stream { peer, .. } => *peer,
-        }
-    }
-}
+pub use crate::path::ReturnPath;
 
 /// Something to send.
 #[derive(Debug, PartialEq, Eq)]
@@ -181,11 +149,33 @@ impl Forwarder {
         let index = self.pending.find(Key { place, id: header.id })?;
         let entry = self.pending.get(index)?;
         let is_reply = header.flags.contains(Flags::QR) && header.flags.opcode() == Opcode::QUERY;
-        let question = HEADER_OCTETS..entry.asked.question_end;
-        let same_question = header.counts.first() == Some(&1)
-            && self.pending.query(index).get(question.clone()) == buffer.get(..length)?.get(question);
-        if !is_reply || !same_question {
+        if !is_reply {
             return None;
+        }
+        let question = HEADER_OCTETS..entry.asked.question_end;
+        let asked = self.pending.query(index).get(question.clone())?;
+        match header.counts {
+            // Some upstreams write the name in small letters; the client's case is put back.
+            [1, ..] if same_question(asked, buffer.get(..length)?.get(question.clone())?) => {
+                buffer.get_mut(question)?.copy_from_slice(asked);
+            }
+            // An error may come without the question, from an upstream that could not read it.
+            [0, 0, 0, _] if header.flags.rcode() != Rcode::NO_ERROR => {
+                buffer.get_mut(question)?.copy_from_slice(asked);
+                let (entry, _) = self.remove(index)?;
+                let rcode = header.flags.rcode();
+                let length = error(buffer, &entry, rcode);
+                let octets = buffer.get(..length)?;
+                let (to, cause) = (entry.asked.to, Cause::Answered);
+                return Some(Answer {
+                    to,
+                    octets,
+                    rcode,
+                    truncated: false,
+                    cause,
+                });
+            }
+            _ => return None,
         }
         let (entry, _) = self.remove(index)?;
         let rcode = header.flags.rcode();
@@ -329,6 +319,26 @@ impl Forwarder {
             cause,
         }))
     }
+}
+
+/// Whether a reply's question is the one that was asked: the same name but for case, type and class (RFC 5452,
+/// section 9.1).
+fn same_question(asked: &[u8], replied: &[u8]) -> bool {
+    let name_end = asked.len().saturating_sub(4);
+    let parts = asked
+        .split_at_checked(name_end)
+        .zip(replied.split_at_checked(name_end));
+    parts.is_some_and(|((name, rest), (other, other_rest))| {
+        name.eq_ignore_ascii_case(other) && rest == other_rest
+    })
+}
+
+/// Makes of the reply in `buffer` an error of our own with its response code, and returns its length in octets.
+fn error(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
+    let mut reply = Reply::begin(buffer, entry.asked.head, entry.asked.limit, UDP_SIZE);
+    reply.offer_recursion();
+    reply.set_rcode(rcode);
+    reply.finish()
 }
 
 /// Leaves of the reply in `buffer` what tells the client to ask over TCP, and returns its length in octets.

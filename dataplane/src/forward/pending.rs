@@ -9,7 +9,8 @@
 //! ```
 //!
 //! All tries of one stage wait equally long, so each list is in the order of its deadlines by itself:
-//! the next deadline is one of three heads, and an answered query leaves its list in constant time.
+//! the next deadline is one of three heads, and an answered query leaves its list in constant time. A second
+//! list links those whose last try went through one place, so that its failure finds them without a search.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,7 +21,10 @@ use siphasher::sip::SipHasher13;
 
 use super::ReturnPath;
 use super::upstream::{Place, Refused, UpstreamIndex};
-use crate::limits::{FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, SHARE_OF_FREE, SHARES, TRIES_MAX, TRY_TIMEOUTS};
+use crate::limits::{
+    FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, SHARE_OF_FREE, SHARES, TRIES_MAX, TRY_TIMEOUTS,
+    UPSTREAM_SOCKETS_MAX, UPSTREAMS_MAX,
+};
 
 /// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +66,32 @@ pub(crate) struct Entry {
     tries: [Option<Key>; TRIES_MAX],
     stage: usize,
     deadline: Instant,
+    /// Its neighbours in the list of its stage, and in that of its last try's place.
+    links: [Links; 2],
+}
+
+/// The neighbours of a query in one list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Links {
     older: Option<Index>,
     newer: Option<Index>,
+}
+
+/// A list that a query is in, with the number that tells it from others of its kind.
+#[derive(Clone, Copy)]
+enum Chain {
+    Stage(usize),
+    Place(usize),
+}
+
+impl Chain {
+    /// Which of an entry's links belong to it.
+    fn kind(self) -> usize {
+        match self {
+            Self::Stage(_) => 0,
+            Self::Place(_) => 1,
+        }
+    }
 }
 
 impl Entry {
@@ -85,13 +113,14 @@ pub(crate) struct Pending {
     octets: Vec<u8>,
     keys: HashMap<Key, Index>,
     stages: [List; TRIES_MAX],
+    places: Box<[List]>,
     waiting: usize,
     /// How many wait, by a hash of their client's address.
     shares: Box<[u16]>,
     hasher: SipHasher13,
 }
 
-/// The two ends of one stage's list.
+/// The two ends of one list.
 #[derive(Clone, Copy, Debug, Default)]
 struct List {
     oldest: Option<Index>,
@@ -109,6 +138,7 @@ impl Pending {
             // Twice what it can hold: half empty, it cleans up after removals in place and never grows.
             keys: HashMap::with_capacity(2 * PENDING_MAX * TRIES_MAX),
             stages: [List::default(); TRIES_MAX],
+            places: vec![List::default(); UPSTREAMS_MAX * UPSTREAM_SOCKETS_MAX].into_boxed_slice(),
             waiting: 0,
             shares: vec![0; SHARES].into_boxed_slice(),
             hasher: SipHasher13::new_with_key(seed),
@@ -167,8 +197,7 @@ impl Pending {
                 tries: [None; TRIES_MAX],
                 stage: 0,
                 deadline: now,
-                older: None,
-                newer: None,
+                links: [Links::default(); 2],
             });
         }
         self.waiting += 1;
@@ -178,7 +207,8 @@ impl Pending {
 
     /// Takes a query out, with the octets it left behind; they stay until the next one comes in.
     pub(crate) fn remove(&mut self, index: Index) -> Option<(Entry, &mut [u8])> {
-        self.leave(index);
+        self.leave_place(index);
+        self.leave_stage(index);
         let entry = self.entries.get_mut(usize::from(index.0))?.take()?;
         for key in entry.tries() {
             self.keys.remove(&key);
@@ -224,12 +254,14 @@ impl Pending {
         if let Some(slot) = entry.tries.get_mut(entry.stage) {
             *slot = Some(key);
             self.keys.insert(key, index);
+            self.push(Chain::Place(key.place.index()), index);
         }
         replaced
     }
 
     /// Forgets the key of the query's present stage, and returns it.
     pub(crate) fn clear_key(&mut self, index: Index) -> Option<Key> {
+        self.leave_place(index);
         let entry = self.get_mut(index)?;
         let key = entry.tries.get_mut(entry.stage)?.take()?;
         self.keys.remove(&key);
@@ -240,7 +272,8 @@ impl Pending {
     pub(crate) fn advance(&mut self, index: Index, now: Instant) -> bool {
         match self.get(index).map(|entry| entry.stage + 1) {
             Some(stage) if stage < TRIES_MAX => {
-                self.leave(index);
+                self.leave_place(index);
+                self.leave_stage(index);
                 self.enter(index, stage, now);
                 true
             }
@@ -258,56 +291,73 @@ impl Pending {
 
     /// The newest query whose last try went through `place`.
     pub(crate) fn newest_in(&self, place: Place) -> Option<Index> {
-        self.stages.iter().find_map(|list| {
-            let mut next = list.newest;
-            while let Some(index) = next {
-                let entry = self.get(index)?;
-                if entry.last_try().is_some_and(|key| key.place == place) {
-                    return Some(index);
-                }
-                next = entry.older;
-            }
-            None
-        })
+        self.places.get(place.index())?.newest
     }
 
     /// Appends a query to the list of `stage`.
     fn enter(&mut self, index: Index, stage: usize, now: Instant) {
-        let Some((list, timeout)) = self.stages.get_mut(stage).zip(TRY_TIMEOUTS.get(stage)) else {
+        let Some(timeout) = TRY_TIMEOUTS.get(stage) else {
             return;
         };
-        let older = list.newest.replace(index);
-        list.oldest.get_or_insert(index);
-        if let Some(older) = older.and_then(|older| self.get_mut(older)) {
-            older.newer = Some(index);
-        }
         if let Some(entry) = self.get_mut(index) {
             (entry.stage, entry.deadline) = (stage, now + *timeout);
-            (entry.older, entry.newer) = (older, None);
+        }
+        self.push(Chain::Stage(stage), index);
+    }
+
+    fn leave_stage(&mut self, index: Index) {
+        if let Some(stage) = self.get(index).map(|entry| entry.stage) {
+            self.unlink(Chain::Stage(stage), index);
         }
     }
 
-    /// Takes a query out of its list.
-    fn leave(&mut self, index: Index) {
-        let Some(&Entry {
-            stage, older, newer, ..
-        }) = self.get(index)
-        else {
+    /// Takes a query out of the list of its last try's place, if it is in one.
+    fn leave_place(&mut self, index: Index) {
+        if let Some(key) = self.get(index).and_then(Entry::last_try) {
+            self.unlink(Chain::Place(key.place.index()), index);
+        }
+    }
+
+    fn push(&mut self, chain: Chain, index: Index) {
+        let Some(list) = self.list_mut(chain) else { return };
+        let older = list.newest.replace(index);
+        list.oldest.get_or_insert(index);
+        if let Some(links) = older.and_then(|older| self.links_mut(chain, older)) {
+            links.newer = Some(index);
+        }
+        if let Some(links) = self.links_mut(chain, index) {
+            *links = Links { older, newer: None };
+        }
+    }
+
+    fn unlink(&mut self, chain: Chain, index: Index) {
+        let Some(&mut Links { older, newer }) = self.links_mut(chain, index) else {
             return;
         };
-        match older.and_then(|older| self.get_mut(older)) {
-            Some(older) => older.newer = newer,
-            None => self.list_mut(stage, |list| list.oldest = newer),
+        match older.and_then(|older| self.links_mut(chain, older)) {
+            Some(links) => links.newer = newer,
+            None => self
+                .list_mut(chain)
+                .into_iter()
+                .for_each(|list| list.oldest = newer),
         }
-        match newer.and_then(|newer| self.get_mut(newer)) {
-            Some(newer) => newer.older = older,
-            None => self.list_mut(stage, |list| list.newest = older),
+        match newer.and_then(|newer| self.links_mut(chain, newer)) {
+            Some(links) => links.older = older,
+            None => self
+                .list_mut(chain)
+                .into_iter()
+                .for_each(|list| list.newest = older),
         }
     }
 
-    fn list_mut(&mut self, stage: usize, change: impl FnOnce(&mut List)) {
-        if let Some(list) = self.stages.get_mut(stage) {
-            change(list);
+    fn links_mut(&mut self, chain: Chain, index: Index) -> Option<&mut Links> {
+        self.get_mut(index)?.links.get_mut(chain.kind())
+    }
+
+    fn list_mut(&mut self, chain: Chain) -> Option<&mut List> {
+        match chain {
+            Chain::Stage(stage) => self.stages.get_mut(stage),
+            Chain::Place(place) => self.places.get_mut(place),
         }
     }
 }
@@ -323,7 +373,7 @@ mod tests {
 
     use super::super::upstream::Upstreams;
     use super::*;
-    use crate::io::udp::Local;
+    use crate::path::Local;
 
     const QUERY: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x03com\x00\x00\x01\x00\x01";
 

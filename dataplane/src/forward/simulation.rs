@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::{Action, Answer, Ask, Cause, Forwarder, Place, ReturnPath};
-use crate::io::udp::Local;
 use crate::limits::FORWARD_TIMEOUT;
+use crate::path::Local;
 
 const SEEDS: u64 = 3000;
 /// How late the simulated core may come to look at its clock.

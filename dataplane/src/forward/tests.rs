@@ -1,5 +1,6 @@
 //! What the forwarder promises, one promise a test.
 
+use crate::path::Local;
 use std::time::Duration;
 
 use super::*;
@@ -96,6 +97,45 @@ fn an_answer_goes_back_with_the_clients_id_and_ra_and_nothing_else_changed() {
 }
 
 #[test]
+fn an_upstream_that_writes_the_name_in_small_letters_is_believed_and_the_clients_case_kept() {
+    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+    let (place, _, question) = asked(
+        forwarder
+            .submit(Instant::now(), &query(0), path())
+            .map(Action::Ask),
+    );
+    let (mut buffer, length) = reply(&question, 0);
+    buffer[12..25].make_ascii_lowercase();
+    let answer = forwarder.on_reply(place, &mut buffer, length).unwrap();
+    assert_eq!(answer.octets[12..29], query(0)[12..29]);
+}
+
+#[test]
+fn an_error_without_a_question_is_passed_on_with_the_clients_own() {
+    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+    let (place, _, question) = asked(
+        forwarder
+            .submit(Instant::now(), &query(1232), path())
+            .map(Action::Ask),
+    );
+    let mut buffer = vec![0xee; 4096];
+    let header = |flags: [u8; 2]| [&question[..2], &flags, &[0; 8]].concat();
+    buffer[..12].copy_from_slice(&header([0x80, 0]));
+    assert!(
+        forwarder.on_reply(place, &mut buffer, 12).is_none(),
+        "an answer must show its question"
+    );
+    buffer[..12].copy_from_slice(&header([0x80, 1]));
+    let answer = forwarder.on_reply(place, &mut buffer, 12).unwrap();
+    assert_eq!(answer.octets[..4], [0, 7, 0x81, 0x81]);
+    assert_eq!(
+        (answer.octets[12..29].to_vec(), answer.octets.len()),
+        (query(0)[12..29].to_vec(), 40)
+    );
+    assert_eq!(forwarder.waiting(), 0);
+}
+
+#[test]
 fn a_reply_longer_than_the_client_takes_is_cut_to_its_question() {
     for (size, padding, cut_to) in [
         (0, 480, Some(29)),
@@ -148,7 +188,7 @@ fn a_reply_that_differs_anywhere_is_dropped_and_the_right_one_still_counts() {
         ("opcode", 2, 0x08),
         ("question count 0", 5, 0x01),
         ("question count 3", 5, 0x02),
-        ("case of the name", 13, 0x20),
+        ("a letter of the name", 13, 0x01),
         ("type", 26, 0x1d),
         ("class", 28, 0x02),
     ];

@@ -13,16 +13,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// The address of ours that a query came to, which its reply must leave from (RFC 2181, section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Local {
-    /// The one address that the socket is bound to.
-    Bound,
-    /// This one.
-    V4(Ipv4Addr),
-    /// This one, on the interface with this index (0: whichever the route says).
-    V6(Ipv6Addr, u32),
-}
+use crate::path::Local;
 
 pub(super) const AF_INET: i32 = 2;
 pub(super) const AF_INET6: i32 = 10;

@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-pub use super::ancillary::Local;
 use super::ancillary::{self, CONTROL_OCTETS, Control, NAME_OCTETS, Name};
 use crate::limits::{BATCH_DATAGRAMS_MAX, DATAGRAM_OCTETS_MAX, SEND_RETRIES_MAX};
+use crate::path::Local;
 use crate::respond::Outcome;
 
 /// A socket that queries arrive on.

@@ -16,4 +16,3 @@ mod table;
 pub use self::connection::Closed;
 pub(crate) use self::listener::open;
 pub(crate) use self::shell::{Setup, Shell};
-pub use self::table::StreamKey;

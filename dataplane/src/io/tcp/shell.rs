@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::connection::{Closed, Connection};
-use super::table::{Admission, Entry, StreamKey, Table};
+use super::table::{Admission, Entry, Table};
 use crate::SpawnError;
 use crate::counters::{StreamWriter, Writer};
 use crate::forward::{Answer, ReturnPath};
@@ -34,6 +34,7 @@ use crate::limits::{
     DRAIN_MAX, REPLY_OCTETS_MAX, TCP_ACCEPT_PAUSE, TCP_ACCEPTS_PER_TURN_MAX, TCP_CONNECTIONS_MAX,
     TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX,
 };
+use crate::path::StreamKey;
 use crate::respond::{Outcome, Policy};
 use crate::worker::Worker;
 

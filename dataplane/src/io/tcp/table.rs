@@ -8,29 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::connection::Connection;
 use crate::limits::{TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_ADDRESS_MAX};
-
-/// Names one connection for as long as the process runs: a later one in the same place has another key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamKey {
-    index: u32,
-    generation: u32,
-}
-
-impl StreamKey {
-    /// As one number, for the kernel to keep beside the descriptor.
-    pub(super) fn number(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    /// The key that [`StreamKey::number`] was taken from.
-    pub(super) fn of(number: u64) -> Self {
-        let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
-        Self {
-            index: half(number),
-            generation: half(number >> 32),
-        }
-    }
-}
+use crate::path::StreamKey;
 
 /// A connection and what belongs to it; `S` is its socket.
 #[derive(Debug)]
