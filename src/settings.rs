@@ -98,9 +98,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
                 let label = naming::label(value).expect("the empty one was refused");
                 if !label.eq_ignore_ascii_case(value) {
                     let origin = cli.origin(flag);
-                    notes.push(format!(
-                        "{origin} {value:?} is no DNS label; ask for {label:?}"
-                    ));
+                    notes.push(format!("{origin} {value:?} is no DNS label; ask for {label:?}"));
                 }
                 return Ok(label.into_owned());
             }
