@@ -20,6 +20,7 @@ pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod source;
 pub(crate) mod stream;
+pub(crate) mod trusted;
 pub(crate) mod upstream;
 
 use std::io::Write;
