@@ -275,7 +275,11 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
     let plain: [Reading<CoreCounts, u64>; 9] = [
-        ("dns_requests", "Messages read, those dropped among them", |core| core.queries),
+        (
+            "dns_requests",
+            "Messages read, those dropped among them",
+            |core| core.queries,
+        ),
         ("dns_responses_truncated", "Replies cut to fit", |core| {
             core.truncated
         }),
