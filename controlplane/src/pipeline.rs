@@ -31,9 +31,10 @@ use crate::status::{Published, Status};
 /// an engine keeps its events for us, so nothing is lost.
 pub const CHANGES_QUEUED_MAX: usize = 1024;
 
-/// Time between two looks at replaced snapshots that a worker still held. Idle workers let go when they next
-/// wake, so it decides only how long that memory stays.
-const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
+/// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to
+/// look again and again until then would keep an idle process awake.
+const COLLECT_AFTER: Duration = Duration::from_secs(1);
 
 /// Changed words that are remembered as told. Past them all are forgotten, and told once more.
 const MAPPINGS_TOLD_MAX: usize = 1024;
@@ -45,7 +46,7 @@ pub(crate) struct Pipeline {
     publisher: Publisher,
     /// What was published last.
     published: Published,
-    /// Replaced snapshots that a worker still held when we last looked.
+    /// Replaced snapshots that a worker still held at the last publication, until they are looked at once more.
     retired: usize,
     told: HashSet<Mapping>,
     status: watch::Sender<Status>,
@@ -93,7 +94,10 @@ impl Pipeline {
                     }
                     self.step(batch.drain(..));
                 }
-                () = sleep(COLLECT_INTERVAL), if self.retired > 0 => self.retired = self.publisher.collect(),
+                () = sleep(COLLECT_AFTER), if self.retired > 0 => {
+                    self.publisher.collect();
+                    self.retired = 0;
+                }
             }
         }
     }
@@ -158,8 +162,7 @@ impl Pipeline {
             services: self.compiler.services(),
             sample: self.compiler.sample(),
         };
-        self.publisher.publish(snapshot);
-        self.retired = self.publisher.collect();
+        self.retired = self.publisher.publish(snapshot);
 
         let took = began.elapsed();
         self.metrics.published(took);

@@ -38,10 +38,11 @@ pub fn channel(first: Snapshot) -> (Publisher, Reader) {
 }
 
 impl Publisher {
-    /// Makes `snapshot` what every reader sees at its next load, and frees those that nobody holds.
-    pub fn publish(&mut self, snapshot: Snapshot) {
+    /// Makes `snapshot` what every reader sees at its next load, and frees those that nobody holds. Returns how
+    /// many replaced ones are still held.
+    pub fn publish(&mut self, snapshot: Snapshot) -> usize {
         self.retired.push(self.current.swap(Arc::new(snapshot)));
-        self.collect();
+        self.collect()
     }
 
     /// Frees replaced snapshots that no reader holds, and returns how many are still held.

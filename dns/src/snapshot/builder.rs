@@ -21,6 +21,7 @@ use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
 use crate::record::{RrSet, View};
 use crate::wire::RType;
 use composed::ComposedRrSet;
+use error::RRSETS_MAX;
 
 /// Entries a shard holds on average before there are four times as many shards. A change copies its
 /// shard, about 20 KiB at this size, and the list of shards, eight octets each.
@@ -149,7 +150,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`BuildError::EmptyRrSet`], [`BuildError::MixedRrSet`], [`BuildError::AliasNotAlone`],
-    /// [`BuildError::Text`]. Nothing is changed then.
+    /// [`BuildError::Text`], [`BuildError::TooManyRrSets`]. Nothing is changed then.
     pub fn set(&mut self, owner: &Name, rrsets: &[RrSet]) -> Result<(), BuildError> {
         let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
         for rrset in rrsets {
@@ -168,6 +169,12 @@ impl Builder {
         let is_alias = composed.iter().any(|rrset| rrset.rtype == RType::CNAME);
         if is_alias && (composed.len() > 1 || composed.iter().any(|rrset| rrset.records > 1)) {
             return Err(BuildError::AliasNotAlone { owner: owner.clone() });
+        }
+        if composed.len() > RRSETS_MAX {
+            return Err(BuildError::TooManyRrSets {
+                owner: owner.clone(),
+                rrsets: composed.len(),
+            });
         }
         let answers: Vec<Answer<'_>> = composed.iter().map(ComposedRrSet::answer).collect();
         let before = self

@@ -114,7 +114,7 @@ impl EntryOctets {
 
     fn laid_out(key: &[u8], value: u32, flags: u8, rrsets: &[Answer<'_>]) -> Self {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
-        let count = u8::try_from(rrsets.len()).expect("there are fewer record types than that");
+        let count = u8::try_from(rrsets.len()).expect("the builder refuses more than 255 RRsets");
         let mut octets = vec![0; 4];
         octets.extend_from_slice(&value.to_le_bytes());
         octets.extend_from_slice(&[key_octets, count, flags]);

@@ -4,6 +4,9 @@ use super::composed::TEXT_OCTETS_MAX;
 use crate::name::{LABEL_OCTETS_MAX, Name};
 use crate::wire::RType;
 
+/// RRsets of one owner, variants for single networks included: what an entry counts in one octet.
+pub(super) const RRSETS_MAX: usize = u8::MAX as usize;
+
 /// Why a record, an endpoint or a zone cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -48,6 +51,16 @@ pub enum BuildError {
         owner: Name,
         /// Its length, with the lengths of its strings.
         octets: usize,
+    },
+    /// More RRsets than an owner can have.
+    #[error(
+        "{owner} has {rrsets} RRsets; at most {RRSETS_MAX} fit, so leave out variants for single networks"
+    )]
+    TooManyRrSets {
+        /// Owner name.
+        owner: Name,
+        /// How many.
+        rrsets: usize,
     },
     /// A label that is empty or too long.
     #[error("label {label:?} has {octets} octets; 1 to {LABEL_OCTETS_MAX} fit")]

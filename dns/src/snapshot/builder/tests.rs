@@ -238,7 +238,18 @@ fn a_refused_change_changes_nothing() {
         builder.set(&owner, &[a(1), a(2)]),
         Err(BuildError::MixedRrSet { .. })
     ));
+    let variants: Vec<RrSet> = (0..256)
+        .map(|view| RrSet {
+            view: View(view),
+            ..a(1)
+        })
+        .collect();
+    assert!(matches!(
+        builder.set(&owner, &variants),
+        Err(BuildError::TooManyRrSets { rrsets: 256, .. })
+    ));
     assert_eq!(ask(&builder.build(), "a.docker"), "nxdomain");
+    assert_eq!(builder.set(&owner, &variants[1..]), Ok(()));
 }
 
 #[test]
