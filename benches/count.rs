@@ -20,11 +20,17 @@ fn main() {
     let times: u32 = times.parse().expect("how many times");
     let snapshot = fixture::zone(SERVICES).build();
     let policy = fixture::policy();
-    let client = Client { address: IpAddr::from([172, 17, 0, 2]), transport: Transport::Udp };
+    let client = Client {
+        address: IpAddr::from([172, 17, 0, 2]),
+        transport: Transport::Udp,
+    };
     let packet = fixture::query(&owner, qtype);
     let mut buffer = vec![0; 4096];
     for _ in 0..times {
-        buffer.get_mut(..packet.len()).expect("larger than any query").copy_from_slice(&packet);
+        buffer
+            .get_mut(..packet.len())
+            .expect("larger than any query")
+            .copy_from_slice(&packet);
         let mut message = Message::new(&mut buffer, packet.len());
         std::hint::black_box(respond(&snapshot, &policy, client, &mut message));
     }

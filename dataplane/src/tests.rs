@@ -254,8 +254,7 @@ fn a_silent_upstream_ends_in_servfail_within_a_stubs_patience_and_local_names_do
         assert_eq!(rcode(&receive(&waiting, server.address)), 2);
         let waited = start.elapsed();
         assert!(
-            waited >= limits::FORWARD_TIMEOUT
-                && waited < limits::FORWARD_TIMEOUT + Duration::from_secs(2)
+            waited >= limits::FORWARD_TIMEOUT && waited < limits::FORWARD_TIMEOUT + Duration::from_secs(2)
         );
         assert_eq!(server.handle.counters().total().forward_timeouts, 1);
         server.handle.stop();
