@@ -110,7 +110,7 @@ pub(crate) struct Flags {
     pub(crate) docker: Option<String>,
 
     /// Address to answer on, port 53 if none is given; repeat it, or separate several with commas. 0.0.0.0 is every IPv4
-    /// address, [::] every IPv6 one and no IPv4 [default: port 53 of 127.0.0.1 and of the bridge docker0, else
+    /// address, `[::]` every IPv6 one and no IPv4 [default: port 53 of 127.0.0.1 and of the bridge docker0, else
     /// 127.0.0.1:5300]
     #[arg(
         long,

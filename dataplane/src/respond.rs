@@ -162,7 +162,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         Ok(Lookup::Found(answer)) => reply.found(&answer),
         Ok(Lookup::Matches(matches)) => reply.matches(&matches, qtype, client.transport),
         Ok(Lookup::Alias(alias)) => reply.alias(&alias, qtype, client.transport),
-        Ok(Lookup::Soa(zone)) => reply.soa(zone.denial()),
+        Ok(Lookup::Soa(soa)) => reply.soa(soa),
         Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),
         Ok(Lookup::NxDomain(denial)) => reply.negative(Rcode::NX_DOMAIN, denial),
         Ok(Lookup::NotOurs) => match special {
@@ -385,8 +385,9 @@ impl<'a, 'b> Answering<'a, 'b> {
 
     /// An alias, the names it leads to, and what is at the end of them.
     fn alias(&mut self, alias: &Alias<'_>, qtype: RType, transport: Transport) -> Outcome {
+        let rotation = self.head.id();
         let mut reply = self.begin(Flags::AA);
-        let (written, rcode) = alias.write(qtype, &mut reply);
+        let (written, rcode) = alias.write(qtype, rotation, &mut reply);
         reply.set_rcode(rcode);
         if written == Written::Cut && transport == Transport::Udp {
             cut(reply)

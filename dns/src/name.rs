@@ -223,6 +223,9 @@ pub enum SplitError {
 }
 
 impl<'p> NameRef<'p> {
+    /// The root.
+    pub const ROOT: Self = Self(&[0]);
+
     /// Splits an uncompressed name off the front of `body`, and returns the octets after it as well.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use domain::base::{Serial, Ttl};
 use domain::rdata;
 
 use crate::name::Name;
-use crate::wire::{Class, RType};
+use crate::wire::{Class, OWNER_IS_QNAME, RType};
 
 /// Largest time to live, in seconds (RFC 2181, section 8).
 pub const TTL_SECONDS_MAX: u32 = (1 << 31) - 1;
@@ -73,9 +73,6 @@ pub struct RrSet {
     /// Addresses of the targets, left out first where there is no room.
     pub additional: Vec<Record>,
 }
-
-/// Owner of a record whose owner is the question's name: a pointer to the end of the header.
-const OWNER_IS_QNAME: [u8; 2] = [0xc0, 12];
 
 impl RecordData {
     /// Type of the record.

@@ -104,24 +104,19 @@ impl Model {
 
     fn chain(&self, target: &Labels, asked: Asked<'_>) -> Said {
         let mut answers = Vec::new();
+        let mut visited = vec![asked.name.to_vec()];
         let mut target = target;
         for _ in 0..CHAIN_MAX {
             answers.push(format!("CNAME {}.", target.join(".")));
+            if visited.contains(target) {
+                break;
+            }
+            visited.push(target.clone());
             let next = Asked {
                 name: target,
                 ..asked
             };
-            let zone = self
-                .zones
-                .iter()
-                .filter(|zone| target.ends_with(zone))
-                .max_by_key(|zone| zone.len());
-            let is_stored = self.names.contains_key(target) || (zone.is_some() && self.exists(target));
-            if !is_stored && zone.is_some_and(|zone| self.matches(next, zone).is_some()) {
-                break;
-            }
-            let covering = || self.covering(target, zone).filter(|_| !is_stored);
-            if let Some(Data::Alias(further)) = self.names.get(target).or_else(covering) {
+            if let Some(Data::Alias(further)) = self.standing_for(next) {
                 target = further;
                 continue;
             }
@@ -131,6 +126,25 @@ impl Model {
             return said;
         }
         found(answers)
+    }
+
+    /// What is set at the name asked for, or covers it where it is neither there nor a pattern.
+    fn standing_for(&self, asked: Asked<'_>) -> Option<&Data> {
+        let zone = self
+            .zones
+            .iter()
+            .filter(|zone| asked.name.ends_with(zone))
+            .max_by_key(|zone| zone.len());
+        if let Some(data) = self.names.get(asked.name) {
+            return Some(data);
+        }
+        let is_there =
+            zone.is_some_and(|zone| self.exists(asked.name) || self.matches(asked, zone).is_some());
+        if is_there {
+            None
+        } else {
+            self.covering(asked.name, zone)
+        }
     }
 
     /// What the wildcard owner that covers `name`, which is not there, has (RFC 4592, section 3.3.1).

@@ -262,60 +262,24 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
             pair.question.rtype == RType::ANY && types.len() == 1
         },
     },
-];
-
-/// Differences that are faults of ours, until somebody mends them. Each goes from here together with its fault.
-pub(crate) const FAULTS: &[Deliberate] = &[
     Deliberate {
-        what: "aliases in a circle are written out until the limit, the same records again and again",
-        why: "RFC 2181, section 5: servers should suppress duplicate records",
+        what: "an alias for a name that matches containers is followed to their addresses",
+        why: "asked for itself, that name has them; the others do not know such names",
         with: BOTH,
-        parts: &[Part::Doubles],
-        is: |pair| pair.ours.answer.iter().all(|line| line.rtype == CNAME),
-    },
-    Deliberate {
-        what: "an alias for a name that matches containers is not followed",
-        why: "asked for itself, that name has addresses (RFC 1034, section 4.3.2, step 3a)",
-        with: BOTH,
-        parts: &[Part::Rcode, Part::Authority],
+        parts: &[Part::Rcode, Part::Answer, Part::Authority, Part::Additional],
         is: |pair| {
-            let mut targets = pair.ours.answer.iter().map(|line| &line.data);
-            pair.ours.answer.len() == 1
-                && targets.any(|target| target.parse().is_ok_and(|target| pair.world.is_pattern(&target)))
-        },
-    },
-    Deliberate {
-        what: "an alias for an apex is not followed to its SOA record",
-        why: "as above; for every other type it is",
-        with: BOTH,
-        parts: &[Part::Answer],
-        is: |pair| {
-            let more: Vec<_> = pair.theirs.answer.difference(&pair.ours.answer).collect();
-            aliases(pair.ours) > 0 && matches!(more.as_slice(), [soa] if soa.rtype == RType::SOA.0)
-        },
-    },
-    Deliberate {
-        what: "a name outside our zones denies its SOA with that SOA",
-        why: "RFC 2308, section 2.2: NODATA means that the name has no record of the type, and its owner is the name",
-        with: BOTH,
-        parts: &[Part::Answer, Part::Authority],
-        is: |pair| pair.question.rtype == RType::SOA && pair.ours.authority == pair.theirs.answer,
-    },
-    Deliberate {
-        what: "behind an alias the addresses of targets are missing",
-        why: "RFC 2782: a server adds them to SRV records, however it came to these",
-        with: BOTH,
-        parts: &[Part::Additional],
-        is: |pair| {
-            let has_targets = pair.ours.answer.iter().any(|line| matches!(line.rtype, NS | SRV));
-            aliases(pair.ours) > 0 && has_targets && pair.ours.additional.is_empty()
+            let mut targets = pair.ours.answer.iter().filter(|line| line.rtype == CNAME);
+            targets.any(|line| {
+                line.data
+                    .parse()
+                    .is_ok_and(|target| pair.world.is_pattern(&target))
+            })
         },
     },
 ];
 
 const NS: u16 = RType::NS.0;
 const CNAME: u16 = RType::CNAME.0;
-const SRV: u16 = RType::SRV.0;
 
 impl Pair<'_> {
     /// Their additional records that we do not have, but for the addresses of servers that their authority names.

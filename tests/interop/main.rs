@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use ask::{Question, ask_all, questions};
 use dataplane::Engine;
 use dataplane::access::default_networks;
-use deliberate::{DELIBERATE, FAULTS, Pair, Part};
+use deliberate::{DELIBERATE, Pair, Part};
 use seen::Seen;
 use support::trusted::{Kind, Trusted};
 use world::World;
@@ -92,10 +92,7 @@ fn compare(kind: Kind) {
 
 /// What is not as it should be: differences that nobody wants, and those that are wanted and are none.
 fn judge<'a>(kind: Kind, pairs: impl Iterator<Item = Pair<'a>>) -> String {
-    let expected = DELIBERATE
-        .iter()
-        .chain(FAULTS)
-        .filter(|it| it.with.contains(&kind));
+    let expected = DELIBERATE.iter().filter(|it| it.with.contains(&kind));
     let mut expected: Vec<_> = expected.map(|deliberate| (deliberate, 0_u32)).collect();
     let mut unexplained: BTreeMap<Vec<Part>, Vec<String>> = BTreeMap::new();
     for pair in pairs {

@@ -10,10 +10,10 @@
 use std::net::IpAddr;
 
 use super::{Lookup, Snapshot, Written};
-use crate::name::NameRef;
+use crate::name::{Folded, NameRef};
 use crate::record::View;
-use crate::snapshot::table::Answer;
-use crate::wire::{Class, Question, RType, Rcode, Reply, Section};
+use crate::snapshot::table::{Answer, Entry};
+use crate::wire::{Class, OWNER_IS_QNAME, Question, RType, Rcode, Reply, Section};
 
 /// Aliases followed in one answer; what lies behind them is left to the client. Others stop at 8 to 11.
 const CHAIN_MAX: usize = 8;
@@ -31,21 +31,29 @@ pub struct Alias<'s> {
 impl Alias<'_> {
     /// Writes the chain into `reply`, then what there is at its end: the records of `qtype`, or the SOA that
     /// denies them (RFC 2308, section 2). Returns the response code, too, which is that of the last name
-    /// (RFC 6604, section 3). A chain that leaves our names ends there, and one that loops after
-    /// [`CHAIN_MAX`] aliases: the client sees where it leads.
-    pub fn write(&self, qtype: RType, reply: &mut Reply<'_>) -> (Written, Rcode) {
-        let mut owner = [0xc0, 12];
+    /// (RFC 6604, section 3). A chain ends where it leaves our names, where it comes back to one of its own, and
+    /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` is as for [`Matches::write`].
+    pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> (Written, Rcode) {
+        let asked = Folded::new(reply.qname());
+        let mut visited = [asked.as_ref(); CHAIN_MAX];
+        let mut owner = OWNER_IS_QNAME;
         let mut cname = self.cname;
-        for _ in 0..CHAIN_MAX {
+        for step in 0..CHAIN_MAX {
             let target_at = reply.end() + RDATA_AT;
             if !push_records(reply, owner, &cname) {
                 return (Written::Cut, Rcode::NO_ERROR);
             }
-            let target = cname
-                .answer
-                .get(RDATA_AT..)
-                .and_then(|rdata| NameRef::split(rdata).ok());
-            let Some((qname, _)) = target else { break };
+            let rdata = cname.answer.get(RDATA_AT..).unwrap_or_default();
+            let Ok((qname, _)) = NameRef::split(rdata) else {
+                break;
+            };
+            // No record may stand in a reply twice (RFC 2181, section 5).
+            if visited.contains(&qname) {
+                break;
+            }
+            if let Some(next) = visited.get_mut(step) {
+                *next = qname;
+            }
             owner = pointer(target_at);
             let question = Question {
                 qname,
@@ -59,12 +67,21 @@ impl Alias<'_> {
                 }
                 Lookup::Found(answer) => {
                     let whole = push_records(reply, owner, &answer);
-                    return (if whole { Written::Whole } else { Written::Cut }, Rcode::NO_ERROR);
+                    let records = answer.additional_records;
+                    let _ = whole && reply.push(Section::Additional, records, &[answer.additional]);
+                    return (written(whole), Rcode::NO_ERROR);
+                }
+                Lookup::Matches(matches) => match matches.owned_by(owner).write(qtype, rotation, reply) {
+                    Written::Nothing => (Rcode::NO_ERROR, matches.zone.denial()),
+                    written => return (written, Rcode::NO_ERROR),
+                },
+                Lookup::Soa(soa) => {
+                    let whole = reply.push(Section::Answer, 1, &[&owner, soa.soa_after_owner]);
+                    return (written(whole), Rcode::NO_ERROR);
                 }
                 Lookup::NoData(denial) => (Rcode::NO_ERROR, denial),
                 Lookup::NxDomain(denial) => (Rcode::NX_DOMAIN, denial),
-                // An apex asked for its SOA, or a pattern as target: nobody makes such aliases, the client may.
-                Lookup::Soa(_) | Lookup::Matches(_) | Lookup::NotOurs => break,
+                Lookup::NotOurs => break,
             };
             let zone_at = target_at + qname.octets().len().saturating_sub(denial.owner_octets);
             let whole = reply.push(
@@ -72,10 +89,14 @@ impl Alias<'_> {
                 1,
                 &[&pointer(zone_at), denial.soa_after_owner],
             );
-            return (if whole { Written::Whole } else { Written::Cut }, rcode);
+            return (written(whole), rcode);
         }
         (Written::Whole, Rcode::NO_ERROR)
     }
+}
+
+fn written(whole: bool) -> Written {
+    if whole { Written::Whole } else { Written::Cut }
 }
 
 /// A compression pointer to `offset`, which 14 bits hold: a chain of eight names ends far below 16 KiB.
@@ -103,11 +124,11 @@ fn push_records(reply: &mut Reply<'_>, owner: [u8; 2], answer: &Answer<'_>) -> b
     true
 }
 
-/// The RRset at a name that is an alias, unless the alias itself is asked for.
-pub(super) fn alias_of<'s>(entry: &super::table::Entry<'s>, qtype: RType) -> Option<Answer<'s>> {
+/// The RRset at a name that is an alias for clients in `view`, unless the alias itself is asked for.
+pub(super) fn alias_of<'s>(entry: &Entry<'s>, qtype: RType, view: View) -> Option<Answer<'s>> {
     if qtype == RType::CNAME {
         None
     } else {
-        entry.rrset(RType::CNAME, View::EVERYONE)
+        entry.rrset(RType::CNAME, view)
     }
 }

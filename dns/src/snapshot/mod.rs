@@ -70,7 +70,7 @@ pub enum Lookup<'s> {
     /// The name stands for another one, and the type is not the alias itself.
     Alias(Alias<'s>),
     /// The SOA of a zone was asked for, at its apex.
-    Soa(&'s Zone),
+    Soa(Denial<'s>),
     /// The name exists, the type does not (RFC 2308, section 2.2).
     NoData(Denial<'s>),
     /// The name is in our zone and does not exist (RFC 2308, section 2.1).
@@ -138,21 +138,23 @@ impl Snapshot {
         if let Some(answer) = entry.rrset(qtype, view) {
             return Lookup::Found(answer);
         }
-        if let Some(cname) = alias_of(&entry, qtype) {
+        if let Some(cname) = alias_of(&entry, qtype, view) {
             return Lookup::Alias(Alias {
                 snapshot: self,
                 cname,
                 client,
             });
         }
+        let is_soa = matches!(qtype, RType::SOA | RType::ANY);
         match self.zones.around(name) {
-            Some((zone, 0)) if matches!(qtype, RType::SOA | RType::ANY) => Lookup::Soa(zone),
+            Some((zone, 0)) if is_soa => Lookup::Soa(zone.denial()),
             Some((zone, _)) => Lookup::NoData(zone.denial()),
             // A name of ours outside our zones is a zone of its own: we own that name and no other.
-            None => self
-                .zones
-                .denial_outside(name)
-                .map_or(Lookup::NotOurs, Lookup::NoData),
+            None => match self.zones.denial_outside(name) {
+                Some(soa) if is_soa => Lookup::Soa(soa),
+                Some(denial) => Lookup::NoData(denial),
+                None => Lookup::NotOurs,
+            },
         }
     }
 

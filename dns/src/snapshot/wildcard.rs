@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::Zone;
 use super::endpoint::{ANY, CHUNK_ROWS, Chunk, GRAMMAR_LABELS, NEVER, Numbers, Row};
 use crate::record::View;
-use crate::wire::{Class, RType, Reply, Section};
+use crate::wire::{Class, OWNER_IS_QNAME, RType, Reply, Section};
 
 /// Column of the region, which SRV falls back from.
 const REGION: usize = 3;
@@ -40,6 +40,8 @@ pub fn is_wildcard(label: &[u8]) -> bool {
 pub struct Matches<'s> {
     chunks: &'s [Arc<Chunk>],
     wanted: Numbers,
+    /// Owner of the records.
+    owner: [u8; 2],
     /// Whose addresses the client gets.
     view: View,
     /// The zone that the query's name is in.
@@ -76,6 +78,7 @@ impl<'s> Matches<'s> {
         let matches = Self {
             chunks,
             wanted,
+            owner: OWNER_IS_QNAME,
             view,
             zone,
         };
@@ -85,6 +88,11 @@ impl<'s> Matches<'s> {
             .each(|_| ControlFlow::Break(()))
             .is_break()
             .then_some(matches)
+    }
+
+    /// The same matches with the name at the pointer `owner` as the records' owner, behind an alias.
+    pub(super) fn owned_by(self, owner: [u8; 2]) -> Self {
+        Self { owner, ..self }
     }
 
     /// Writes the records of `qtype` into `reply`, the first one chosen by `rotation`.
@@ -109,7 +117,7 @@ impl<'s> Matches<'s> {
         if survey.rows == 0 {
             return Written::Nothing;
         }
-        let head = record_head(rtype, survey.ttl_seconds);
+        let head = record_head(self.owner, rtype, survey.ttl_seconds);
         let flow = self.each_rotated(rtype, survey.rows, rotation, |row| {
             let written = row.addresses(rtype, self.view, |address| push_address(reply, &head, address));
             if written {
@@ -135,7 +143,7 @@ impl<'s> Matches<'s> {
         let ttl_seconds = elsewhere
             .as_ref()
             .map_or(here.ttl_seconds, |(_, survey)| survey.ttl_seconds);
-        let head = record_head(RType::SRV, ttl_seconds);
+        let head = record_head(self.owner, RType::SRV, ttl_seconds);
         let mut flow = self.each_rotated(RType::SRV, here.rows, rotation, |row| {
             self.push_srv(reply, &head, row, PRIORITY, weight(here.rows))
         });
@@ -184,7 +192,7 @@ impl<'s> Matches<'s> {
         }
         let apex = self.zone.apex().octets();
         let mut push = |rtype: RType, address: &[u8]| {
-            let head = record_head(rtype, ttl_seconds);
+            let head = record_head(self.owner, rtype, ttl_seconds);
             let length = [0, u8::try_from(address.len()).unwrap_or(0)];
             let after_owner = head.get(2..).unwrap_or_default();
             let parts: [&[u8]; 5] = [row.uuid_label, apex, after_owner, &length, address];
@@ -296,11 +304,11 @@ fn weight(rows: usize) -> u16 {
     u16::try_from(100_usize.checked_div(rows).unwrap_or(0).max(1)).unwrap_or(1)
 }
 
-/// Owner (the question's name), type, class and TTL of a record.
-fn record_head(rtype: RType, ttl_seconds: u32) -> [u8; 10] {
+/// Owner (a pointer), type, class and TTL of a record.
+fn record_head([o0, o1]: [u8; 2], rtype: RType, ttl_seconds: u32) -> [u8; 10] {
     let ([t0, t1], [c0, c1]) = (rtype.0.to_be_bytes(), Class::IN.0.to_be_bytes());
     let [s0, s1, s2, s3] = ttl_seconds.to_be_bytes();
-    [0xc0, 12, t0, t1, c0, c1, s0, s1, s2, s3]
+    [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3]
 }
 
 fn push_address(reply: &mut Reply<'_>, head: &[u8; 10], address: &[u8]) -> bool {

@@ -20,7 +20,7 @@ pub use edns::{EDNS_OCTETS, Edns, ExtendedError, OPTION_OCTETS, OptionCode};
 pub use header::{Flags, HEADER_OCTETS, Header};
 pub use query::{Envelope, Query};
 pub use question::Question;
-pub use reply::{Head, Reply, Section};
+pub use reply::{Head, OWNER_IS_QNAME, Reply, Section};
 
 use crate::name::SplitError;
 

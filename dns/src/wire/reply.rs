@@ -1,9 +1,14 @@
 //! Writes a reply into the buffer that holds the query, after its question.
 
+use crate::name::NameRef;
+
 use super::{
     EDNS_OCTETS, Edns, Envelope, ExtendedError, Flags, HEADER_OCTETS, Header, OPTION_OCTETS, Opcode,
     OptionCode, Query, Rcode,
 };
+
+/// Owner of a record whose owner is the question's name: a pointer to the end of the header.
+pub const OWNER_IS_QNAME: [u8; 2] = [0xc0, 12];
 
 /// What a reply keeps of its query once the query's octets may be overwritten.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +147,13 @@ impl<'b> Reply<'b> {
         let name_end = self.head.question_end.saturating_sub(4);
         let offset = u16::try_from(name_end.saturating_sub(suffix_octets)).unwrap_or(0);
         (0xc000 | offset).to_be_bytes()
+    }
+
+    /// The question's name, as the client sent it.
+    #[must_use]
+    pub fn qname(&self) -> NameRef<'_> {
+        let question = self.buffer.get(HEADER_OCTETS..).unwrap_or_default();
+        NameRef::split(question).map_or(NameRef::ROOT, |(name, _)| name)
     }
 
     /// Octets written so far: where in the message the next record will begin.
