@@ -32,7 +32,7 @@ impl Alias<'_> {
     /// Writes the chain into `reply`, then what there is at its end: the records of `qtype`, or the SOA that
     /// denies them (RFC 2308, section 2). Returns the response code, too, which is that of the last name
     /// (RFC 6604, section 3). A chain ends where it leaves our names, where it comes back to one of its own, and
-    /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` is as for [`Matches::write`].
+    /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` is as for [`super::Matches::write`].
     pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> (Written, Rcode) {
         let asked = Folded::new(reply.qname());
         let mut visited = [asked.as_ref(); CHAIN_MAX];
