@@ -77,6 +77,12 @@ pub struct CoreCounts {
     pub forward_failures: u64,
     /// Packets from upstreams that answer nothing that was asked.
     pub forward_mismatches: u64,
+    /// Queries not forwarded because their client had its share of those that wait.
+    pub forward_shares: u64,
+    /// Replies over the rate limit that were sent cut, so that a real client asks over TCP.
+    pub rate_slips: u64,
+    /// Replies over the rate limit that were sent, since a cookie proved the client's address.
+    pub rate_proven: u64,
     /// Packets not answered, by reason.
     pub drops: Vec<(&'static str, u64)>,
     /// Batches of packets received.
@@ -274,7 +280,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 }
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 9] = [
+    let plain: [Reading<CoreCounts, u64>; 12] = [
         (
             "dns_requests",
             "Messages read, those dropped among them",
@@ -303,6 +309,21 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             "dns_forward_mismatches",
             "Packets from upstreams that answer nothing that was asked",
             |core| core.forward_mismatches,
+        ),
+        (
+            "dns_forward_shares",
+            "Queries not forwarded because their client had its share of those that wait",
+            |core| core.forward_shares,
+        ),
+        (
+            "dns_rate_slips",
+            "Replies over the rate limit that were sent cut",
+            |core| core.rate_slips,
+        ),
+        (
+            "dns_rate_proven",
+            "Replies over the rate limit that were sent to a client proven by its cookie",
+            |core| core.rate_proven,
         ),
         ("worker_batches", "Batches of packets received", |core| {
             core.batches
