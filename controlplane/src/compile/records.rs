@@ -8,14 +8,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use dns::snapshot::{SRV_PRIORITY, srv_weight};
 use dns::{Name, Record, RecordData, RrSet, View};
 
 use super::networks::Networks;
 use crate::naming::{Naming, target};
 use crate::service::{Port, Service, Source};
-
-/// SRV priority of every service; SkyDNS gives 20 to those of other regions than the one asked for.
-const SRV_PRIORITY: u16 = 10;
 
 /// SRV records of a name that can be of use: as many of 32 octets (a uuid of ten digits in a zone of one
 /// letter), with an A record of 28 octets for the target of each, as one TCP message of 65 535 octets holds.
@@ -174,7 +172,7 @@ fn srv<'s>(
     // Two engines may show the same container: one record each for what is the same target and port.
     let mut targets: Vec<_> = hosts.iter().map(|(target, port, _)| (target, *port)).collect();
     targets.dedup();
-    let (priority, weight) = (SRV_PRIORITY, weight(targets.len()));
+    let (priority, weight) = (SRV_PRIORITY, srv_weight(targets.len()));
     let record = |(target, port): (&Name, u16)| RecordData::Srv {
         priority,
         weight,
@@ -227,12 +225,6 @@ fn ttl_seconds<'s>(services: impl Iterator<Item = &'s Service>) -> u32 {
         .map(|service| service.ttl_seconds)
         .min()
         .unwrap_or(u32::MAX)
-}
-
-/// SkyDNS's share of each of `records`: 100 / n, but never 0, which RFC 2782 all but excludes from use.
-fn weight(records: usize) -> u16 {
-    let share = 100_usize.checked_div(records).unwrap_or(0).max(1);
-    u16::try_from(share).expect("100 divided by something")
 }
 
 #[cfg(test)]
@@ -365,12 +357,6 @@ mod tests {
                 "30 SRV 10 50 80 a.docker, SRV 10 50 80 b.docker + a.docker A 10.0.0.1 + b.docker A 10.0.0.2",
             ],
         );
-    }
-
-    // SkyDNS gave 100 / n, which is 0 from the 101st service on.
-    #[test]
-    fn weights_share_a_hundred_and_are_never_zero() {
-        assert_eq!([1, 3, 100, 101, 5000].map(weight), [100, 33, 1, 1, 1]);
     }
 
     #[test]

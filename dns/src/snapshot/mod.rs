@@ -23,7 +23,7 @@ pub use alias::Alias;
 pub use builder::{BuildError, Builder};
 pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS};
 pub use table::Answer;
-pub use wildcard::{Matches, Written, is_wildcard};
+pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_weight};
 pub use zone::{Denial, Zone, ZoneSettings};
 
 use std::hash::{BuildHasher, Hasher};

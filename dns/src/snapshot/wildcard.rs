@@ -25,8 +25,9 @@ use crate::wire::{Class, OWNER_IS_QNAME, RType, Reply, Section};
 
 /// Column of the region, which SRV falls back from.
 const REGION: usize = 3;
-/// SRV priority of services in the region that was asked for, and of the others (SkyDNS v1).
-const PRIORITY: u16 = 10;
+/// SRV priority of services in the region that was asked for, or where none was (SkyDNS v1).
+pub const SRV_PRIORITY: u16 = 10;
+/// SRV priority of services in other regions (SkyDNS v1).
 const PRIORITY_OTHER_REGION: u16 = 20;
 
 /// Whether `label`, lower-cased, stands for any label in a query.
@@ -145,12 +146,12 @@ impl<'s> Matches<'s> {
             .map_or(here.ttl_seconds, |(_, survey)| survey.ttl_seconds);
         let head = record_head(self.owner, RType::SRV, ttl_seconds);
         let mut flow = self.each_rotated(RType::SRV, here.rows, rotation, |row| {
-            self.push_srv(reply, &head, row, PRIORITY, weight(here.rows))
+            self.push_srv(reply, &head, row, SRV_PRIORITY, srv_weight(here.rows))
         });
         if let (Some((all, _)), ControlFlow::Continue(())) = (&elsewhere, flow) {
             let others = total - here.rows;
             flow = all.each_unlike(&self.wanted, |row| {
-                self.push_srv(reply, &head, row, PRIORITY_OTHER_REGION, weight(others))
+                self.push_srv(reply, &head, row, PRIORITY_OTHER_REGION, srv_weight(others))
             });
         }
         if flow.is_break() {
@@ -299,9 +300,11 @@ impl<'s> Matches<'s> {
     }
 }
 
-/// Share of each of `rows` records: SkyDNS's 100 / n, but never 0, which RFC 2782 all but excludes from use.
-fn weight(rows: usize) -> u16 {
-    u16::try_from(100_usize.checked_div(rows).unwrap_or(0).max(1)).unwrap_or(1)
+/// Weight of each of `records` SRV records of one priority: SkyDNS's 100 / n, but never 0, which RFC 2782 all but
+/// excludes from use.
+#[must_use]
+pub fn srv_weight(records: usize) -> u16 {
+    u16::try_from(100_usize.checked_div(records).unwrap_or(0).max(1)).unwrap_or(1)
 }
 
 /// Owner (a pointer), type, class and TTL of a record.
@@ -314,4 +317,15 @@ fn record_head([o0, o1]: [u8; 2], rtype: RType, ttl_seconds: u32) -> [u8; 10] {
 fn push_address(reply: &mut Reply<'_>, head: &[u8; 10], address: &[u8]) -> bool {
     let length = [0, u8::try_from(address.len()).unwrap_or(0)];
     reply.push(Section::Answer, 1, &[head, &length, address])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SkyDNS gave 100 / n, which is 0 from the 101st service on.
+    #[test]
+    fn weights_share_a_hundred_and_are_never_zero() {
+        assert_eq!([1, 3, 100, 101, 5000].map(srv_weight), [100, 33, 1, 1, 1]);
+    }
 }
