@@ -57,11 +57,7 @@ impl Data {
 impl Model {
     /// What the question ought to be answered; none when it ought to be forwarded.
     pub(crate) fn answer(&self, asked: Asked<'_>) -> Option<Said> {
-        let zone = self
-            .zones
-            .iter()
-            .filter(|zone| asked.name.ends_with(zone))
-            .max_by_key(|zone| zone.len());
+        let zone = self.zone_of(asked.name);
         if let Some(data) = self.names.get(asked.name) {
             return Some(self.data(data, asked));
         }
@@ -78,6 +74,12 @@ impl Model {
             Some(data) => Some(self.data(data, asked)),
             None => Some(denied(3)),
         }
+    }
+
+    /// The innermost zone around `name`.
+    fn zone_of(&self, name: &[&'static str]) -> Option<&Labels> {
+        let around = self.zones.iter().filter(|zone| name.ends_with(zone));
+        around.max_by_key(|zone| zone.len())
     }
 
     fn exists(&self, name: &[&'static str]) -> bool {
@@ -130,11 +132,7 @@ impl Model {
 
     /// What is set at the name asked for, or covers it where it is neither there nor a pattern.
     fn standing_for(&self, asked: Asked<'_>) -> Option<&Data> {
-        let zone = self
-            .zones
-            .iter()
-            .filter(|zone| asked.name.ends_with(zone))
-            .max_by_key(|zone| zone.len());
+        let zone = self.zone_of(asked.name);
         if let Some(data) = self.names.get(asked.name) {
             return Some(data);
         }
