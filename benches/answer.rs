@@ -1,4 +1,4 @@
-//! The steps of a query's path, each by itself and then as one: parse, lookup, respond.
+//! The steps of a query's path, each by itself and then as one: parse, lookup, write, respond.
 
 mod fixture;
 
@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::respond::{Client, Message, Outcome, Transport, respond};
-use dns::Query;
+use dns::wire::{Head, Section};
+use dns::{Lookup, Query, Reply};
 
 const A: u16 = 1;
 const AAAA: u16 = 28;
@@ -16,7 +17,7 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 2));
 const SRV: u16 = 33;
 
 /// Questions of every kind, each with the name of its bench.
-const QUESTIONS: [(&str, &str, u16); 9] = [
+const QUESTIONS: [(&str, &str, u16); 10] = [
     ("one_a", "instance77.image7.dev.docker", A),
     ("ten_a", "image7.dev.docker", A),
     ("ten_srv", "image7.dev.docker", SRV),
@@ -24,6 +25,7 @@ const QUESTIONS: [(&str, &str, u16); 9] = [
     ("nxdomain", "absent.image7.dev.docker", A),
     ("wildcard_of_one", "instance77.*.dev.docker", A),
     ("wildcard_of_ten", "*.image7.*.docker", A),
+    ("wildcard_of_all", "*.docker", A),
     ("long_name_of_one", "region.instance77.image7.dev.docker", A),
     ("forward", "example.org", A),
 ];
@@ -47,6 +49,35 @@ fn lookup(c: &mut Criterion) {
                 });
             });
         }
+    }
+}
+
+/// Writing the reply to a question whose answer was found: header, records, OPT.
+fn write(c: &mut Criterion) {
+    let snapshot = fixture::zone(1_000).build();
+    for (kind, owner, qtype) in [
+        ("one_a", "instance77.image7.dev.docker", A),
+        ("ten_srv", "image7.dev.docker", SRV),
+    ] {
+        let packet = fixture::query(owner, qtype);
+        let query = Query::parse(&packet).expect("a query of our own");
+        let Lookup::Found(answer) = snapshot.lookup(&query.question, CLIENT) else {
+            continue;
+        };
+        let (head, mut buffer) = (Head::from(&query), packet.clone());
+        buffer.resize(4096, 0);
+        c.bench_function(&format!("write/{kind}"), |b| {
+            b.iter(|| {
+                let mut reply = Reply::begin(black_box(&mut buffer), head, 1232, 1232);
+                assert!(reply.push(Section::Answer, answer.records, &[answer.answer]));
+                assert!(reply.push(
+                    Section::Additional,
+                    answer.additional_records,
+                    &[answer.additional]
+                ));
+                reply.finish()
+            });
+        });
     }
 }
 
@@ -104,5 +135,5 @@ fn lookup_cold(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, parse, lookup, lookup_cold, respond_whole);
+criterion_group!(benches, parse, lookup, lookup_cold, write, respond_whole);
 criterion_main!(benches);

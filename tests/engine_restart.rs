@@ -110,12 +110,8 @@ fn answers_stay_right_while_a_killed_engine_is_away_and_after_its_return() {
     daemon.await_status(&format!("{}.{REDIS} A", names[1]), "NXDOMAIN");
 }
 
-#[test]
-fn names_of_what_an_engine_takes_down_with_it_stay_until_it_can_say_so() {
-    let Some(mut engine) = engine::private(&[]) else {
-        return;
-    };
-    let daemon = Daemon::for_engine(&engine, "");
+/// Starts one container that is not to be restarted and one that always is, and waits for their names.
+fn run_once_and_always(engine: &Engine, daemon: &Daemon) -> (String, String) {
     let (once, always) = (unique("once"), unique("always"));
     engine.docker(&[
         "run",
@@ -143,6 +139,16 @@ fn names_of_what_an_engine_takes_down_with_it_stay_until_it_can_say_so() {
             support::expect(|status| status == "NOERROR", daemon.dig(&question).status)
         });
     }
+    (once, always)
+}
+
+#[test]
+fn names_of_what_an_engine_takes_down_with_it_stay_until_it_can_say_so() {
+    let Some(mut engine) = engine::private(&[]) else {
+        return;
+    };
+    let daemon = Daemon::for_engine(&engine, "");
+    let (once, always) = run_once_and_always(&engine, &daemon);
 
     under_load(&daemon, &format!("{once}.{REDIS}"), || {
         // Killed, it says nothing, and its containers run on.
@@ -164,33 +170,7 @@ fn an_engine_that_is_stopped_and_started_is_followed() {
         return;
     };
     let daemon = Daemon::for_engine(&engine, "");
-    let (once, always) = (unique("once"), unique("always"));
-    engine.docker(&[
-        "run",
-        "--detach",
-        "--name",
-        &once,
-        "--stop-signal",
-        "KILL",
-        BUSYBOX,
-    ]);
-    engine.docker(&[
-        "run",
-        "--detach",
-        "--name",
-        &always,
-        "--stop-signal",
-        "KILL",
-        "--restart",
-        "always",
-        BUSYBOX,
-    ]);
-    for name in [&once, &always] {
-        let question = format!("{name}.{REDIS} A");
-        eventually(&question, SOON, || {
-            support::expect(|status| status == "NOERROR", daemon.dig(&question).status)
-        });
-    }
+    let (once, always) = run_once_and_always(&engine, &daemon);
     engine.stop();
     await_away(&daemon);
     assert_eq!(daemon.get("/health").0, 200);
