@@ -27,6 +27,8 @@ use crate::wire::{Class, OWNER_IS_QNAME, RType, Reply, Section};
 const REGION: usize = 3;
 /// SRV priority of services in the region that was asked for, or where none was (SkyDNS v1).
 pub const SRV_PRIORITY: u16 = 10;
+/// Octets of the shortest record, that of an IPv4 address.
+const RECORD_OCTETS_MIN: usize = 16;
 /// SRV priority of services in other regions (SkyDNS v1).
 const PRIORITY_OTHER_REGION: u16 = 20;
 
@@ -114,7 +116,7 @@ impl<'s> Matches<'s> {
     }
 
     fn write_addresses(&self, rtype: RType, rotation: u16, reply: &mut Reply<'_>) -> Written {
-        let survey = self.survey(rtype);
+        let survey = self.survey(rtype, rows_that_fit(reply));
         if survey.rows == 0 {
             return Written::Nothing;
         }
@@ -135,8 +137,10 @@ impl<'s> Matches<'s> {
     }
 
     fn write_srv(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
-        let here = self.survey(RType::SRV);
-        let elsewhere = self.in_any_region().map(|all| (all, all.survey(RType::SRV)));
+        let here = self.survey(RType::SRV, rows_that_fit(reply));
+        let elsewhere = self
+            .in_any_region()
+            .map(|all| (all, all.survey(RType::SRV, rows_that_fit(reply))));
         let total = elsewhere.as_ref().map_or(here.rows, |(_, survey)| survey.rows);
         if total == 0 {
             return Written::Nothing;
@@ -218,7 +222,9 @@ impl<'s> Matches<'s> {
         })
     }
 
-    fn survey(&self, rtype: RType) -> Survey {
+    /// Counts the rows with records of `rtype`, up to `rows_max`: more would be cut off in any case, and to
+    /// count them all would let one short question cost a walk over every service.
+    fn survey(&self, rtype: RType, rows_max: usize) -> Survey {
         let mut survey = Survey {
             rows: 0,
             ttl_seconds: u32::MAX,
@@ -229,12 +235,16 @@ impl<'s> Matches<'s> {
                 // One TTL for the set (RFC 2181, section 5.2).
                 survey.ttl_seconds = survey.ttl_seconds.min(row.ttl_seconds);
             }
-            ControlFlow::Continue(())
+            if survey.rows < rows_max {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         survey
     }
 
-    /// Calls `visit` for the `rows` rows with records of `rtype`, beginning at one that `rotation` chooses.
+    /// Calls `visit` for the first `rows` rows with records of `rtype`, beginning at one that `rotation` chooses.
     fn each_rotated(
         &self,
         rtype: RType,
@@ -243,19 +253,22 @@ impl<'s> Matches<'s> {
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let first = usize::from(rotation).checked_rem(rows).unwrap_or(0);
-        for late in [false, true] {
+        for ranks in [first..rows, 0..first] {
             let mut rank = 0;
-            self.each(|row| {
-                if !row.has(rtype, self.view) {
-                    return ControlFlow::Continue(());
+            let mut visited = ControlFlow::Continue(());
+            let _ = self.each(|row| {
+                if rank >= ranks.end {
+                    return ControlFlow::Break(());
                 }
-                rank += 1;
-                if (rank > first) == late {
-                    ControlFlow::Continue(())
-                } else {
-                    visit(row)
+                if row.has(rtype, self.view) {
+                    if ranks.contains(&rank) {
+                        visited = visit(row);
+                    }
+                    rank += 1;
                 }
-            })?;
+                visited
+            });
+            visited?;
         }
         ControlFlow::Continue(())
     }
@@ -305,6 +318,11 @@ impl<'s> Matches<'s> {
 #[must_use]
 pub fn srv_weight(records: usize) -> u16 {
     u16::try_from(100_usize.checked_div(records).unwrap_or(0).max(1)).unwrap_or(1)
+}
+
+/// Rows of which at least one cannot be in `reply` any more, were they all to have but one record.
+fn rows_that_fit(reply: &Reply<'_>) -> usize {
+    reply.room() / RECORD_OCTETS_MIN + 1
 }
 
 /// Owner (a pointer), type, class and TTL of a record.

@@ -162,6 +162,12 @@ impl<'b> Reply<'b> {
         self.end
     }
 
+    /// Octets that are left for records.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.end)
+    }
+
     /// Appends `parts`, which together are `records` whole records, to `section`.
     ///
     /// Returns whether they fitted; if not, nothing is written.
