@@ -43,6 +43,7 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         }],
         health: Health::None,
         ttl_seconds: 30,
+        wishes: None,
     }
 }
 

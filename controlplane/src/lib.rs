@@ -43,7 +43,10 @@ use tracing::error;
 
 pub use metrics::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
-pub use service::{Address, Change, Compose, Health, Network, Port, Protocol, Service, ServiceId, Source};
+pub use service::{
+    Address, Change, Compose, Health, NamedPort, Network, Port, Protocol, Publish, PublishedPort, Service,
+    ServiceId, Source, Wishes,
+};
 pub use status::{EngineStatus, Published, Status};
 
 use compile::Compiler;

@@ -26,7 +26,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
 use crate::docker::EngineCounters;
-use crate::service::{Change, Source};
+use crate::service::Change;
 use crate::status::{EngineStatus, Status};
 
 /// Content type of what [`Exposition::text`] gives.
@@ -134,9 +134,8 @@ impl Metrics {
             Change::Reset { source, .. } => ("reset", source),
             Change::Networks { source, .. } => ("networks", source),
         };
-        let Source::Engine(endpoint) = source;
         self.changes
-            .get_or_create(&[("engine", endpoint.to_string()), ("kind", kind.to_owned())])
+            .get_or_create(&[("source", source.to_string()), ("kind", kind.to_owned())])
             .inc();
     }
 
@@ -158,7 +157,7 @@ impl Exposition {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that answers", version);
         registry.register(
-            "engine_changes",
+            "changes",
             "Changes that engines told us, repetitions included",
             metrics.changes,
         );

@@ -1,8 +1,10 @@
 //! What the control plane knows of a running thing, and the changes that reach the pipeline.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use dns::Name;
 use ipnet::IpNet;
 
 /// Who told us of a service. Two sources never overwrite each other's services.
@@ -10,6 +12,8 @@ use ipnet::IpNet;
 pub enum Source {
     /// A container engine, named by its endpoint, for example `unix:///var/run/docker.sock`.
     Engine(Arc<str>),
+    /// Whoever registered it over the REST API.
+    Rest,
 }
 
 /// One service of one source.
@@ -76,6 +80,61 @@ pub struct Compose {
     pub number: Option<u32>,
 }
 
+/// Which states of health let names that a service shares with others lead to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Publish {
+    /// Healthy or never checked; starting ones only while nobody is healthy.
+    #[default]
+    Healthy,
+    /// As soon as it is started, before the first check succeeded.
+    Starting,
+    /// Whatever its checks say.
+    Always,
+}
+
+/// A port with a name, asked for as `_name._proto.<name of the service>` (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPort {
+    /// Without the underscore: `http`. At most 15 letters, digits and hyphens (RFC 6335, section 5.1).
+    pub name: Arc<str>,
+    /// Where the service listens.
+    pub port: Port,
+}
+
+/// A port of a service that can be reached at an address of its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// The host's address it is bound to; unspecified for all of them.
+    pub host_ip: IpAddr,
+    /// Its number there.
+    pub host_number: u16,
+    /// The service's own port that this leads to.
+    pub port: Port,
+}
+
+/// What was asked for a service by its labels, a plugin or over REST, besides the words and addresses that each has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Names of its own, in a zone or outside all of them. A first label `*` makes it a wildcard owner (RFC 4592).
+    pub names: Vec<Name>,
+    /// Where it is a name instead of addresses: its names are aliases of this one (CNAME).
+    pub alias: Option<Name>,
+    /// What SRV announces, before the rule of [`Service::announced_port`].
+    pub port: Option<u16>,
+    /// Ports that are asked for by name.
+    pub named_ports: Vec<NamedPort>,
+    /// SRV priority; that of every other service where there is none.
+    pub priority: Option<u16>,
+    /// SRV weight; an even share of 100 where there is none.
+    pub weight: Option<u16>,
+    /// A TXT record each, of any length.
+    pub texts: Vec<Arc<str>>,
+    /// Which states of health it is published in.
+    pub publish: Publish,
+    /// Ports that clients outside the host's networks are led to.
+    pub published_ports: Vec<PublishedPort>,
+}
+
 /// A running thing that gets names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -103,6 +162,9 @@ pub struct Service {
     pub health: Health,
     /// Time to live of its records, in seconds.
     pub ttl_seconds: u32,
+    /// What was asked for it. Most services ask for nothing, and there are many of them: none is the same as all
+    /// defaults, and the two are told apart nowhere.
+    pub wishes: Option<Box<Wishes>>,
 }
 
 /// A network that services can share.
@@ -138,6 +200,24 @@ pub enum Change {
         /// All of them, each name once.
         networks: Vec<Network>,
     },
+}
+
+impl Source {
+    /// The endpoint, if it is an engine.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Engine(endpoint) => Some(endpoint),
+            Self::Rest => None,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    /// The engine's endpoint, or `rest`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.endpoint().map_or("rest", |endpoint| endpoint))
+    }
 }
 
 impl Service {

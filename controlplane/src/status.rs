@@ -80,9 +80,12 @@ impl Status {
     /// Takes note that what `synced` told us is in what we serve.
     pub(crate) fn served(&mut self, synced: &[Source], published: Published) {
         for engine in &mut self.engines {
-            engine.is_synced |= synced
-                .iter()
-                .any(|Source::Engine(endpoint)| *endpoint == engine.endpoint);
+            let is_it = |source: &Source| {
+                source
+                    .endpoint()
+                    .is_some_and(|endpoint| **endpoint == *engine.endpoint)
+            };
+            engine.is_synced |= synced.iter().any(is_it);
         }
         self.is_complete = self.engines.iter().all(|engine| engine.is_synced);
         self.published = published;

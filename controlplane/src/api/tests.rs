@@ -157,7 +157,7 @@ async fn metrics_show_both_planes_in_the_shapes_of_coredns() {
         "skydock_engine_connected{engine=\"unix:///e\"} 0",
         "skydock_engine_connected{engine=\"tcp://f:2375\"} 1",
         "skydock_engine_events_total{engine=\"unix:///e\"} 0",
-        "skydock_engine_changes_total{engine=\"unix:///e\",kind=\"reset\"} 1",
+        "skydock_changes_total{source=\"unix:///e\",kind=\"reset\"} 1",
         "skydock_snapshot_serial 42",
         "skydock_snapshot_names 6",
         "skydock_snapshot_publishes_total 1",

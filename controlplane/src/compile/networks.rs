@@ -93,8 +93,9 @@ impl Networks {
     /// address.
     pub(super) fn prefixes(&self) -> Vec<(IpNet, View)> {
         let is_elsewhere = |source: &Source| {
-            let Source::Engine(endpoint) = source;
-            !endpoint.starts_with("unix:")
+            !source
+                .endpoint()
+                .is_some_and(|endpoint| endpoint.starts_with("unix:"))
         };
         let mut sources: Vec<_> = self.told.iter().collect();
         sources.sort_by_key(|(source, _)| is_elsewhere(source));

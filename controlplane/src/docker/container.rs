@@ -126,6 +126,7 @@ impl Container {
             ports: self.ports,
             health: self.health,
             ttl_seconds: settings.ttl_seconds,
+            wishes: None,
             id: ServiceId {
                 source: source.clone(),
                 id: self.id,
@@ -249,6 +250,7 @@ mod tests {
             ports: vec![port(Protocol::Tcp, 6379), port(Protocol::Udp, 53)],
             health: Health::None,
             ttl_seconds: 30,
+            wishes: None,
         }
     }
 

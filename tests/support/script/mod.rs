@@ -263,6 +263,7 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
         ports,
         health: Health::None,
         ttl_seconds: option("ttl").map_or(Some(30), |ttl| ttl.parse().ok())?,
+        wishes: None,
     })
 }
 

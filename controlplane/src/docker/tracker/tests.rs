@@ -31,6 +31,7 @@ fn service(id: &str, version: u8) -> Service {
         ports: Vec::new(),
         health: Health::None,
         ttl_seconds: 30,
+        wishes: None,
     }
 }
 
