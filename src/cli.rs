@@ -10,9 +10,11 @@
 use std::ffi::OsString;
 use std::sync::LazyLock;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
+use crate::command::Command;
 use crate::failure::Failure;
 use crate::spelling;
 
@@ -214,13 +216,19 @@ pub(crate) struct Flags {
     pub(crate) beat: Option<String>,
     #[arg(long, hide = true)]
     pub(crate) plugins: Option<String>,
+
+    /// What to do instead of running the daemon.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
 }
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// Run with these flags.
+    /// Run the daemon with these flags.
     Run(Box<Cli>),
+    /// Do this instead.
+    Command(Box<Command>),
     /// Print this text and end: `--help` or `--version`.
     Print(String),
 }
@@ -242,6 +250,12 @@ impl Cli {
         }
     }
 
+    /// The first of the daemon's flags on the command line.
+    fn first_given(&self) -> Option<&str> {
+        let mut ids = self.matches.ids().map(clap::Id::as_str);
+        ids.find(|id| self.matches.value_source(id) == Some(ValueSource::CommandLine))
+    }
+
     /// Whether the user set `flag`, rather than that its default stands.
     pub(crate) fn is_given(&self, flag: &str) -> bool {
         matches!(
@@ -255,22 +269,11 @@ impl Cli {
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`]: an unknown flag, a flag without its value, or a word that is no flag.
+/// [`Failure::Usage`]: an unknown flag, a flag without its value, a flag of the daemon before a subcommand, or a word
+/// that is neither flag nor subcommand.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
-    let mut command = Flags::command();
-    let arguments = spelling::modern(&command, arguments)?;
-    // `SKYDOCK_TTL=` is how Compose files and shells say "not set"; clap alone would read an empty value.
-    let unset: Vec<_> = command
-        .get_arguments()
-        .filter(|flag| {
-            flag.get_env()
-                .is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()))
-        })
-        .map(|flag| flag.get_id().clone())
-        .collect();
-    for flag in unset {
-        command = command.mut_arg(flag, |flag| flag.env(clap::builder::Resettable::Reset));
-    }
+    let arguments = spelling::modern(&command(), arguments)?;
+    let command = without_unset_variables(Flags::command());
     let parsed = command
         .try_get_matches_from(std::iter::once(OsString::from("skydock")).chain(arguments))
         .and_then(|matches| {
@@ -280,19 +283,61 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             })
         });
     match parsed {
-        Ok(cli) => Ok(Asked::Run(Box::new(cli))),
+        Ok(mut cli) => match (cli.flags.command.take(), cli.first_given()) {
+            (None, _) => Ok(Asked::Run(Box::new(cli))),
+            (Some(command), None) => Ok(Asked::Command(Box::new(command))),
+            (Some(command), Some(flag)) => {
+                let (flag, name) = (flag.replace('_', "-"), command.name());
+                Err(Failure::Usage(format!(
+                    "--{flag} before `{name}` is the daemon's; write flags of `{name}` behind it, and \
+                     `skydock {name} --help` lists them"
+                )))
+            }
+        },
         Err(error) if !error.use_stderr() => Ok(Asked::Print(error.to_string())),
-        Err(error) => {
-            let text = error.to_string();
-            let sentence = text
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            Err(Failure::Usage(format!(
-                "{sentence}; `skydock --help` lists every flag"
-            )))
+        Err(error) => Err(Failure::Usage(sentence(&error))),
+    }
+}
+
+/// All flags and subcommands, those that a subcommand has from the one around it among them.
+pub(crate) fn command() -> clap::Command {
+    let mut command = Flags::command();
+    command.build();
+    command
+}
+
+/// `command` without the variables that are set to nothing.
+///
+/// `SKYDOCK_TTL=` is how Compose files and shells say "not set"; clap alone would read an empty value.
+fn without_unset_variables(command: clap::Command) -> clap::Command {
+    let is_unset = |flag: &clap::Arg| {
+        flag.get_env()
+            .is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let command = command.mut_args(|flag| match is_unset(&flag) {
+        true => flag.env(clap::builder::Resettable::Reset),
+        false => flag,
+    });
+    command.mut_subcommands(without_unset_variables)
+}
+
+/// What clap found, as one sentence with the remedy.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let sentence = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let nearest = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) => names.first(),
+        _ => None,
+    };
+    match nearest {
+        Some(nearest) => {
+            format!("{sentence}; the nearest is `{nearest}`, and `skydock --help` lists every one")
         }
+        None => format!("{sentence}; `skydock --help` lists every flag"),
     }
 }
 
@@ -356,10 +401,8 @@ mod tests {
 
     #[test]
     fn every_flag_with_a_place_in_help_has_its_variable() {
-        for flag in Flags::command()
-            .get_arguments()
-            .filter(|flag| !flag.is_hide_set())
-        {
+        let command = Flags::command();
+        for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()) {
             let long = flag.get_long().unwrap();
             assert_eq!(flag.get_env(), Some(variable(long).as_ref()), "--{long}");
         }
@@ -393,6 +436,36 @@ mod tests {
             let words: Vec<_> = help.split_whitespace().collect();
             assert!(words.join(" ").contains(part), "{part}");
         }
+    }
+
+    /// The sentence that `line` is refused with.
+    fn refusal(line: &str) -> String {
+        match read(line.split_whitespace().map(OsString::from)) {
+            Err(Failure::Usage(sentence)) => sentence,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_subcommand_is_refused_with_the_nearest() {
+        assert_eq!(
+            refusal("servces list"),
+            "unrecognized subcommand 'servces'; the nearest is `services`, and `skydock --help` lists every one"
+        );
+        let sentence = refusal("frobnicate");
+        assert!(
+            sentence.contains("'frobnicate'") && !sentence.contains("nearest"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_flag_of_the_daemon_before_a_subcommand_is_refused() {
+        let sentence = refusal("-rate-limit 5 services list");
+        assert!(
+            sentence.starts_with("--rate-limit before `services` is the daemon's; "),
+            "{sentence}"
+        );
     }
 
     #[test]

@@ -13,12 +13,14 @@
 mod address;
 mod admin;
 mod cli;
+mod command;
 mod counts;
 mod failure;
 mod holder;
 mod host;
 mod listen;
 mod log;
+mod output;
 mod planes;
 mod report;
 mod settings;
@@ -31,6 +33,7 @@ use std::process::ExitCode;
 
 use cli::Asked;
 use failure::Failure;
+use output::print;
 use planes::Planes;
 use settings::Settings;
 use signals::Signals;
@@ -41,7 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Nothing is left to tell when nobody reads standard error.
             let _ = writeln!(io::stderr(), "skydock: {failure}");
@@ -50,12 +53,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> Result<(), Failure> {
+fn start() -> Result<ExitCode, Failure> {
     let cli = match cli::read(std::env::args_os().skip(1))? {
         Asked::Run(cli) => cli,
+        Asked::Command(command) => return command.run(),
         Asked::Print(text) => {
             print(&text);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
     };
     let settings = settings::from(&cli)?;
@@ -68,7 +72,7 @@ fn start() -> Result<(), Failure> {
     let ended = runtime.block_on(serve(settings));
     // What has not ended by now was given up by `serve`, so the end of the process must not wait for it.
     runtime.shutdown_background();
-    ended
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -93,10 +97,4 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         () = planes.stop() => Ok(()),
         signal = signals.next() => Err(Failure::Runtime(format!("{signal} came again, so it did not wait any longer"))),
     }
-}
-
-/// Prints to standard output. Where nobody reads it, there is nobody to tell either.
-fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

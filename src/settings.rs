@@ -369,7 +369,7 @@ mod tests {
     fn settings(line: &str) -> Result<Settings, Failure> {
         match cli::read(line.split_whitespace().map(OsString::from))? {
             Asked::Run(cli) => from(&cli),
-            Asked::Print(text) => panic!("{line}: {text}"),
+            other => panic!("{line}: {other:?}"),
         }
     }
 

@@ -13,16 +13,19 @@ use crate::failure::Failure;
 /// Rewrites each flag of `arguments` (without the program's name) to `--flag=value`, or `--flag` where it takes
 /// none.
 ///
-/// What follows `--` is left alone, and so are words that are no flags: clap judges those.
+/// Flags before a subcommand are those of `command`, flags behind it are the subcommand's. What follows `--` is left
+/// alone, and so are words that are no flags: clap judges those.
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`]: a flag that `command` does not have, or one whose value is missing.
+/// [`Failure::Usage`]: a flag that the command where it stands does not have, one whose value is missing, or one with
+/// a value that takes none.
 pub(crate) fn modern(
     command: &Command,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Vec<OsString>, Failure> {
     let mut modern = Vec::new();
+    let mut command = Here::at(command);
     let mut rest = arguments.into_iter().peekable();
     while let Some(argument) = rest.next() {
         // A flag is ASCII; what is not UTF-8 can only be a stray word.
@@ -35,10 +38,23 @@ pub(crate) fn modern(
             modern.extend(rest);
             break;
         }
-        match Flag::of(command, text)? {
+        match Flag::of(&command, text)? {
             // clap shows a summary for the short one, and everything for the long one.
             _ if matches!(text, "-h" | "-V") => modern.push(argument),
-            None => modern.push(argument),
+            None => {
+                command.descend(text);
+                modern.push(argument);
+            }
+            Some(Flag {
+                takes_value: false,
+                value: Some(_),
+                ..
+            }) => {
+                let written = text.split('=').next().unwrap_or(text);
+                return Err(Failure::Usage(format!(
+                    "{written} takes no value; leave out what follows it, or the flag"
+                )));
+            }
             Some(Flag {
                 long,
                 takes_value: false,
@@ -53,10 +69,11 @@ pub(crate) fn modern(
                 long, value: None, ..
             }) => {
                 // Not a flag of ours, so a value, even when it begins with a dash: `-ttl -5` is a bad ttl.
-                let is_value = |next: &OsString| next.to_str().is_none_or(|next| !is_known(command, next));
+                let is_value = |next: &OsString| next.to_str().is_none_or(|next| !is_known(&command, next));
                 let Some(value) = rest.next_if(is_value) else {
                     return Err(Failure::Usage(format!(
-                        "{text} needs a value; `skydock --help` shows which"
+                        "{text} needs a value; `{} --help` shows which",
+                        command.path
                     )));
                 };
                 let mut joined = OsString::from(format!("--{long}="));
@@ -68,6 +85,28 @@ pub(crate) fn modern(
     Ok(modern)
 }
 
+/// The command whose flags may stand here.
+struct Here<'a> {
+    command: &'a Command,
+    /// Its words, from `skydock` on.
+    path: String,
+}
+
+impl<'a> Here<'a> {
+    fn at(command: &'a Command) -> Self {
+        let path = "skydock".to_owned();
+        Self { command, path }
+    }
+
+    /// Takes in a word that is no flag: if it is a subcommand's, that one's flags follow.
+    fn descend(&mut self, word: &str) {
+        if let Some(subcommand) = self.command.find_subcommand(word) {
+            self.command = subcommand;
+            self.path = format!("{} {word}", self.path);
+        }
+    }
+}
+
 /// A flag as it was spelled.
 struct Flag<'a> {
     long: &'a str,
@@ -77,7 +116,7 @@ struct Flag<'a> {
 
 impl<'a> Flag<'a> {
     /// `None` for a word that is no flag: `-` alone, or one that begins with no dash.
-    fn of(command: &'a Command, text: &'a str) -> Result<Option<Self>, Failure> {
+    fn of(here: &Here<'a>, text: &'a str) -> Result<Option<Self>, Failure> {
         let dashless = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
         let Some(spelled) = dashless.filter(|spelled| !spelled.is_empty()) else {
             return Ok(None);
@@ -86,7 +125,7 @@ impl<'a> Flag<'a> {
             Some((name, value)) => (name, Some(value)),
             None => (spelled, None),
         };
-        if let Some((long, takes_value)) = find(command, name) {
+        if let Some((long, takes_value)) = find(here.command, name) {
             return Ok(Some(Self {
                 long,
                 takes_value,
@@ -98,15 +137,15 @@ impl<'a> Flag<'a> {
         let attached = text
             .strip_prefix("-s")
             .filter(|value| value.starts_with(['/', '.']) || value.contains("://"));
-        if let Some(value) = attached {
+        if let (Some(value), Some((long, true))) = (attached, find(here.command, "s")) {
             return Ok(Some(Self {
-                long: "docker",
+                long,
                 takes_value: true,
                 value: Some(value),
             }));
         }
         Err(Failure::Usage(unknown(
-            command,
+            here,
             text.split('=').next().unwrap_or(text),
             name,
         )))
@@ -115,55 +154,48 @@ impl<'a> Flag<'a> {
 
 /// The long name of the flag that `name`, long or short, stands for, and whether it takes a value.
 fn find<'a>(command: &'a Command, name: &str) -> Option<(&'a str, bool)> {
-    // clap adds these two only when it builds the command, after this has run.
-    match name {
-        "h" | "help" => return Some(("help", false)),
-        "V" | "version" => return Some(("version", false)),
-        _ => {}
-    }
     let flag = command.get_arguments().find(|flag| {
         flag.get_long() == Some(name) || flag.get_short().is_some_and(|short| name.chars().eq([short]))
     })?;
     Some((flag.get_long()?, flag.get_action().takes_values()))
 }
 
-fn is_known(command: &Command, text: &str) -> bool {
-    text.starts_with('-') && matches!(Flag::of(command, text), Ok(Some(_)))
+fn is_known(here: &Here<'_>, text: &str) -> bool {
+    text.starts_with('-') && matches!(Flag::of(here, text), Ok(Some(_)))
 }
 
 /// Least similarity, from 0 to 1, at which a flag is likely what was meant. Below it a suggestion only puzzles.
 const SIMILARITY_MIN: f64 = 0.75;
 
 /// The sentence about `written`, a flag that is not ours; `name` is it without dashes.
-fn unknown(command: &Command, written: &str, name: &str) -> String {
-    let nearest = command
+fn unknown(here: &Here<'_>, written: &str, name: &str) -> String {
+    let path = &here.path;
+    let nearest = here
+        .command
         .get_arguments()
         .filter_map(|flag| flag.get_long())
-        .chain(["help", "version"])
         .map(|flag| (strsim::jaro_winkler(flag, name), flag))
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN);
     match nearest {
         Some((_, nearest)) => {
             format!(
-                "unknown flag {written}; the nearest is --{nearest}, and `skydock --help` lists every flag"
+                "unknown flag {written}; the nearest is --{nearest}, and `{path} --help` lists every flag"
             )
         }
-        None => format!("unknown flag {written}; `skydock --help` lists every flag"),
+        None => format!("unknown flag {written}; `{path} --help` lists every flag"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::cli::Flags;
+    use crate::cli;
 
     fn check(line: &str, expected: &str) {
         let arguments = line.split_whitespace().map(OsString::from);
         let modern =
-            modern(&Flags::command(), arguments).unwrap_or_else(|failure| vec![failure.to_string().into()]);
+            modern(&cli::command(), arguments).unwrap_or_else(|failure| vec![failure.to_string().into()]);
         let modern: Vec<_> = modern.iter().map(|argument| argument.to_string_lossy()).collect();
         assert_eq!(modern.join(" "), expected, "{line}");
     }
@@ -215,6 +247,28 @@ mod tests {
             "-environment needs a value; `skydock --help` shows which",
         );
         check("--ttl", "--ttl needs a value; `skydock --help` shows which");
+    }
+
+    #[test]
+    fn flags_behind_a_subcommand_are_the_subcommands() {
+        check("-ttl 30 services -json list", "--ttl=30 services --json list");
+        check("services list --json", "services list --json");
+        check(
+            "services -ttl 30",
+            "unknown flag -ttl; `skydock services --help` lists every flag",
+        );
+        check(
+            "services --url",
+            "--url needs a value; `skydock services --help` shows which",
+        );
+    }
+
+    #[test]
+    fn a_flag_that_is_only_there_or_not_takes_no_value() {
+        check(
+            "services --json=false",
+            "--json takes no value; leave out what follows it, or the flag",
+        );
     }
 
     #[test]

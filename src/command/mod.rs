@@ -1,0 +1,40 @@
+//! What the program does besides being the daemon: a file for each subcommand.
+//!
+//! Each has its flags, and a `run` that ends with the exit code of the process. Results go to standard output through
+//! [`crate::output`]; what is wrong is a [`Failure`], which `main` prints to standard error.
+
+mod services;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What to do instead of running the daemon.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List and change the services of a running skydock
+    #[command(hide = true)]
+    Services(services::Services),
+}
+
+impl Command {
+    /// The word that asks for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Services(_) => "services",
+        }
+    }
+
+    /// Does it, and gives the exit code of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`], as the subcommand has it.
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Services(services) => services.run(),
+        }
+    }
+}
