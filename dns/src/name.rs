@@ -143,9 +143,7 @@ impl Name {
     /// The name without its first label; none for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        let (length, rest) = self.0.split_first()?;
-        let parent = rest.get(usize::from(*length)..)?;
-        (*length > 0).then(|| Self(parent.into()))
+        self.as_ref().parent().map(|parent| Self(parent.octets().into()))
     }
 
     fn from_octets(mut octets: Vec<u8>) -> Result<Self, NameError> {
@@ -261,6 +259,14 @@ impl<'p> NameRef<'p> {
     /// The labels, left to right, without the root.
     pub fn labels(self) -> Labels<'p> {
         Labels(self.0)
+    }
+
+    /// The name without its first label; none for the root.
+    #[must_use]
+    pub fn parent(self) -> Option<Self> {
+        let (length, rest) = self.0.split_first()?;
+        let parent = rest.get(usize::from(*length)..)?;
+        (*length > 0).then_some(Self(parent))
     }
 
     /// Where `apex` begins inside this name, in octets; none when this name is not `apex` nor below it.

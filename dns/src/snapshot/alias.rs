@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use super::{Lookup, Snapshot, Written};
 use crate::name::{Folded, NameRef};
 use crate::record::View;
-use crate::snapshot::table::{Answer, Entry};
+use crate::snapshot::entry::{Answer, Entry};
 use crate::wire::{Class, OWNER_IS_QNAME, Question, RType, Rcode, Reply, Section};
 
 /// Aliases followed in one answer; what lies behind them is left to the client. Others stop at 8 to 11.

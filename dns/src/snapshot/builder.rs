@@ -3,7 +3,7 @@
 mod composed;
 mod error;
 
-pub use error::BuildError;
+pub use error::{BuildError, PORT_RRSETS_MAX};
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -13,10 +13,12 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::endpoint::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
-use super::table::{Answer, Edit, Entry, EntryOctets, LABEL_MARK, Shard};
+use super::entry::{Answer, Entry, EntryOctets};
+use super::port::{PortName, PortRrSet};
+use super::table::{Edit, LABEL_MARK, Shard};
 use super::view::Networks;
 use super::zone::{ZoneSettings, Zones};
-use super::{Snapshot, hash_of};
+use super::{Snapshot, WILDCARD_OCTETS, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
 use crate::record::{RrSet, View};
 use crate::wire::RType;
@@ -46,8 +48,8 @@ pub struct Builder {
     /// Numbers that no row has; they are given out again, so 32 bits last for ever.
     free_numbers: Vec<u32>,
     names: usize,
-    /// Owners among them whose first label is `*`.
-    wildcard_owners: usize,
+    /// Names whose first label is `*`, those that exist because of names below them too (RFC 4592, section 2.2.2).
+    wildcards: usize,
     endpoints: usize,
     networks: Networks,
 }
@@ -74,7 +76,7 @@ impl Builder {
             labels: vec![LabelUse::default()],
             free_numbers: Vec::new(),
             names: 0,
-            wildcard_owners: 0,
+            wildcards: 0,
             endpoints: 0,
             networks: Networks::default(),
         };
@@ -113,7 +115,10 @@ impl Builder {
         let names = self.names_within(&apex);
         self.zones.push(zone);
         if self.get(apex.octets()).is_none() {
-            self.put(apex.octets(), EntryOctets::empty_non_terminal(apex.octets(), 0));
+            self.put(
+                apex.octets(),
+                Some(EntryOctets::empty_non_terminal(apex.octets(), 0)),
+            );
         }
         for name in names.iter().filter(|name| **name != apex) {
             self.add_child_to_parent(name);
@@ -136,7 +141,7 @@ impl Builder {
                 continue;
             };
             let entry = entry.is_set().then(|| EntryOctets::with_value(entry, 0));
-            self.changed.insert(name.octets().into(), entry);
+            self.put(name.octets(), entry);
         }
         self.zones.remove(place);
     }
@@ -152,6 +157,22 @@ impl Builder {
     /// [`BuildError::EmptyRrSet`], [`BuildError::MixedRrSet`], [`BuildError::AliasNotAlone`],
     /// [`BuildError::Text`], [`BuildError::TooManyRrSets`]. Nothing is changed then.
     pub fn set(&mut self, owner: &Name, rrsets: &[RrSet]) -> Result<(), BuildError> {
+        self.set_with_ports(owner, rrsets, &[])
+    }
+
+    /// As [`Builder::set`], and `_number._protocol` below `owner` exists for each of `ports`, with these records.
+    ///
+    /// A name that is set by itself goes before one of these. They are not counted by [`Snapshot::names`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::set`]; [`BuildError::MixedRrSet`] also for a port's RRset of another type than SRV.
+    pub fn set_with_ports(
+        &mut self,
+        owner: &Name,
+        rrsets: &[RrSet],
+        ports: &[PortRrSet],
+    ) -> Result<(), BuildError> {
         let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
         for rrset in rrsets {
             let rrset = ComposedRrSet::of(owner, rrset)?;
@@ -176,18 +197,27 @@ impl Builder {
                 rrsets: composed.len(),
             });
         }
+        let composed_ports = compose_ports(owner, ports)?;
         let answers: Vec<Answer<'_>> = composed.iter().map(ComposedRrSet::answer).collect();
+        let port_answers: Vec<(PortName, Answer<'_>)> = composed_ports
+            .iter()
+            .map(|(port, rrset)| (*port, rrset.answer()))
+            .collect();
         let before = self
             .get(owner.octets())
             .map(|entry| (entry.value, entry.rrsets()));
         let (children, rrsets_before) = before.unwrap_or((0, 0));
         self.put(
             owner.octets(),
-            EntryOctets::new(owner.octets(), children, &answers),
+            Some(EntryOctets::new(
+                owner.octets(),
+                children,
+                &answers,
+                &port_answers,
+            )),
         );
         self.names = self.names + usize::from(!rrsets.is_empty()) - usize::from(rrsets_before > 0);
         if before.is_none() {
-            self.wildcard_owners += usize::from(is_wildcard_owner(owner));
             self.add_child_to_parent(owner);
         }
         Ok(())
@@ -207,14 +237,13 @@ impl Builder {
             return;
         };
         self.names -= usize::from(rrsets > 0);
-        self.wildcard_owners -= usize::from(is_wildcard_owner(owner));
         if children > 0 || self.is_apex(owner) {
             self.put(
                 owner.octets(),
-                EntryOctets::empty_non_terminal(owner.octets(), children),
+                Some(EntryOctets::empty_non_terminal(owner.octets(), children)),
             );
         } else {
-            self.changed.insert(owner.octets().into(), None);
+            self.put(owner.octets(), None);
             self.remove_child_from_parent(owner);
         }
     }
@@ -276,7 +305,7 @@ impl Builder {
             chunks: self.chunks.as_slice().into(),
             zones: Zones::of(&self.zones, self.serial),
             names: self.names,
-            wildcard_owners: self.wildcard_owners,
+            wildcards: self.wildcards,
             endpoints: self.endpoints,
             networks: self.networks.clone(),
         }
@@ -332,8 +361,13 @@ impl Builder {
         }
     }
 
-    fn put(&mut self, key: &[u8], entry: EntryOctets) {
-        self.changed.insert(key.into(), Some(entry));
+    /// Has the next build keep `entry` for `key`, or nothing.
+    fn put(&mut self, key: &[u8], entry: Option<EntryOctets>) {
+        if key.starts_with(WILDCARD_OCTETS) {
+            self.wildcards -= usize::from(self.get(key).is_some());
+            self.wildcards += usize::from(entry.is_some());
+        }
+        self.changed.insert(key.into(), entry);
     }
 
     /// Every name at and below `apex` as the next build will have it, empty non-terminals too.
@@ -373,12 +407,12 @@ impl Builder {
         match self.get(parent.octets()) {
             Some(entry) => {
                 let entry = EntryOctets::with_value(entry, entry.value + 1);
-                self.put(parent.octets(), entry);
+                self.put(parent.octets(), Some(entry));
             }
             None => {
                 self.put(
                     parent.octets(),
-                    EntryOctets::empty_non_terminal(parent.octets(), 1),
+                    Some(EntryOctets::empty_non_terminal(parent.octets(), 1)),
                 );
                 self.add_child_to_parent(&parent);
             }
@@ -394,11 +428,11 @@ impl Builder {
         };
         let children = entry.value.saturating_sub(1);
         if children == 0 && !entry.is_set() && !self.is_apex(&parent) {
-            self.changed.insert(parent.octets().into(), None);
+            self.put(parent.octets(), None);
             self.remove_child_from_parent(&parent);
         } else {
             let entry = EntryOctets::with_value(entry, children);
-            self.put(parent.octets(), entry);
+            self.put(parent.octets(), Some(entry));
         }
     }
 
@@ -411,7 +445,7 @@ impl Builder {
                 self.labels.push(LabelUse::default());
                 u32::try_from(self.labels.len() - 1).expect("memory ends before 2^32 labels")
             });
-            self.put(&key, EntryOctets::new(&key, number, &[]));
+            self.put(&key, Some(EntryOctets::new(&key, number, &[], &[])));
             number
         });
         if let Some(label) = self.labels.get_mut(number as usize) {
@@ -433,9 +467,31 @@ impl Builder {
     }
 }
 
-/// Whether `owner` stands for names that are not there (RFC 4592, section 2.1.1).
-fn is_wildcard_owner(owner: &Name) -> bool {
-    owner.labels().next() == Some(b"*")
+/// The RRsets of the ports of `owner`, in the order that an entry keeps them in.
+fn compose_ports(owner: &Name, ports: &[PortRrSet]) -> Result<Vec<(PortName, ComposedRrSet)>, BuildError> {
+    if ports.len() > PORT_RRSETS_MAX {
+        return Err(BuildError::TooManyRrSets {
+            owner: owner.clone(),
+            rrsets: ports.len(),
+        });
+    }
+    let mut composed = Vec::with_capacity(ports.len());
+    for PortRrSet { port, rrset } in ports {
+        composed.push((*port, ComposedRrSet::of(owner, rrset)?));
+    }
+    composed.sort_unstable_by_key(|(port, rrset)| (*port, rrset.view));
+    let is_double = |pair: &[(PortName, ComposedRrSet)]| match pair {
+        [(port, rrset), (next, after)] => (port, rrset.view) == (next, after.view),
+        _ => false,
+    };
+    let is_other = composed.iter().any(|(_, rrset)| rrset.rtype != RType::SRV);
+    if is_other || composed.windows(2).any(is_double) {
+        return Err(BuildError::MixedRrSet {
+            owner: owner.clone(),
+            rtype: RType::SRV,
+        });
+    }
+    Ok(composed)
 }
 
 /// A label of the pattern index, as its number leads to it.
@@ -475,5 +531,7 @@ fn split(
     dealt.iter().map(|entries| Arc::new(Shard::of(entries))).collect()
 }
 
+#[cfg(test)]
+mod port_tests;
 #[cfg(test)]
 mod tests;

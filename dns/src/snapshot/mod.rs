@@ -7,22 +7,25 @@
 //!          └▶ networks: client address to view                           ── variants of an answer
 //! ```
 //!
-//! A question takes the first way that fits: its exact name, else a match of its labels if it lies in
-//! a zone and has a wildcard or more than three labels, else a wildcard owner that covers it, else a
+//! A question takes the first way that fits: its exact name, else a port of a name, else a match of its labels if it
+//! lies in a zone and has a wildcard or more than three labels, else a wildcard owner that covers it, else a
 //! negative answer, else it is not ours.
 
 mod alias;
 mod builder;
 mod endpoint;
+mod entry;
+mod port;
 mod table;
 mod view;
 mod wildcard;
 mod zone;
 
 pub use alias::Alias;
-pub use builder::{BuildError, Builder};
+pub use builder::{BuildError, Builder, PORT_RRSETS_MAX};
 pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS};
-pub use table::Answer;
+pub use entry::Answer;
+pub use port::{PortName, PortRrSet, Protocol};
 pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_weight};
 pub use zone::{Denial, Zone, ZoneSettings};
 
@@ -37,10 +40,14 @@ use crate::record::View;
 use crate::wire::{Question, RType};
 use alias::alias_of;
 use endpoint::Chunk;
-use table::{Entry, Hash, LABEL_MARK, Shard};
+use entry::Entry;
+use port::{Below, below};
+use table::{Hash, LABEL_MARK, Shard};
 use view::Networks;
 use zone::Zones;
 
+/// What a name begins with that stands for others (RFC 4592, section 2.1.1).
+const WILDCARD_OCTETS: &[u8] = b"\x01*";
 /// Labels of the longest grammar name that is stored rather than matched: instance, service, environment.
 const STORED_LABELS_MAX: usize = 3;
 
@@ -56,7 +63,7 @@ pub struct Snapshot {
     chunks: Box<[Arc<Chunk>]>,
     zones: Zones,
     names: usize,
-    wildcard_owners: usize,
+    wildcards: usize,
     endpoints: usize,
     networks: Networks,
 }
@@ -118,8 +125,41 @@ impl Snapshot {
         let folded = Folded::new(question.qname);
         match self.entry(folded.octets()) {
             Some(entry) => self.lookup_type(entry, folded.as_ref(), question.qtype, client),
-            None => self.lookup_labels(folded.as_ref(), question.qtype, client),
+            None => match self.port(folded.as_ref()) {
+                Some((entry, port)) => self.lookup_port(entry, port, folded.as_ref(), question.qtype, client),
+                None => self.lookup_labels(folded.as_ref(), question.qtype, client),
+            },
         }
+    }
+
+    /// The entry that `name`, which is not stored, is a port of; without the port where it is that of a protocol.
+    fn port(&self, name: NameRef<'_>) -> Option<(Entry<'_>, Option<PortName>)> {
+        match below(name)? {
+            Below::Port(port, name) => {
+                let entry = self.entry(name.octets())?;
+                entry.has_port(port).then_some((entry, Some(port)))
+            }
+            Below::Protocol(protocol, name) => {
+                let entry = self.entry(name.octets())?;
+                entry.has_port_of(protocol).then_some((entry, None))
+            }
+        }
+    }
+
+    /// The name of a port, which is in the entry of the name above: its SRV records, or none of another type.
+    fn lookup_port<'s>(
+        &'s self,
+        entry: Entry<'s>,
+        port: Option<PortName>,
+        name: NameRef<'_>,
+        qtype: RType,
+        client: IpAddr,
+    ) -> Lookup<'s> {
+        let wants_srv = matches!(qtype, RType::SRV | RType::ANY);
+        let found = port
+            .filter(|_| wants_srv)
+            .and_then(|port| entry.port_rrset(port, self.view(entry, client)));
+        found.map_or_else(|| self.no_data(name, qtype), Lookup::Found)
     }
 
     /// A name that is stored: its records of the type, those of its alias, or none.
@@ -130,11 +170,7 @@ impl Snapshot {
         qtype: RType,
         client: IpAddr,
     ) -> Lookup<'s> {
-        let view = if entry.has_views() {
-            self.networks.view_of(client)
-        } else {
-            View::EVERYONE
-        };
+        let view = self.view(entry, client);
         if let Some(answer) = entry.rrset(qtype, view) {
             return Lookup::Found(answer);
         }
@@ -145,6 +181,20 @@ impl Snapshot {
                 client,
             });
         }
+        self.no_data(name, qtype)
+    }
+
+    /// Which variant of what is in `entry` the client gets.
+    fn view(&self, entry: Entry<'_>, client: IpAddr) -> View {
+        if entry.has_views() {
+            self.networks.view_of(client)
+        } else {
+            View::EVERYONE
+        }
+    }
+
+    /// What there is at a name that exists and has no record of the type in its entry.
+    fn no_data(&self, name: NameRef<'_>, qtype: RType) -> Lookup<'_> {
         let is_soa = matches!(qtype, RType::SOA | RType::ANY);
         match self.zones.around(name) {
             Some((zone, 0)) if is_soa => Lookup::Soa(zone.denial()),
@@ -204,7 +254,7 @@ impl Snapshot {
     /// The wildcard owner that covers `name`, which is not stored: `*` below its closest encloser (RFC 4592,
     /// section 3.3.1). Outside our zones we own no encloser, only such owners themselves.
     fn wildcard_owner(&self, name: NameRef<'_>, apex_start: Option<usize>) -> Option<Entry<'_>> {
-        if self.wildcard_owners == 0 {
+        if self.wildcards == 0 {
             return None;
         }
         let mut owner = [0; NAME_OCTETS_MAX + 2];
@@ -213,17 +263,22 @@ impl Snapshot {
             start += 1 + label.len();
             let encloser = name.octets().get(start..)?;
             let key = owner.get_mut(..2 + encloser.len())?;
-            key.get_mut(..2)?.copy_from_slice(b"\x01*");
+            key.get_mut(..2)?.copy_from_slice(WILDCARD_OCTETS);
             key.get_mut(2..)?.copy_from_slice(encloser);
             if let Some(entry) = self.entry(key) {
                 return Some(entry);
             }
-            let is_closest = apex_start.is_some_and(|apex| start >= apex || self.entry(encloser).is_some());
+            let is_closest = apex_start.is_some_and(|apex| start >= apex || self.exists(encloser));
             if is_closest {
                 return None;
             }
         }
         None
+    }
+
+    /// Whether there is a name of these octets.
+    fn exists(&self, name: &[u8]) -> bool {
+        self.entry(name).is_some() || NameRef::split(name).is_ok_and(|(name, _)| self.port(name).is_some())
     }
 
     fn entry(&self, key: &[u8]) -> Option<Entry<'_>> {

@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::name::{NAME_OCTETS_MAX, Name};
 use crate::record::{RecordData, RrSet, View, character_strings};
-use crate::snapshot::table::Answer;
+use crate::snapshot::entry::Answer;
 use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 
 /// Octets that the records of one RRset and its additional ones may take: what the largest TCP message

@@ -7,6 +7,10 @@ use crate::wire::RType;
 /// RRsets of one owner, variants for single networks included: what an entry counts in one octet.
 pub(super) const RRSETS_MAX: usize = u8::MAX as usize;
 
+/// RRsets of ports of one owner, variants for single networks included: an entry holds them all, and counts its octets
+/// in 32 bits; each may have two times 64 KiB.
+pub const PORT_RRSETS_MAX: usize = 1 << 14;
+
 /// Why a record, an endpoint or a zone cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -52,9 +56,10 @@ pub enum BuildError {
         /// Its length, with the lengths of its strings.
         octets: usize,
     },
-    /// More RRsets than an owner can have.
+    /// More RRsets than an owner can have, or more for its ports.
     #[error(
-        "{owner} has {rrsets} RRsets; at most {RRSETS_MAX} fit, so leave out variants for single networks"
+        "{owner} has {rrsets} RRsets; at most {RRSETS_MAX} fit, and {PORT_RRSETS_MAX} for its ports, so leave out \
+         variants for single networks"
     )]
     TooManyRrSets {
         /// Owner name.

@@ -296,3 +296,18 @@ fn endpoints_come_and_go_under_reused_keys_and_numbers() {
         "numbers are given out again"
     );
 }
+
+// RFC 4592, section 2.2.2: an empty non-terminal may be a wildcard, and covers what it stands for, without data.
+#[test]
+fn a_wildcard_that_is_there_because_of_a_name_below_it_covers_without_data() {
+    let mut builder = builder();
+    builder.remove(&name("*.web.docker"));
+    builder.set(&name("a.*.web.docker"), &[a(1)]).unwrap();
+    assert_eq!(ask(&builder.build(), "x.web.docker"), "nodata");
+    builder.set(&name("*.web.docker"), &[a(2)]).unwrap();
+    assert_eq!(ask(&builder.build(), "x.web.docker"), "found 2");
+    builder.remove(&name("*.web.docker"));
+    assert_eq!(ask(&builder.build(), "x.web.docker"), "nodata");
+    builder.remove(&name("a.*.web.docker"));
+    assert_eq!(ask(&builder.build(), "x.web.docker"), "nxdomain");
+}

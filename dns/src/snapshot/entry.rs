@@ -1,0 +1,333 @@
+//! What is stored at one name: one flat run of octets, with everything in it at constant offsets.
+//!
+//! ```text
+//! entry     | length: u32 | value: u32 | key length: u8 | RRsets: u8 | ports: u16 | flags: u8 |
+//!           | key | heads | port heads | payload |                                integers little-endian
+//! head      | type: u16 | view: u16 | records: u16 | stride: u16 | additional records: u16 |
+//!           | start: u32 | answer octets: u16 | additional octets: u16 |
+//! port head | protocol: u8 | number: u16 | head |               ordered by protocol, number and view
+//! payload   | answer records of the first RRset | its additional records | of the second ... |
+//! ```
+//!
+//! A key is a lower-cased wire name, or, behind [`LABEL_MARK`](super::table::LABEL_MARK), a label of the pattern index.
+//! `value` counts the names right below a name, or is the number of a label. [`FLAG_IS_SET`] tells a name that was set,
+//! be it without records, from one that exists because of names below it. `stride` is the length of every answer record
+//! where they have one length, else 0.
+//!
+//! Being one run, a lookup touches the slot and then neighbouring lines, and the same run can later be read from a
+//! kernel map. A port head is the RRset at `_number._protocol` below the name: stored with it, since nearly every
+//! service has such names, and each by itself would take as much room as the name. RRsets of equal octets share them.
+
+use std::collections::HashMap;
+
+use super::port::{PortName, Protocol};
+use crate::record::View;
+use crate::wire::RType;
+
+const ENTRY_HEADER_OCTETS: usize = 13;
+/// Someone set this name; otherwise it exists because of names below it.
+const FLAG_IS_SET: u8 = 1;
+/// Some RRset is for the clients of one network, so the client's address is looked at.
+const FLAG_HAS_VIEWS: u8 = 2;
+const HEAD_OCTETS: usize = 18;
+const PORT_HEAD_OCTETS: usize = 3 + HEAD_OCTETS;
+
+/// One name, found.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'s> {
+    octets: &'s [u8],
+    /// Names right below this one, or a label's number.
+    pub(super) value: u32,
+    flags: u8,
+    key_end: usize,
+    rrsets: u8,
+    ports: u16,
+}
+
+/// An RRset as it goes out: whole records that may stand anywhere in a reply to the name's question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer<'s> {
+    /// Type of the records.
+    pub rtype: RType,
+    /// Whose clients get them.
+    pub view: View,
+    /// Records in `answer`, at least one.
+    pub records: u16,
+    /// Records in `additional`.
+    pub additional_records: u16,
+    /// Length of every record in `answer` if they share one, else 0.
+    pub stride: u16,
+    /// The answer section's octets.
+    pub answer: &'s [u8],
+    /// The additional section's octets.
+    pub additional: &'s [u8],
+}
+
+/// The octets of one entry, made before its shard is.
+pub(super) struct EntryOctets(Box<[u8]>);
+
+impl EntryOctets {
+    /// Lays out the entry of a key that someone set. `ports` are ordered as port heads are.
+    pub(super) fn new(
+        key: &[u8],
+        value: u32,
+        rrsets: &[Answer<'_>],
+        ports: &[(PortName, Answer<'_>)],
+    ) -> Self {
+        let mut all = rrsets.iter().chain(ports.iter().map(|(_, rrset)| rrset));
+        let has_views = all.any(|rrset| rrset.view != View::EVERYONE);
+        let flags = if has_views {
+            FLAG_IS_SET | FLAG_HAS_VIEWS
+        } else {
+            FLAG_IS_SET
+        };
+        Self::laid_out(key, value, flags, rrsets, ports)
+    }
+
+    /// The entry of a name that exists because of `children` names below it.
+    pub(super) fn empty_non_terminal(key: &[u8], children: u32) -> Self {
+        Self::laid_out(key, children, 0, &[], &[])
+    }
+
+    fn laid_out(
+        key: &[u8],
+        value: u32,
+        flags: u8,
+        rrsets: &[Answer<'_>],
+        ports: &[(PortName, Answer<'_>)],
+    ) -> Self {
+        let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
+        let count = u8::try_from(rrsets.len()).expect("the builder refuses more than 255 RRsets");
+        let port_count = u16::try_from(ports.len()).expect("the builder refuses more than 65 535 of ports");
+        let mut octets = vec![0; 4];
+        octets.extend_from_slice(&value.to_le_bytes());
+        octets.extend_from_slice(&[key_octets, count]);
+        octets.extend_from_slice(&port_count.to_le_bytes());
+        octets.push(flags);
+        octets.extend_from_slice(key);
+        let mut payload = Payload::default();
+        for rrset in rrsets {
+            payload.add(rrset, &mut octets);
+        }
+        for (port, rrset) in ports {
+            octets.push(port.protocol.octet());
+            octets.extend_from_slice(&port.number.to_le_bytes());
+            payload.add(rrset, &mut octets);
+        }
+        octets.extend_from_slice(&payload.octets);
+        let length = u32::try_from(octets.len()).expect("the builder keeps an entry below 4 GiB");
+        if let Some(at) = octets.get_mut(..4) {
+            at.copy_from_slice(&length.to_le_bytes());
+        }
+        Self(octets.into_boxed_slice())
+    }
+
+    /// The same entry with another `value`.
+    pub(super) fn with_value(entry: Entry<'_>, value: u32) -> Self {
+        let mut octets = entry.octets.to_vec();
+        if let Some(at) = octets.get_mut(4..8) {
+            at.copy_from_slice(&value.to_le_bytes());
+        }
+        Self(octets.into_boxed_slice())
+    }
+
+    pub(super) fn entry(&self) -> Entry<'_> {
+        Entry::at(&self.0, 0).expect("`laid_out` wrote the length that `at` reads")
+    }
+}
+
+/// The records of an entry, each run of octets once.
+#[derive(Default)]
+struct Payload<'a> {
+    octets: Vec<u8>,
+    starts: HashMap<(&'a [u8], &'a [u8]), u32>,
+}
+
+impl<'a> Payload<'a> {
+    /// Appends the head of `rrset` to `heads`, and its octets here unless they are here already.
+    fn add(&mut self, rrset: &Answer<'a>, heads: &mut Vec<u8>) {
+        let lengths = [rrset.answer.len(), rrset.additional.len()]
+            .map(|length| u16::try_from(length).expect("the builder keeps RRsets within a message"));
+        let [answer, additional] = lengths;
+        let end = u32::try_from(self.octets.len()).expect("the builder keeps an entry below 4 GiB");
+        let start = *self.starts.entry((rrset.answer, rrset.additional)).or_insert(end);
+        if start == end {
+            self.octets.extend_from_slice(rrset.answer);
+            self.octets.extend_from_slice(rrset.additional);
+        }
+        for field in [
+            rrset.rtype.0,
+            rrset.view.0,
+            rrset.records,
+            rrset.stride,
+            rrset.additional_records,
+        ] {
+            heads.extend_from_slice(&field.to_le_bytes());
+        }
+        heads.extend_from_slice(&start.to_le_bytes());
+        heads.extend_from_slice(&answer.to_le_bytes());
+        heads.extend_from_slice(&additional.to_le_bytes());
+    }
+}
+
+impl<'s> Entry<'s> {
+    pub(super) fn at(arena: &'s [u8], offset: usize) -> Option<Self> {
+        let from = arena.get(offset..)?;
+        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets, p0, p1, flags], _) =
+            from.split_first_chunk::<ENTRY_HEADER_OCTETS>()?;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        Some(Self {
+            octets: from.get(..length)?,
+            value: u32::from_le_bytes([v0, v1, v2, v3]),
+            flags,
+            key_end: ENTRY_HEADER_OCTETS + usize::from(key_octets),
+            rrsets,
+            ports: u16::from_le_bytes([p0, p1]),
+        })
+    }
+
+    /// The key, whole.
+    pub(super) fn key(&self) -> &'s [u8] {
+        self.octets
+            .get(ENTRY_HEADER_OCTETS..self.key_end)
+            .unwrap_or_default()
+    }
+
+    /// The whole entry.
+    pub(super) fn octets(&self) -> &'s [u8] {
+        self.octets
+    }
+
+    /// Someone set this name; otherwise it exists because of names below it.
+    pub(super) fn is_set(&self) -> bool {
+        self.flags & FLAG_IS_SET != 0
+    }
+
+    /// Number of RRsets at the name itself; 0 for an empty non-terminal.
+    pub(super) fn rrsets(&self) -> usize {
+        usize::from(self.rrsets)
+    }
+
+    /// The RRset of `rtype` for `view`, else for everyone; any one type for ANY (RFC 8482, section 4.1).
+    pub(super) fn rrset(&self, rtype: RType, view: View) -> Option<Answer<'s>> {
+        let of_type = |answer: &Answer<'_>| answer.rtype == rtype || rtype == RType::ANY;
+        chosen(self.answers().filter(of_type), view)
+    }
+
+    /// The RRset at the name of `port` for `view`, else for everyone; none where there is no such name.
+    pub(super) fn port_rrset(&self, port: PortName, view: View) -> Option<Answer<'s>> {
+        let heads = self.port_heads();
+        let first = heads.partition_point(|head| port_of(head) < Some(port));
+        let heads = heads.get(first..)?.iter();
+        let of_port = heads.take_while(|head| port_of(head) == Some(port));
+        let payload = self.payload();
+        chosen(
+            of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload)),
+            view,
+        )
+    }
+
+    /// Whether there is a name of `port` below this one.
+    pub(super) fn has_port(&self, port: PortName) -> bool {
+        self.port_heads()
+            .binary_search_by(|head| port_of(head).cmp(&Some(port)))
+            .is_ok()
+    }
+
+    /// Whether there is a name of some port of `protocol` below this one.
+    pub(super) fn has_port_of(&self, protocol: Protocol) -> bool {
+        let heads = self.port_heads();
+        let first = heads.partition_point(|[its, ..]| *its < protocol.octet());
+        heads.get(first).is_some_and(|[its, ..]| *its == protocol.octet())
+    }
+
+    /// Whether some RRset is for the clients of one network.
+    pub(super) fn has_views(&self) -> bool {
+        self.flags & FLAG_HAS_VIEWS != 0
+    }
+
+    /// All RRsets at the name itself.
+    pub(super) fn answers(&self) -> impl Iterator<Item = Answer<'s>> {
+        let heads = self
+            .octets
+            .get(self.key_end..self.heads_end())
+            .unwrap_or_default();
+        let (heads, _) = heads.as_chunks::<HEAD_OCTETS>();
+        let payload = self.payload();
+        heads.iter().filter_map(move |head| Answer::of(head, payload))
+    }
+
+    fn heads_end(&self) -> usize {
+        self.key_end + self.rrsets() * HEAD_OCTETS
+    }
+
+    fn port_heads(&self) -> &'s [[u8; PORT_HEAD_OCTETS]] {
+        let from = self.octets.get(self.heads_end()..).unwrap_or_default();
+        let (heads, _) = from.as_chunks::<PORT_HEAD_OCTETS>();
+        heads.get(..usize::from(self.ports)).unwrap_or_default()
+    }
+
+    fn payload(&self) -> &'s [u8] {
+        let start = self.heads_end() + usize::from(self.ports) * PORT_HEAD_OCTETS;
+        self.octets.get(start..).unwrap_or_default()
+    }
+}
+
+/// The port that a port head is of.
+fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<PortName> {
+    Some(PortName {
+        protocol: Protocol::of_octet(protocol)?,
+        number: u16::from_le_bytes([n0, n1]),
+    })
+}
+
+/// The one for `view`, else the first for everyone.
+fn chosen<'s>(answers: impl Iterator<Item = Answer<'s>>, view: View) -> Option<Answer<'s>> {
+    let mut found = None;
+    for answer in answers {
+        if answer.view == view {
+            return Some(answer);
+        }
+        if answer.view == View::EVERYONE {
+            found = found.or(Some(answer));
+        }
+    }
+    found
+}
+
+impl<'s> Answer<'s> {
+    fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8]) -> Option<Self> {
+        let [
+            t0,
+            t1,
+            v0,
+            v1,
+            r0,
+            r1,
+            s0,
+            s1,
+            x0,
+            x1,
+            o0,
+            o1,
+            o2,
+            o3,
+            a0,
+            a1,
+            b0,
+            b1,
+        ] = *head;
+        let start = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
+        let answer_end = start + usize::from(u16::from_le_bytes([a0, a1]));
+        let additional_end = answer_end + usize::from(u16::from_le_bytes([b0, b1]));
+        Some(Self {
+            rtype: RType(u16::from_le_bytes([t0, t1])),
+            view: View(u16::from_le_bytes([v0, v1])),
+            records: u16::from_le_bytes([r0, r1]),
+            stride: u16::from_le_bytes([s0, s1]),
+            additional_records: u16::from_le_bytes([x0, x1]),
+            answer: payload.get(start..answer_end)?,
+            additional: payload.get(answer_end..additional_end)?,
+        })
+    }
+}
