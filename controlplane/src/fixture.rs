@@ -18,6 +18,7 @@ pub(crate) fn id(engine: &str, instance: &str) -> ServiceId {
     ServiceId {
         source: source(engine),
         id: format!("id-of-{instance}").into(),
+        part: 0,
     }
 }
 

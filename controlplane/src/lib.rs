@@ -45,7 +45,7 @@ pub use metrics::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
     Address, Change, Compose, Health, NamedPort, Network, Port, Protocol, Publish, PublishedPort, Service,
-    ServiceId, Source, Wishes,
+    ServiceId, Services, Source, Wishes,
 };
 pub use status::{EngineStatus, Published, Status};
 

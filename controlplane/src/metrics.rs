@@ -129,7 +129,7 @@ impl Metrics {
     /// A source told us something.
     pub(crate) fn received(&self, change: &Change) {
         let (kind, source) = match change {
-            Change::Put(service) => ("put", &service.id.source),
+            Change::Put(services) => ("put", &services.first().id.source),
             Change::Remove(id) => ("remove", &id.source),
             Change::Reset { source, .. } => ("reset", source),
             Change::Networks { source, .. } => ("networks", source),

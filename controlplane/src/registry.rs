@@ -3,10 +3,11 @@
 //! Sources repeat themselves: an engine that was lost and found tells us everything again. Whatever is said
 //! twice ends here, so that nothing after this file has to care.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::service::{Change, Service, ServiceId, Source};
+use crate::service::{Change, Service, ServiceId, Services, Source};
 
 /// What became of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,22 +49,23 @@ impl Delta {
 #[derive(Debug, Default)]
 pub struct Registry {
     /// By source first: the complete truth of one source is compared with that source's services only.
-    sources: HashMap<Source, Services>,
+    sources: HashMap<Source, Known>,
 }
 
-/// The services of one source, by their id there.
-type Services = HashMap<Arc<str>, Arc<Service>>;
+/// The services of one source, by their id there and their number below it.
+type Known = BTreeMap<(Arc<str>, u16), Arc<Service>>;
 
 impl Registry {
     /// Takes in `change` and returns what it really changed.
     ///
     /// A [`Change::Put`] of what is known already, and a [`Change::Remove`] of what is not known, change
-    /// nothing. A [`Change::Reset`] gives the least set of differences: first what went, then what changed or
-    /// came, each ordered by id. If it lists an id twice, the last one counts.
+    /// nothing. A put replaces all services of its id, a [`Change::Reset`] all of its source; both give the
+    /// least set of differences: first what went, then what changed or came, each ordered by id. If a reset
+    /// lists an id and number twice, the last one counts.
     pub fn apply(&mut self, change: Change) -> Vec<Delta> {
         match change {
-            Change::Put(service) => self.put(service).into_iter().collect(),
-            Change::Remove(id) => self.remove(&id).into_iter().collect(),
+            Change::Put(services) => self.put(&services),
+            Change::Remove(id) => self.remove(&id),
             Change::Reset { source, services } => self.reset(&source, services),
             // Networks are no services: what they change is where answers differ.
             Change::Networks { .. } => Vec::new(),
@@ -73,7 +75,7 @@ impl Registry {
     /// Services of all sources.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sources.values().map(HashMap::len).sum()
+        self.sources.values().map(BTreeMap::len).sum()
     }
 
     /// Whether no source has any service.
@@ -82,44 +84,65 @@ impl Registry {
         self.len() == 0
     }
 
-    fn put(&mut self, service: Arc<Service>) -> Option<Delta> {
-        put(
-            self.sources.entry(service.id.source.clone()).or_default(),
-            service,
-        )
+    fn put(&mut self, services: &Services) -> Vec<Delta> {
+        let first = &services.first().id;
+        let known = self.sources.entry(first.source.clone()).or_default();
+        let listed = services.as_slice().iter();
+        let parts: HashSet<u16> = listed.clone().map(|service| service.id.part).collect();
+        let gone: Vec<_> = known
+            .range(all_parts(&first.id))
+            .map(|(key, _)| key.clone())
+            .filter(|(_, part)| !parts.contains(part))
+            .collect();
+        let gone = gone.iter().filter_map(|key| known.remove(key)).map(Delta::Went);
+        let mut deltas: Vec<_> = gone.collect();
+        deltas.extend(listed.filter_map(|service| put(known, service.clone())));
+        deltas
     }
 
-    fn remove(&mut self, id: &ServiceId) -> Option<Delta> {
-        let services = self.sources.get_mut(&id.source)?;
-        services.remove(&id.id).map(Delta::Went)
+    fn remove(&mut self, id: &ServiceId) -> Vec<Delta> {
+        let Some(known) = self.sources.get_mut(&id.source) else {
+            return Vec::new();
+        };
+        let keys: Vec<_> = known
+            .range(all_parts(&id.id))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let gone = keys.iter().filter_map(|key| known.remove(key));
+        gone.map(Delta::Went).collect()
     }
 
     fn reset(&mut self, source: &Source, services: Vec<Arc<Service>>) -> Vec<Delta> {
         let known = self.sources.entry(source.clone()).or_default();
         // A source speaks for itself alone; the map also lets the last of two with one id win.
-        let listed: HashMap<Arc<str>, Arc<Service>> = services
+        let listed: Known = services
             .into_iter()
             .filter(|service| service.id.source == *source)
-            .map(|service| (service.id.id.clone(), service))
+            .map(|service| (key(&service), service))
             .collect();
-        let mut went: Vec<_> = known.extract_if(|id, _| !listed.contains_key(id)).collect();
-        went.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut listed: Vec<Arc<Service>> = listed.into_values().collect();
-        listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let put = listed.into_iter().filter_map(|service| put(known, service));
-        went.into_iter()
-            .map(|(_, service)| Delta::Went(service))
-            .chain(put)
-            .collect()
+        let gone = known.extract_if(.., |key, _| !listed.contains_key(key));
+        let mut deltas: Vec<_> = gone.map(|(_, service)| Delta::Went(service)).collect();
+        deltas.extend(listed.into_values().filter_map(|service| put(known, service)));
+        deltas
     }
 }
 
+/// Where all services of one id stand.
+fn all_parts(id: &Arc<str>) -> RangeInclusive<(Arc<str>, u16)> {
+    (id.clone(), 0)..=(id.clone(), u16::MAX)
+}
+
+fn key(service: &Service) -> (Arc<str>, u16) {
+    (service.id.id.clone(), service.id.part)
+}
+
 /// Puts one service among those of its source; none if it is there just so already.
-fn put(services: &mut Services, new: Arc<Service>) -> Option<Delta> {
-    if services.get(&new.id.id).is_some_and(|known| *known == new) {
+fn put(known: &mut Known, new: Arc<Service>) -> Option<Delta> {
+    let key = key(&new);
+    if known.get(&key).is_some_and(|known| *known == new) {
         return None;
     }
-    Some(match services.insert(new.id.id.clone(), new.clone()) {
+    Some(match known.insert(key, new.clone()) {
         Some(old) => Delta::Changed { old, new },
         None => Delta::Came(new),
     })
@@ -203,5 +226,39 @@ mod tests {
         second.ttl_seconds = 7;
         let deltas = registry.apply(reset("e", vec![first, second.clone()]));
         assert_eq!(deltas, [Delta::Came(Arc::new(second))]);
+    }
+
+    /// Several services of the id of `web`.
+    fn several(instances: &[&str]) -> Services {
+        let services = instances.iter().map(|instance| Service {
+            id: id("e", "web"),
+            ..service("e", instance)
+        });
+        Services::of(services.collect()).unwrap()
+    }
+
+    #[test]
+    fn all_services_of_an_id_are_replaced_and_removed_together() {
+        let mut registry = Registry::default();
+        registry.apply(Change::Put(service("e", "other").into()));
+        let put = |registry: &mut Registry, instances: &[&str]| {
+            names(&registry.apply(Change::Put(several(instances))))
+        };
+        assert_eq!(put(&mut registry, &["a", "b", "c"]), ["+a", "+b", "+c"]);
+        assert_eq!(put(&mut registry, &["a", "b", "c"]), [""; 0]);
+        assert_eq!(put(&mut registry, &["a", "x"]), ["-c", "b>x"]);
+        assert_eq!(
+            names(&registry.apply(Change::Remove(id("e", "web")))),
+            ["-a", "-x"]
+        );
+        assert_eq!(registry.len(), 1);
+
+        put(&mut registry, &["a", "b"]);
+        let listed = several(&["a"]).as_slice().to_vec();
+        let change = Change::Reset {
+            source: source("e"),
+            services: listed,
+        };
+        assert_eq!(names(&registry.apply(change)), ["-other", "-b"]);
     }
 }

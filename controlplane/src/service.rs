@@ -23,6 +23,8 @@ pub struct ServiceId {
     pub source: Source,
     /// The source's own name for it; for an engine the full container id.
     pub id: Arc<str>,
+    /// Which of the services that have this id, from 0 on: a plugin may make several of one container.
+    pub part: u16,
 }
 
 /// Transport protocol of a port.
@@ -167,6 +169,17 @@ pub struct Service {
     pub wishes: Option<Box<Wishes>>,
 }
 
+/// All services of one id, which come, change and go together: at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Services(Held);
+
+/// Nearly every id has one service, and there are many of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Held {
+    One(Arc<Service>),
+    Several(Arc<[Arc<Service>]>),
+}
+
 /// A network that services can share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -182,9 +195,9 @@ pub struct Network {
 /// What the pipeline is told, by every source alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The service is there and looks like this.
-    Put(Arc<Service>),
-    /// The service is gone.
+    /// The id is there, and its services look like these.
+    Put(Services),
+    /// The id is gone, with all of its services; which part is named does not matter.
     Remove(ServiceId),
     /// The complete truth of one source: what it does not list is gone.
     Reset {
@@ -250,6 +263,55 @@ impl Service {
                 .filter(move |address| address.network.as_deref() == chosen)
                 .map(|address| address.ip)
         })
+    }
+}
+
+impl Services {
+    /// Those of one id, that of the first, and numbered in this order; none if there is none.
+    #[must_use]
+    pub fn of(services: Vec<Service>) -> Option<Self> {
+        let id = services.first()?.id.clone();
+        let numbered = services.into_iter().zip(0..).map(|(mut service, part)| {
+            service.id = ServiceId { part, ..id.clone() };
+            Arc::new(service)
+        });
+        let mut numbered: Vec<_> = numbered.collect();
+        Some(match numbered.len() {
+            1 => Self(Held::One(numbered.pop()?)),
+            _ => Self(Held::Several(numbered.into())),
+        })
+    }
+
+    /// In the order of their numbers.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Arc<Service>] {
+        match &self.0 {
+            Held::One(service) => std::slice::from_ref(service),
+            Held::Several(services) => services,
+        }
+    }
+
+    /// The first one.
+    #[must_use]
+    pub fn first(&self) -> &Arc<Service> {
+        match &self.0 {
+            Held::One(service) => service,
+            Held::Several(services) => services.first().expect("`of` takes no empty list"),
+        }
+    }
+}
+
+impl From<Arc<Service>> for Services {
+    /// The only one of its id.
+    fn from(service: Arc<Service>) -> Self {
+        Self(Held::One(service))
+    }
+}
+
+impl From<Service> for Services {
+    /// The only one of its id.
+    fn from(service: Service) -> Self {
+        Arc::new(service).into()
     }
 }
 

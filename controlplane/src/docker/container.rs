@@ -130,6 +130,7 @@ impl Container {
             id: ServiceId {
                 source: source.clone(),
                 id: self.id,
+                part: 0,
             },
         }
     }
@@ -238,6 +239,7 @@ mod tests {
             id: ServiceId {
                 source: source(),
                 id: ID.into(),
+                part: 0,
             },
             environment: "dev".into(),
             service: "redis".into(),

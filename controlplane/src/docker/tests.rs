@@ -91,7 +91,8 @@ impl Rig {
         };
         let short = |id: &str| id.trim_end_matches('0').to_owned();
         match change {
-            Change::Put(service) => {
+            Change::Put(services) => {
+                let service = services.first();
                 self.told.push(format!("+{}={}", service.instance, service.host));
                 self.held.insert(short(&service.id.id), service.host.to_string());
             }

@@ -409,11 +409,12 @@ impl Tracker {
             entry.unsent = false;
             let was_announced = std::mem::replace(&mut entry.announced, entry.service.is_some());
             let change = match &entry.service {
-                Some(service) => Some(Change::Put(service.clone())),
+                Some(service) => Some(Change::Put(service.clone().into())),
                 None => was_announced.then(|| {
                     Change::Remove(ServiceId {
                         source: self.source.clone(),
                         id: id.clone(),
+                        part: 0,
                     })
                 }),
             };

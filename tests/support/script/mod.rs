@@ -251,6 +251,7 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
         id: ServiceId {
             source: source(),
             id: Arc::from(uuid.as_str()),
+            part: 0,
         },
         environment: Arc::from(*environment),
         service: Arc::from(*service),

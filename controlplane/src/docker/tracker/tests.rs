@@ -19,6 +19,7 @@ fn service(id: &str, version: u8) -> Service {
         id: ServiceId {
             source: source(),
             id: id.into(),
+            part: 0,
         },
         environment: "dev".into(),
         service: "web".into(),
@@ -148,9 +149,10 @@ impl Bench {
         match change {
             None => return false,
             Some(Change::Networks { .. }) => unreachable!("a tracker knows containers"),
-            Some(Change::Put(s)) => {
-                self.told.push(format!("+{}{}", s.id.id, version(&s)));
-                self.held.insert(s.id.id.to_string(), version(&s));
+            Some(Change::Put(services)) => {
+                let s = services.first();
+                self.told.push(format!("+{}{}", s.id.id, version(s)));
+                self.held.insert(s.id.id.to_string(), version(s));
             }
             Some(Change::Remove(id)) => {
                 self.told.push(format!("-{}", id.id));
