@@ -30,6 +30,8 @@ Examples:
       No flags, no root: watch Docker, answer <container>.<image>.dev.docker.
   skydock --domain corp --environment prod --ttl 10
   skydock --listen 127.0.0.1:5353 --nameserver 9.9.9.9,1.1.1.1
+  skydock --forward corp.example=10.0.0.2,10.0.0.3
+      One domain is asked of servers of its own.
   skydock --listen 0.0.0.0 --cores 0-3
       Port 53 of every IPv4 address, a worker on each of four cores.
   SKYDOCK_TTL=5 skydock -s tcp://10.0.0.5:2375
@@ -135,6 +137,29 @@ pub(crate) struct Flags {
         help_heading = "Serving"
     )]
     pub(crate) nameserver: Vec<String>,
+
+    /// Where questions about one domain go: DOMAIN=ADDRESS[:PORT], several addresses separated by commas, or DOMAIN=none for
+    /// names that do not exist; repeat it. Of several domains that a name lies in the longest counts
+    #[arg(
+        long,
+        env = "SKYDOCK_FORWARD",
+        value_name = "DOMAIN=ADDRESS[:PORT]",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) forward: Vec<String>,
+
+    /// Which of several servers is asked first: the first that is well (sequential), each in its turn (round-robin) or the
+    /// fastest of late (fastest). Another is asked when that one fails
+    #[arg(
+        long,
+        env = "SKYDOCK_POLICY",
+        value_name = "sequential|round-robin|fastest",
+        default_value = "sequential",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) policy: String,
 
     /// Networks that may ask, besides this host: its loopback, and the addresses that its interfaces have at the start;
     /// repeat it, or separate several with commas [default: private and link-local networks]

@@ -76,7 +76,7 @@ impl Planes {
             listeners: addresses.clone(),
             host: interfaces.iter().map(if_addrs::Interface::ip).collect(),
         };
-        let upstreams = upstreams::find(&settings.nameservers, Path::new(RESOLV_CONF), &ourselves)?;
+        let upstreams = upstreams::find(&settings.upstreams, Path::new(RESOLV_CONF), &ourselves)?;
         // As loopback, and for the same reason: a packet of ours to a bridge may carry any address of this host.
         let this_host = ourselves.host.into_iter().map(IpNet::from);
         let admin = admin::bind(settings.http).await?;
@@ -96,7 +96,7 @@ impl Planes {
             cookie_secret: cookie_secret()?,
             cores: settings.cores.clone(),
             listeners,
-            upstreams: upstreams.addresses.clone(),
+            upstreams: upstreams.config(),
             allow: settings.allow.iter().copied().chain(this_host).collect(),
             engine,
         };

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 
 use controlplane::naming;
-use dataplane::access;
-use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, UPSTREAMS_MAX};
+use dataplane::forward::{self, Route};
+use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, ROUTES_MAX, UPSTREAMS_MAX};
+use dataplane::{access, special};
 use dns::Name;
 use dns::name::LABEL_OCTETS_MAX;
 use dns::snapshot::is_wildcard;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use crate::address::{self, DNS_PORT};
 use crate::cli::Cli;
 use crate::failure::Failure;
+use crate::upstreams;
 
 /// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
 /// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
@@ -34,8 +36,8 @@ pub(crate) struct Settings {
     pub(crate) docker: Option<String>,
     /// Addresses to answer on; empty: the defaults of `listen`.
     pub(crate) listen: Vec<SocketAddr>,
-    /// Upstreams; empty: the host's.
-    pub(crate) nameservers: Vec<SocketAddr>,
+    /// Whom to ask what is not ours.
+    pub(crate) upstreams: upstreams::Given,
     /// Networks that may ask, loopback among them; the addresses of this host's interfaces are not.
     pub(crate) allow: Vec<IpNet>,
     /// Replies a second for each public network, from each core; 0: no limit.
@@ -143,11 +145,28 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         let remedy = format!("{wildcard} covers it already; give only one of them");
         return Err(bad("listen", &covered.to_string(), &remedy));
     }
-    let nameservers = addresses("nameserver", &flags.nameserver, UPSTREAMS_MAX)?;
-    if let Some(address) = nameservers.iter().find(|address| address.port() == 0) {
+    let servers = |flag: &str, values: &[String]| {
+        let servers = addresses(flag, values, UPSTREAMS_MAX)?;
         let remedy = "nobody can be asked on port 0; give a port from 1 to 65535, or none for 53";
-        return Err(bad("nameserver", &address.to_string(), remedy));
-    }
+        match servers.iter().find(|address| address.port() == 0) {
+            Some(address) => Err(bad(flag, &address.to_string(), remedy)),
+            None => Ok(servers),
+        }
+    };
+    let zones = zones(&flags.domain, &bad)?;
+    let upstreams = upstreams::Given {
+        nameservers: servers("nameserver", &flags.nameserver)?,
+        routes: routes(&flags.forward, &zones, &servers, &bad)?,
+        policy: match flags.policy.as_str() {
+            "sequential" => forward::Policy::Sequential,
+            "round-robin" => forward::Policy::RoundRobin,
+            "fastest" => forward::Policy::Fastest,
+            other => {
+                let remedy = "no such policy; give sequential, round-robin or fastest";
+                return Err(bad("policy", other, remedy));
+            }
+        },
+    };
 
     let ttl_seconds = flags
         .ttl
@@ -224,13 +243,13 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
     }
 
     Ok(Settings {
-        zones: zones(&flags.domain, &bad)?,
+        zones,
         environment,
         region,
         ttl_seconds,
         docker: flags.docker.clone(),
         listen,
-        nameservers,
+        upstreams,
         allow,
         rate_limit,
         nsid: nsid.as_bytes().to_vec(),
@@ -304,6 +323,54 @@ fn zones(values: &[String], bad: &impl Fn(&str, &str, &str) -> Failure) -> Resul
         zones.push(zone);
     }
     Ok(zones)
+}
+
+/// Routes, each domain once and none of them ours.
+fn routes(
+    values: &[String],
+    zones: &[Name],
+    servers: &impl Fn(&str, &[String]) -> Result<Vec<SocketAddr>, Failure>,
+    bad: &impl Fn(&str, &str, &str) -> Failure,
+) -> Result<Vec<Route>, Failure> {
+    let mut routes: Vec<Route> = Vec::new();
+    // In the environment there is one value for all of them: what has no `=` is one more address of the domain before.
+    for value in values {
+        let mut parts = value.split(',').map(str::trim).peekable();
+        while let Some(part) = parts.next() {
+            let Some((domain, first)) = part.split_once('=') else {
+                let remedy = "names no domain; write corp.example=10.0.0.2, or corp.example=none";
+                return Err(bad("forward", value, remedy));
+            };
+            let domain: Name = domain
+                .trim()
+                .parse()
+                .map_err(|error: dns::NameError| bad("forward", value, &error.to_string()))?;
+            let mut addresses = vec![first.trim().to_owned()];
+            while let Some(more) = parts.next_if(|part| !part.contains('=')) {
+                addresses.push(more.to_owned());
+            }
+            let upstreams = match addresses.as_slice() {
+                [nobody] if nobody == "none" => Vec::new(),
+                addresses => servers("forward", addresses)?,
+            };
+            let remedy = if domain == Name::root() {
+                "the root is everything that is not ours; give --nameserver for that".to_owned()
+            } else if let Some(zone) = zones.iter().find(|zone| domain.is_within(zone)) {
+                format!("lies in {zone}, which is ours: its names are never asked of others")
+            } else if special::of(domain.as_ref()).is_some_and(|special| !special.may_be_forwarded()) {
+                "means this host, and is never asked of others".to_owned()
+            } else if routes.iter().any(|route| route.domain == domain) {
+                format!("{domain} was given before; name all of its servers at once")
+            } else if routes.len() == ROUTES_MAX {
+                format!("there is room for {ROUTES_MAX} domains; leave some out")
+            } else {
+                routes.push(Route { domain, upstreams });
+                continue;
+            };
+            return Err(bad("forward", value, &remedy));
+        }
+    }
+    Ok(routes)
 }
 
 fn cores(value: Option<&str>, bad: &impl Fn(&str, &str, &str) -> Failure) -> Result<Vec<usize>, Failure> {
@@ -475,6 +542,65 @@ mod tests {
             &format!("--listen {}", list(65)),
             "--listen \"127.0.1.65\": of 65 that were given there is room for 64",
         );
+    }
+
+    #[test]
+    fn a_domain_may_have_servers_of_its_own_or_none() {
+        let routes = |line: &str| {
+            let routes = settings(line).unwrap().upstreams.routes;
+            let shown = |route: &Route| format!("{}={}", route.domain, report::join(&route.upstreams));
+            routes.iter().map(shown).collect::<Vec<_>>()
+        };
+        let expected = [
+            "corp.example=10.0.0.2:53, [::1]:5300",
+            "lan=192.168.1.1:53",
+            "gone.lan=",
+        ];
+        assert_eq!(
+            routes(
+                "--forward Corp.Example=10.0.0.2,[::1]:5300 --forward lan=192.168.1.1 --forward gone.lan=none"
+            ),
+            expected
+        );
+        assert_eq!(
+            routes("--forward corp.example=10.0.0.2,[::1]:5300,lan=192.168.1.1,gone.lan=none"),
+            expected,
+            "as it is written in the environment"
+        );
+        assert_eq!(routes("--forward corp.local=10.0.0.2").len(), 1);
+    }
+
+    #[test]
+    fn a_route_that_cannot_be_is_refused() {
+        for (route, remedy) in [
+            ("corp.example", "names no domain"),
+            ("10.0.0.2", "names no domain"),
+            ("corp.example=", "no IP address"),
+            ("corp.example=dns.example", "no IP address"),
+            ("corp.example=10.0.0.2,10.0.0.2", "was given twice"),
+            ("corp.example=10.0.0.2:0", "nobody can be asked on port 0"),
+            ("a..b=10.0.0.2", ""),
+            (".=10.0.0.2", "the root is everything"),
+            ("web.docker=10.0.0.2", "lies in docker"),
+            ("localhost=10.0.0.2", "means this host"),
+            ("a=10.0.0.2,b=10.0.0.3,A=10.0.0.4", "a was given before"),
+        ] {
+            let Err(Failure::Usage(sentence)) = settings(&format!("--forward {route}")) else {
+                panic!("{route} was taken");
+            };
+            assert!(
+                sentence.starts_with("--forward \"") && sentence.contains(remedy),
+                "{route}: {sentence}"
+            );
+        }
+        let many: Vec<_> = (0..=ROUTES_MAX)
+            .map(|number| format!("d{number}=10.0.0.2"))
+            .collect();
+        check(
+            &format!("--forward {}", many.join(",")),
+            &format!("--forward \"{}\": there is room for 64", many.join(",")),
+        );
+        check("--policy random", "--policy \"random\": no such policy");
     }
 
     #[test]

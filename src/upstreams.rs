@@ -5,24 +5,49 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use dataplane::forward::{Config, Policy, Route};
 use dataplane::limits::UPSTREAMS_MAX;
 
 use crate::address::{self, DNS_PORT};
 use crate::failure::{self, Failure};
+use crate::report;
 
 /// Where the host's resolver is told its nameservers.
 pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// Upstreams as the user gave them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// For everything that has no route; empty: the host's.
+    pub(crate) nameservers: Vec<SocketAddr>,
+    /// For the names of some domains.
+    pub(crate) routes: Vec<Route>,
+    /// Which of several is asked first.
+    pub(crate) policy: Policy,
+}
+
 /// Upstreams, and where they came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstreams {
-    /// In the order to try them. Empty: nothing is forwarded.
+    /// For everything that has no route, in the order of preference. Empty: it is not forwarded.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// For the names of some domains.
+    pub(crate) routes: Vec<Route>,
+    /// Which of several is asked first.
+    pub(crate) policy: Policy,
     /// For the report: `from --nameserver`, `from /etc/resolv.conf`, or why there are none.
     pub(crate) origin: String,
 }
 
 impl Upstreams {
+    /// For the workers.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::all_to(self.addresses.clone());
+        config.routes.extend(self.routes.iter().cloned());
+        config.policy = self.policy;
+        config
+    }
+
     /// Whether they are the stub of systemd-resolved, which can be told to send us one domain.
     pub(crate) fn are_resolved(&self) -> bool {
         /// Where its stub listens, fully featured and plain (systemd-resolved.service(8)).
@@ -38,7 +63,20 @@ impl fmt::Display for Upstreams {
         for address in &self.addresses {
             write!(f, "{address}, ")?;
         }
-        f.write_str(&self.origin)
+        let order = match self.policy {
+            _ if self.addresses.len() < 2 => "",
+            Policy::Sequential => "",
+            Policy::RoundRobin => "each in its turn, ",
+            Policy::Fastest => "the fastest first, ",
+        };
+        write!(f, "{order}{}", self.origin)?;
+        for Route { domain, upstreams } in &self.routes {
+            match upstreams.is_empty() {
+                true => write!(f, "\n{domain}: none, its names do not exist")?,
+                false => write!(f, "\n{domain}: {}", report::join(upstreams))?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -64,25 +102,42 @@ impl Ourselves {
     }
 }
 
-/// Chooses the upstreams: those `given` with --nameserver, else those of the resolv.conf at `path`.
+/// Chooses the upstreams: those `given`, and where no --nameserver is among them those of the resolv.conf at `path`.
 ///
 /// # Errors
 ///
 /// - [`Failure::Usage`]: one that was given is ourselves, so a question would go round for ever.
 /// - [`Failure::Runtime`]: no descriptor is left to read the file with.
-pub(crate) fn find(given: &[SocketAddr], path: &Path, ourselves: &Ourselves) -> Result<Upstreams, Failure> {
-    if !given.is_empty() {
-        if let Some(address) = given.iter().find(|address| ourselves.answer_at(**address)) {
+pub(crate) fn find(given: &Given, path: &Path, ourselves: &Ourselves) -> Result<Upstreams, Failure> {
+    let routed = given.routes.iter().flat_map(|route| &route.upstreams);
+    for (flag, address) in given
+        .nameservers
+        .iter()
+        .map(|address| ("--nameserver", address))
+        .chain(routed.map(|address| ("--forward", address)))
+    {
+        if ourselves.answer_at(*address) {
             return Err(Failure::Usage(format!(
-                "--nameserver {address}: this is skydock itself, and forwarded questions would come back for ever; \
+                "{flag} {address}: this is skydock itself, and forwarded questions would come back for ever; \
                  name another server"
             )));
         }
-        return Ok(Upstreams {
-            addresses: given.to_vec(),
-            origin: "from --nameserver".to_owned(),
-        });
     }
+    let (addresses, origin) = if given.nameservers.is_empty() {
+        of_file(path, ourselves)?
+    } else {
+        (given.nameservers.clone(), "from --nameserver".to_owned())
+    };
+    Ok(Upstreams {
+        addresses,
+        routes: given.routes.clone(),
+        policy: given.policy,
+        origin,
+    })
+}
+
+/// The servers of the resolv.conf at `path`, and a word on where they are from, or why there are none.
+fn of_file(path: &Path, ourselves: &Ourselves) -> Result<(Vec<SocketAddr>, String), Failure> {
     let shown = path.display();
     let text = match fs::read(path) {
         Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
@@ -97,26 +152,17 @@ pub(crate) fn find(given: &[SocketAddr], path: &Path, ourselves: &Ourselves) -> 
     // In order of preference, so what is cut off would be asked last.
     addresses.truncate(UPSTREAMS_MAX);
     Ok(match (addresses.is_empty(), ours.is_empty()) {
-        (false, true) => Upstreams {
-            addresses,
-            origin: format!("from {shown}"),
-        },
-        (false, false) => Upstreams {
-            addresses,
-            origin: format!("from {shown}, ourselves left out"),
-        },
+        (false, true) => (addresses, format!("from {shown}")),
+        (false, false) => (addresses, format!("from {shown}, ourselves left out")),
         (true, false) => none(&format!("{shown} names only ourselves")),
         (true, true) => none(&format!("{shown} names no server")),
     })
 }
 
-fn none(reason: &str) -> Upstreams {
+fn none(reason: &str) -> (Vec<SocketAddr>, String) {
     let origin =
         format!("none, only our own names are answered: {reason}\ngive --nameserver to forward the rest");
-    Upstreams {
-        addresses: Vec::new(),
-        origin,
-    }
+    (Vec::new(), origin)
 }
 
 /// The servers of a resolv.conf, each once.
@@ -170,7 +216,9 @@ mod tests {
             listeners: addresses(listeners),
             host: vec!["172.17.0.1".parse().unwrap()],
         };
-        let upstreams = find(&[], file.path(), &ourselves).unwrap().to_string();
+        let upstreams = find(&Given::default(), file.path(), &ourselves)
+            .unwrap()
+            .to_string();
         let upstreams = upstreams.replace(&file.path().display().to_string(), "FILE");
         assert!(
             upstreams.starts_with(expected),
@@ -252,7 +300,12 @@ mod tests {
             listeners: Vec::new(),
             host: Vec::new(),
         };
-        let none = find(&[], Path::new("/nonexistent/resolv.conf"), &ourselves).unwrap();
+        let none = find(
+            &Given::default(),
+            Path::new("/nonexistent/resolv.conf"),
+            &ourselves,
+        )
+        .unwrap();
         assert!(
             none.addresses.is_empty() && none.origin.contains("cannot be read"),
             "{none}"
@@ -265,19 +318,31 @@ mod tests {
             listeners: addresses(&["127.0.0.1:53"]),
             host: Vec::new(),
         };
-        let given = addresses(&["9.9.9.9:53", "127.0.0.1:53"]);
-        let error = find(&given, Path::new(RESOLV_CONF), &ourselves)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("--nameserver 127.0.0.1:53: this is skydock itself"),
-            "{error}"
-        );
+        let given = |nameservers: &[&str], routed: &[&str]| Given {
+            nameservers: addresses(nameservers),
+            routes: vec![Route {
+                domain: "corp".parse().unwrap(),
+                upstreams: addresses(routed),
+            }],
+            policy: Policy::RoundRobin,
+        };
+        for (given, expected) in [
+            (
+                given(&["9.9.9.9:53", "127.0.0.1:53"], &[]),
+                "--nameserver 127.0.0.1:53: this is skydock itself",
+            ),
+            (
+                given(&["9.9.9.9:53"], &["127.0.0.1:53"]),
+                "--forward 127.0.0.1:53: this is skydock itself",
+            ),
+        ] {
+            let error = find(&given, Path::new("/x"), &ourselves).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let given = given(&["9.9.9.9:53", "1.1.1.1:53"], &["10.0.0.2:53", "10.0.0.3:53"]);
         assert_eq!(
-            find(&addresses(&["9.9.9.9:53"]), Path::new("/x"), &ourselves)
-                .unwrap()
-                .origin,
-            "from --nameserver"
+            find(&given, Path::new("/x"), &ourselves).unwrap().to_string(),
+            "9.9.9.9:53, 1.1.1.1:53, each in its turn, from --nameserver\ncorp: 10.0.0.2:53, 10.0.0.3:53"
         );
     }
 }

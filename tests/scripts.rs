@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dataplane::Engine;
 use dataplane::access::{Access, default_networks};
+use dataplane::forward;
 use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
 use support::raw::Asker;
 use support::script::{Answer, Case, Script};
@@ -91,7 +92,7 @@ impl Served {
         let config = dataplane::Config {
             listeners: vec![dataplane::bind(address, cores.len()).expect("a free port")],
             cores,
-            upstreams: vec![upstream.address()],
+            upstreams: forward::Config::all_to(vec![upstream.address()]),
             allow: default_networks().collect(),
             rate_limit: 0,
             nsid: Vec::new(),

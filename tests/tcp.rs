@@ -55,7 +55,7 @@ impl Served {
         let config = dataplane::Config {
             cores,
             listeners: vec![bound],
-            upstreams: vec![upstream.address()],
+            upstreams: dataplane::forward::Config::all_to(vec![upstream.address()]),
             // So that other addresses of loopback are strangers.
             allow: vec!["127.0.0.1/32".parse().expect("a network")],
             rate_limit: 0,

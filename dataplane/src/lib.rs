@@ -56,7 +56,7 @@ pub use self::counters::{Counters, Streams, Totals};
 use self::io::shell::Setup;
 pub use self::io::{BindError, BoundAddress, Protocol, bind};
 use self::io::{Crew, glommio, tcp, threads};
-use self::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, UPSTREAMS_MAX};
+use self::limits::{LISTENERS_MAX, NSID_OCTETS_MAX};
 use self::respond::Policy;
 
 /// What the workers are to do, and where.
@@ -66,8 +66,8 @@ pub struct Config {
     pub cores: Vec<usize>,
     /// Where to listen, each with one socket per core and one for TCP, as [`bind`] opened them.
     pub listeners: Vec<BoundAddress>,
-    /// Whom to ask what is not ours, in the order of preference. Empty: it is refused.
-    pub upstreams: Vec<SocketAddr>,
+    /// Whom to ask what is not ours, until [`Handle::set_upstreams`] says otherwise.
+    pub upstreams: forward::Config,
     /// Networks whose clients get answers; [`access::default_networks`] if the user named none.
     pub allow: Vec<IpNet>,
     /// Replies a second that each public network gets from each core over UDP, [`limits::RATE_LIMIT_DEFAULT`] if the
@@ -144,18 +144,17 @@ pub enum SpawnError {
     /// More listening addresses than a worker has room for.
     #[error("{0} listening addresses were given; there is room for {LISTENERS_MAX}")]
     Listeners(usize),
-    /// More upstreams than a worker has room for.
-    #[error("{0} upstreams were given; there is room for {UPSTREAMS_MAX}")]
-    Upstreams(usize),
-    /// An upstream that is ourselves: each miss would be forwarded to us for ever.
-    #[error("the upstream {0} is an address that we listen on: name another with --nameserver")]
-    Loop(SocketAddr),
+    /// The upstreams cannot be used.
+    #[error(transparent)]
+    Upstreams(forward::ConfigError),
 }
 
 /// The running workers. Dropped without [`Handle::stop`] they stop too, but nobody waits for them.
 pub struct Handle {
     counters: Counters,
     crew: Crew,
+    routes: forward::config::Writer,
+    listeners: Vec<SocketAddr>,
     /// Tells the workers to stop when it is dropped.
     bell: Box<dyn Send>,
 }
@@ -192,7 +191,10 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         cookie_secret,
         engine,
     } = config;
-    check(&cores, &listeners, &upstreams)?;
+    check(&cores, &listeners)?;
+    let addresses: Vec<_> = listeners.iter().map(BoundAddress::address).collect();
+    upstreams.check(&addresses).map_err(SpawnError::Upstreams)?;
+    let (routes, upstreams) = forward::config::channel(upstreams);
     let counters = Counters::new(&cores);
     let mut nsid = nsid;
     nsid.truncate(NSID_OCTETS_MAX);
@@ -200,7 +202,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         cookies: Some(CookieJar::new(cookie_secret)),
         nsid: nsid.into_boxed_slice(),
         rate_limit,
-        ..Policy::new(!upstreams.is_empty(), Access::of(allow))
+        ..Policy::new(false, Access::of(allow))
     };
     let (mut sockets, streams): (Vec<_>, Vec<_>) = listeners
         .into_iter()
@@ -213,7 +215,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         listeners: streams,
         reader: reader.clone(),
         policy: policy.clone(),
-        upstreams: upstreams.clone(),
+        routes: upstreams.clone(),
         seed: seed()?,
         counters: tcp_counters,
         streams: tcp_streams,
@@ -225,7 +227,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
             listeners: sockets.iter_mut().filter_map(Iterator::next).collect(),
             reader: reader.clone(),
             policy: policy.clone(),
-            upstreams: upstreams.clone(),
+            routes: upstreams.clone(),
             seed: seed()?,
             counters: counters.writer(index),
         });
@@ -234,7 +236,13 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         Engine::Glommio => glommio::spawn(setups, streams).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
         Engine::Threads => threads::spawn(setups, streams).map(|(crew, bell)| (crew, Box::new(bell) as _))?,
     };
-    Ok(Handle { counters, crew, bell })
+    Ok(Handle {
+        counters,
+        crew,
+        routes,
+        listeners: addresses,
+        bell,
+    })
 }
 
 impl Handle {
@@ -242,6 +250,18 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters.clone()
+    }
+
+    /// Has `upstreams` asked from now on. Each worker looks once a batch; queries that wait go on waiting, and what is
+    /// known of upstreams that stay is kept.
+    ///
+    /// # Errors
+    ///
+    /// As the variants of [`forward::ConfigError`] say; the upstreams stay as they were then.
+    pub fn set_upstreams(&self, upstreams: forward::Config) -> Result<(), forward::ConfigError> {
+        upstreams.check(&self.listeners)?;
+        self.routes.set(upstreams);
+        Ok(())
     }
 
     /// Stops the workers: what is queued is answered, queries that wait for an upstream get up to
@@ -260,12 +280,9 @@ fn seed() -> Result<[u8; 32], SpawnError> {
     Ok(seed)
 }
 
-fn check(cores: &[usize], listeners: &[BoundAddress], upstreams: &[SocketAddr]) -> Result<(), SpawnError> {
+fn check(cores: &[usize], listeners: &[BoundAddress]) -> Result<(), SpawnError> {
     if listeners.len() > LISTENERS_MAX {
         return Err(SpawnError::Listeners(listeners.len()));
-    }
-    if upstreams.len() > UPSTREAMS_MAX {
-        return Err(SpawnError::Upstreams(upstreams.len()));
     }
     for listener in listeners {
         let (address, sockets) = (listener.address(), listener.sockets());
@@ -275,14 +292,6 @@ fn check(cores: &[usize], listeners: &[BoundAddress], upstreams: &[SocketAddr]) 
                 sockets,
                 cores: cores.len(),
             });
-        }
-        let is_us = |upstream: &SocketAddr| {
-            let wildcard = address.ip().is_unspecified() && address.is_ipv4() == upstream.is_ipv4();
-            upstream.port() == address.port()
-                && (upstream.ip() == address.ip() || (wildcard && upstream.ip().is_loopback()))
-        };
-        if let Some(&upstream) = upstreams.iter().find(|upstream| is_us(upstream)) {
-            return Err(SpawnError::Loop(upstream));
         }
     }
     Ok(())

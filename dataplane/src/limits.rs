@@ -137,12 +137,36 @@ pub const PENDING_MAX: usize = 4096;
 /// answered SERVFAIL.
 pub const FORWARD_QUERY_OCTETS_MAX: usize = UDP_REPLY_OCTETS_MAX;
 
-/// Upstreams. `spawn` refuses more.
+/// Upstreams of one domain. A configuration with more is refused.
 pub const UPSTREAMS_MAX: usize = 8;
 
-/// Sockets towards one upstream, per core. Each query gets a fresh one, on a fresh source port, while
-/// there is a free place; at the bound queries share them and differ by id only.
-pub const UPSTREAM_SOCKETS_MAX: usize = 32;
+/// Different upstreams, of all domains. A configuration with more is refused.
+pub const UPSTREAMS_IN_ALL_MAX: usize = 32;
+
+/// Domains with upstreams of their own. They are compared one after the other with a name that is not ours, so a
+/// configuration with more is refused.
+pub const ROUTES_MAX: usize = 64;
+
+/// Sockets towards upstreams, per core: an eighth of the descriptors that a process usually gets, for two cores and TCP.
+/// Upstreams share them equally.
+pub const UPSTREAM_SOCKETS_MAX: usize = 256;
+
+/// Sockets towards one upstream, per core, even where there are few upstreams. Each query gets a fresh one, on a
+/// fresh source port, while there is a free place; at the bound queries share them and differ by id only.
+pub const UPSTREAM_SOCKETS_EACH_MAX: usize = 32;
+
+/// Tries that an upstream must leave without a reply, one after the other, before others are asked in its stead. One
+/// lost packet is nothing.
+pub const UPSTREAM_FAILURES_MAX: u32 = 3;
+
+/// How long an upstream that is down is left alone before it is probed, where there are others to ask.
+pub const UPSTREAM_REST_MIN: Duration = Duration::from_secs(1);
+
+/// The longest such time: it doubles with each probe.
+pub const UPSTREAM_REST_MAX: Duration = Duration::from_secs(16);
+
+/// Of the queries for the fastest upstream, one in so many goes to any of those that are well.
+pub const EXPLORE_ONE_IN: u32 = 16;
 
 /// Room for a reply from upstream, in octets: the largest there can be, so none arrives cut.
 pub const UPSTREAM_REPLY_OCTETS_MAX: usize = REPLY_OCTETS_MAX;
@@ -198,15 +222,15 @@ const _: () = assert!(
     "a waiting query names its listener in one octet"
 );
 const _: () = assert!(
-    UPSTREAMS_MAX <= 8,
-    "a waiting query keeps one bit for each upstream in one octet"
+    UPSTREAM_SOCKETS_MAX >= UPSTREAMS_IN_ALL_MAX,
+    "every upstream gets a socket"
 );
 const _: () = assert!(
     PENDING_MAX < u16::MAX as usize,
     "u16::MAX marks the end of a list of waiting queries"
 );
 const _: () = assert!(
-    PENDING_MAX * TRIES_MAX / UPSTREAM_SOCKETS_MAX < 1 << 15,
+    PENDING_MAX * TRIES_MAX / (UPSTREAM_SOCKETS_MAX / UPSTREAMS_IN_ALL_MAX) < 1 << 15,
     "most ids stay free on a socket even when all queries wait on one upstream"
 );
 const _: () = assert!(

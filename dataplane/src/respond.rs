@@ -18,10 +18,12 @@ use dns::wire::{
     OPTION_OCTETS, OptionCode, Section, Standing,
 };
 use dns::{
-    Alias, Answer, Class, Edns, Flags, Lookup, Matches, ParseError, Query, RType, Rcode, Reply, Snapshot,
+    Alias, Answer, Class, Edns, Flags, Lookup, Matches, Name, NameRef, ParseError, Query, RType, Rcode,
+    Reply, Snapshot,
 };
 
 use crate::access::Access;
+use crate::forward;
 use crate::limits::{NSID_OCTETS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
 use crate::special::{self, Special};
 
@@ -38,6 +40,8 @@ pub struct Policy {
     pub nsid: Box<[u8]>,
     /// Replies a second that each public network gets over UDP; 0: as many as it asks for.
     pub rate_limit: u32,
+    /// Domains that others are asked about although the RFCs decide about them, as `local` where a network uses it.
+    pub forwarded_specials: Box<[Name]>,
 }
 
 /// How a message travels.
@@ -109,7 +113,19 @@ impl Policy {
             cookies: None,
             nsid: Box::default(),
             rate_limit: 0,
+            forwarded_specials: Box::default(),
         }
+    }
+
+    /// Goes by `config`: whether others are asked at all, and which of the names that the RFCs keep from them are asked
+    /// about all the same, because the user named a domain that they lie in.
+    pub fn forward_as(&mut self, config: &forward::Config) {
+        self.recursion = config.forwards();
+        let domains = config.routes.iter().map(|route| &route.domain);
+        self.forwarded_specials = domains
+            .filter(|domain| special::of(domain.as_ref()).is_some_and(|special| special.may_be_forwarded()))
+            .cloned()
+            .collect();
     }
 
     /// Tells the time that cookies are stamped with and checked by, in seconds since 1970 modulo 2^32.
@@ -117,6 +133,12 @@ impl Policy {
         if let Some(cookies) = &mut self.cookies {
             cookies.set_time(now_seconds);
         }
+    }
+
+    /// Whether others are asked about `name`, which the RFCs decide about.
+    fn forwards_special(&self, name: NameRef<'_>) -> bool {
+        let mut domains = self.forwarded_specials.iter();
+        domains.any(|domain| name.start_of(domain).is_some())
     }
 
     /// What `cookie` proves of `client`, and what it is answered.
@@ -147,7 +169,9 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         Some(refusal) => Err(refusal),
     };
     let special = match lookup {
-        Ok(Lookup::NotOurs) => special::of(query.question.qname),
+        Ok(Lookup::NotOurs) => {
+            special::of(query.question.qname).filter(|_| !policy.forwards_special(query.question.qname))
+        }
         _ => None,
     };
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
@@ -202,7 +226,11 @@ fn refusal(policy: &Policy, client: Client, query: &Query<'_>) -> Option<Refusal
 ///
 /// For a query that was to be forwarded and could not be. Nothing is sent to what is no query.
 pub fn fail(policy: &Policy, client: Client, message: &mut Message<'_>, rcode: Rcode) -> Outcome {
-    let why = Some(ExtendedError::NO_REACHABLE_AUTHORITY).filter(|_| rcode == Rcode::SERV_FAIL);
+    let why = match rcode {
+        Rcode::SERV_FAIL => Some(ExtendedError::NO_REACHABLE_AUTHORITY),
+        Rcode::REFUSED => Some(ExtendedError::NOT_AUTHORITATIVE),
+        _ => None,
+    };
     match Answering::begun(policy, client, message) {
         Ok((mut reply, _)) => reply.error((rcode, why)),
         Err(error) => unreadable(policy, client, message, error),

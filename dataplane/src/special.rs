@@ -8,8 +8,8 @@
 //! local          does not exist             RFC 6762, section 22.1; multicast DNS answers these
 //! ```
 //!
-//! And so is everything below them. Only names that are none of ours get here: whoever configures `local` or a name in
-//! it as a zone is answered from that zone.
+//! And so is everything below them, but for domains whose upstreams the user named: some networks do use `local`. Only
+//! names that are none of ours get here: whoever configures `local` or a name in it as a zone is answered from that zone.
 
 use dns::{NameRef, RType, Rcode};
 
@@ -60,6 +60,12 @@ pub fn of(name: NameRef<'_>) -> Option<Special> {
 }
 
 impl Special {
+    /// Whether the user may have others asked about it: everything but what means this host.
+    #[must_use]
+    pub fn may_be_forwarded(&self) -> bool {
+        !self.is_loopback
+    }
+
     /// The record that answers a question of `qtype`, but for its owner; none if there is none.
     #[must_use]
     pub fn record(&self, qtype: RType) -> Option<&'static [u8]> {

@@ -48,7 +48,7 @@ fn serve(engine: Engine, listen: &str, upstreams: &[SocketAddr]) -> Server {
     let config = Config {
         cores,
         listeners: vec![bound],
-        upstreams: upstreams.to_vec(),
+        upstreams: forward::Config::all_to(upstreams.to_vec()),
         allow,
         rate_limit: limits::RATE_LIMIT_DEFAULT,
         nsid: Vec::new(),
@@ -345,7 +345,7 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
         let config = Config {
             cores: cores.to_vec(),
             listeners: vec![bound],
-            upstreams,
+            upstreams: forward::Config::all_to(upstreams),
             allow: Vec::new(),
             rate_limit: 0,
             nsid: Vec::new(),
@@ -361,5 +361,45 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
     assert!(told(&[core], 1, &other.repeat(9), Engine::Threads, 0).contains("9 upstreams were given"));
     for engine in ENGINES {
         assert!(told(&[1000], 1, &other, engine, 0).contains("cannot be pinned to core 1000"));
+    }
+}
+
+#[test]
+fn upstreams_are_replaced_while_workers_run() {
+    for engine in ENGINES {
+        let (first, answering_first) = upstream(1);
+        let (second, answering_second) = upstream(1);
+        let server = serve(engine, "127.0.0.1:0", &[]);
+        let client = client();
+        assert_eq!(rcode(&ask(&client, server.address, &query(1, "a.example"))), 5);
+        let route = |domain: &str, upstreams: &[SocketAddr]| forward::Route {
+            domain: domain.parse().unwrap(),
+            upstreams: upstreams.to_vec(),
+        };
+        let routes = vec![
+            route(".", &[first]),
+            route("corp.example", &[second]),
+            route("gone.corp.example", &[]),
+        ];
+        let policy = forward::Policy::Sequential;
+        server
+            .handle
+            .set_upstreams(forward::Config { routes, policy })
+            .unwrap();
+        for (name, expected) in [("a.example", 0), ("a.corp.example", 0), ("gone.corp.example", 3)] {
+            assert_eq!(
+                rcode(&ask(&client, server.address, &query(2, name))),
+                expected,
+                "{name}"
+            );
+        }
+        answering_first.join().unwrap();
+        answering_second.join().unwrap();
+        let ourselves = forward::Config::all_to(vec![server.address]);
+        assert_eq!(
+            server.handle.set_upstreams(ourselves),
+            Err(forward::ConfigError::Loop(server.address))
+        );
+        server.handle.stop();
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use dns::{Rcode, Reader};
@@ -19,7 +19,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::counters::Writer;
-use crate::forward::{Answer, Ask, Cause, Forwarder, ReturnPath};
+use crate::forward::config;
+use crate::forward::{Answer, Ask, Cause, Forwarder, Refusal, ReturnPath};
 use crate::io::udp::{Batch, Datagram, Unusable};
 use crate::path::StreamKey;
 use crate::ratelimit::{RateLimiter, Verdict};
@@ -39,16 +40,18 @@ pub(crate) struct Worker {
     reader: Reader,
     policy: Policy,
     limiter: RateLimiter,
+    /// Whom to ask, as last told.
+    routes: config::Reader,
     pub(crate) forwarder: Forwarder,
     pub(crate) counters: Writer,
 }
 
 impl Worker {
-    /// A worker that answers from what `reader` gives and asks `upstreams` for the rest.
+    /// A worker that answers from what `reader` gives and asks others for the rest, as `routes` says.
     pub(crate) fn new(
         reader: Reader,
         policy: Policy,
-        upstreams: &[SocketAddr],
+        routes: config::Reader,
         seed: [u8; 32],
         counters: Writer,
     ) -> Self {
@@ -56,12 +59,23 @@ impl Worker {
         let (mut limiter_seed, mut forwarder_seed) = ([0; 16], [0; 32]);
         random.fill_bytes(&mut limiter_seed);
         random.fill_bytes(&mut forwarder_seed);
-        Self {
+        let mut worker = Self {
             reader,
             limiter: RateLimiter::new(policy.rate_limit, &limiter_seed),
             policy,
-            forwarder: Forwarder::new(upstreams, forwarder_seed),
+            routes,
+            forwarder: Forwarder::new(forwarder_seed),
             counters,
+        };
+        worker.look_at_routes();
+        worker
+    }
+
+    /// Goes by the newest configuration of the forwarder. To be called once a batch.
+    fn look_at_routes(&mut self) {
+        if let Some(config) = self.routes.changed() {
+            self.forwarder.set_config(config);
+            self.policy.forward_as(config);
         }
     }
 
@@ -73,6 +87,7 @@ impl Worker {
     /// Gives every datagram of `batch` its outcome. Returns whether some are to be forwarded.
     pub(crate) fn answer(&mut self, batch: &mut Batch, now: Now) -> bool {
         self.set_time(now);
+        self.look_at_routes();
         let snapshot = self.reader.load();
         let (policy, counters) = (&self.policy, &self.counters);
         let mut forwards = false;
@@ -157,33 +172,18 @@ impl Worker {
                 peer,
                 local,
             };
-            let has_its_share = self.forwarder.has_its_share(peer.ip());
-            let question = if has_its_share {
-                None
-            } else {
-                self.forwarder.submit(now, query, path)
+            let rcode = match self.submit(now, query, path, &mut ask) {
+                Ok(()) => {
+                    *outcome = Outcome::Drop;
+                    continue;
+                }
+                Err(rcode) => rcode,
             };
-            if let Some(question) = question {
-                self.counters.forwards.increment();
-                ask(&question);
-                *outcome = Outcome::Drop;
-                continue;
-            }
-            if has_its_share {
-                self.counters.forward_shares.increment();
-            } else {
-                self.counters.forward_failures.increment();
-            }
             let client = Client {
                 address: peer.ip(),
                 transport: Transport::Udp,
             };
-            *outcome = fail(
-                &self.policy,
-                client,
-                &mut Message::new(buffer, len),
-                Rcode::SERV_FAIL,
-            );
+            *outcome = fail(&self.policy, client, &mut Message::new(buffer, len), rcode);
             if let Outcome::Reply { rcode, truncated, .. } = *outcome {
                 count_reply(&self.counters, rcode, truncated);
             }
@@ -208,6 +208,7 @@ impl Worker {
             transport: Transport::Tcp,
         };
         self.counters.queries.increment();
+        self.look_at_routes();
         let mut outcome = respond(
             self.reader.load(),
             &self.policy,
@@ -217,24 +218,45 @@ impl Worker {
         if outcome == Outcome::Forward {
             let query = buffer.get(..length).unwrap_or_default();
             let path = ReturnPath::Stream { key, peer: address };
-            // Connections are few for each client, but whoever breaks them off and comes again leaves queries behind.
-            if self.forwarder.has_its_share(address) {
-                self.counters.forward_shares.increment();
-            } else if let Some(question) = self.forwarder.submit(now, query, path) {
-                self.counters.forwards.increment();
-                ask(&question);
-                return Outcome::Forward;
-            } else {
-                self.counters.forward_failures.increment();
+            match self.submit(now, query, path, &mut ask) {
+                Ok(()) => return Outcome::Forward,
+                Err(rcode) => {
+                    outcome = fail(&self.policy, client, &mut Message::new(buffer, length), rcode);
+                }
             }
-            let message = &mut Message::new(buffer, length);
-            outcome = fail(&self.policy, client, message, Rcode::SERV_FAIL);
         }
         match outcome {
             Outcome::Reply { rcode, truncated, .. } => count_reply(&self.counters, rcode, truncated),
             Outcome::Forward | Outcome::Drop => self.counters.dropped_malformed.increment(),
         }
         outcome
+    }
+
+    /// Hands a query to the forwarder, and what it has to ask to `ask`; or says what its client is to be told.
+    fn submit(
+        &mut self,
+        now: Instant,
+        query: &[u8],
+        path: ReturnPath,
+        ask: &mut impl FnMut(&Ask<'_>),
+    ) -> Result<(), Rcode> {
+        if self.forwarder.has_its_share(path.client()) {
+            self.counters.forward_shares.increment();
+            return Err(Rcode::SERV_FAIL);
+        }
+        match self.forwarder.submit(now, query, path) {
+            Ok(question) => {
+                self.counters.forwards.increment();
+                ask(&question);
+                Ok(())
+            }
+            Err(refusal) => {
+                if refusal == Refusal::Full {
+                    self.counters.forward_failures.increment();
+                }
+                Err(refusal.rcode())
+            }
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn ours(world: &World, questions: &[Question]) -> Vec<Seen> {
     let config = dataplane::Config {
         listeners: vec![dataplane::bind(address, cores.len()).expect("a free port")],
         cores,
-        upstreams: Vec::new(),
+        upstreams: dataplane::forward::Config::default(),
         allow: default_networks().collect(),
         rate_limit: 0,
         nsid: Vec::new(),

@@ -18,6 +18,8 @@
 //!
 //! [`FORWARD_TIMEOUT`]: crate::limits::FORWARD_TIMEOUT
 
+pub(crate) mod config;
+mod health;
 mod pending;
 #[cfg(test)]
 mod simulation;
@@ -27,12 +29,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use dns::wire::{ExtendedError, HEADER_OCTETS, Head, Header};
-use dns::{Flags, Opcode, Query, Rcode, Reply};
+use dns::{Flags, NameRef, Opcode, Query, Rcode, Reply};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+pub use self::config::{Config, ConfigError, Policy, Route};
 use self::pending::{Asked, Entry, Index, Key, Pending};
-pub use self::upstream::Place;
+pub use self::upstream::{Nobody, Place};
 use self::upstream::{UpstreamIndex, Upstreams};
 use crate::limits::{
     FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN,
@@ -88,6 +91,27 @@ pub enum Cause {
     Failed,
 }
 
+/// Why a query is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is nobody to ask.
+    Nobody(Nobody),
+    /// There is no room for it: the table is full, or it is too long.
+    Full,
+}
+
+impl Refusal {
+    /// What the client is told.
+    #[must_use]
+    pub fn rcode(self) -> Rcode {
+        match self {
+            Self::Nobody(Nobody::NoRoute) => Rcode::REFUSED,
+            Self::Nobody(Nobody::Nowhere) => Rcode::NX_DOMAIN,
+            Self::Full => Rcode::SERV_FAIL,
+        }
+    }
+}
+
 /// The queries of one core that wait for an upstream.
 pub struct Forwarder {
     pending: Pending,
@@ -96,17 +120,22 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// A forwarder to `upstreams`, in the order of preference. `seed` must be unpredictable, except in tests.
+    /// A forwarder that knows nobody to ask yet. `seed` must be unpredictable, except in tests.
     #[must_use]
-    pub fn new(upstreams: &[SocketAddr], seed: [u8; 32]) -> Self {
+    pub fn new(seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
         let mut share_seed = [0; 16];
         random.fill_bytes(&mut share_seed);
         Self {
             pending: Pending::new(&share_seed),
-            upstreams: Upstreams::new(upstreams),
+            upstreams: Upstreams::new(),
             random,
         }
+    }
+
+    /// Goes by `config` from now on. Queries that wait go on waiting, and are tried again as it says.
+    pub fn set_config(&mut self, config: &Config) {
+        self.upstreams.set(config);
     }
 
     /// Whether `client` has as many queries waiting as one client may. The next one is to be told SERVFAIL.
@@ -117,11 +146,15 @@ impl Forwarder {
 
     /// Takes in `query`, the octets as the client sent them, and returns what to ask of whom.
     ///
-    /// None when it cannot be forwarded: the table is full, it is too long, it is no query, or there is no upstream.
-    /// The client is to be told SERVFAIL at once then.
-    pub fn submit(&mut self, now: Instant, query: &[u8], to: ReturnPath) -> Option<Ask<'_>> {
-        let parsed = Query::parse(query).ok()?;
-        let upstream = self.upstreams.first()?;
+    /// # Errors
+    ///
+    /// Why it cannot be forwarded. The client is to be told [`Refusal::rcode`] at once then.
+    pub fn submit(&mut self, now: Instant, query: &[u8], to: ReturnPath) -> Result<Ask<'_>, Refusal> {
+        let parsed = Query::parse(query).map_err(|_| Refusal::Full)?;
+        let upstream = self
+            .upstreams
+            .first(parsed.question.qname, now, &mut self.random)
+            .map_err(Refusal::Nobody)?;
         let limit = match to {
             ReturnPath::Datagram { .. } => parsed
                 .edns
@@ -136,8 +169,8 @@ impl Forwarder {
             question_end: parsed.question_end(),
             limit,
         };
-        let index = self.pending.insert(asked, query, now)?;
-        self.ask(index, upstream)
+        let index = self.pending.insert(asked, query, now).ok_or(Refusal::Full)?;
+        self.ask(index, upstream).ok_or(Refusal::Full)
     }
 
     /// Looks at a packet that came in on the socket of `place`: the first `length` octets of `buffer`.
@@ -177,6 +210,9 @@ impl Forwarder {
             }
             _ => return None,
         }
+        if let Some(upstream) = self.upstreams.owner(place) {
+            self.upstreams.succeeded(upstream, None);
+        }
         let (entry, _) = self.remove(index)?;
         let rcode = header.flags.rcode();
         let (length, truncated) = if length > entry.asked.limit {
@@ -201,17 +237,17 @@ impl Forwarder {
     /// The socket of `place` reported an error: nobody listens at that upstream, or there is no way to it.
     ///
     /// To be called until it returns None: each call moves one query on to the next upstream, or fails it.
-    pub fn on_error(&mut self, place: Place) -> Option<Action<'_>> {
+    pub fn on_error(&mut self, place: Place, now: Instant) -> Option<Action<'_>> {
+        if let Some(upstream) = self.upstreams.owner(place) {
+            self.upstreams.refused(upstream, now);
+        }
         let index = self.pending.newest_in(place)?;
         if let Some(key) = self.pending.clear_key(index) {
             self.upstreams.release(key.place);
         }
         let entry = self.pending.get_mut(index)?;
-        let last = entry.upstream;
-        entry.refused.insert(last);
-        let refused = entry.refused;
-        self.upstreams.failed(last);
-        match self.upstreams.after(last, refused) {
+        entry.refused.insert(entry.upstream);
+        match self.next_upstream(index) {
             Some(next) => self.ask(index, next).map(Action::Ask),
             None => self.fail(index, Cause::Failed),
         }
@@ -223,13 +259,22 @@ impl Forwarder {
         if due > now {
             return None;
         }
-        let entry = self.pending.get(index)?;
-        let (last, refused) = (entry.upstream, entry.refused);
-        self.upstreams.failed(last);
-        match self.upstreams.after(last, refused) {
+        let last = self.pending.get(index)?.last_try();
+        if let Some(upstream) = last.and_then(|key| self.upstreams.owner(key.place)) {
+            self.upstreams.timed_out(upstream, now);
+        }
+        match self.next_upstream(index) {
             Some(next) if self.pending.advance(index, now) => self.ask(index, next).map(Action::Ask),
             _ => self.fail(index, Cause::TimedOut),
         }
+    }
+
+    /// Whom to ask after the last one did not help.
+    fn next_upstream(&self, index: Index) -> Option<UpstreamIndex> {
+        let entry = self.pending.get(index)?;
+        let question = self.pending.query(index).get(HEADER_OCTETS..)?;
+        let (name, _) = NameRef::split(question).ok()?;
+        self.upstreams.after(name, Some(entry.upstream), entry.refused)
     }
 
     /// Ends one waiting query with SERVFAIL, for a core that stops. To be called until it returns None.

@@ -23,7 +23,7 @@ use super::ReturnPath;
 use super::upstream::{Place, Refused, UpstreamIndex};
 use crate::limits::{
     FORWARD_QUERY_OCTETS_MAX, PENDING_MAX, SHARE_OF_FREE, SHARES, TRIES_MAX, TRY_TIMEOUTS,
-    UPSTREAM_SOCKETS_MAX, UPSTREAMS_MAX,
+    UPSTREAM_SOCKETS_MAX,
 };
 
 /// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
@@ -138,7 +138,7 @@ impl Pending {
             // Twice what it can hold: half empty, it cleans up after removals in place and never grows.
             keys: HashMap::with_capacity(2 * PENDING_MAX * TRIES_MAX),
             stages: [List::default(); TRIES_MAX],
-            places: vec![List::default(); UPSTREAMS_MAX * UPSTREAM_SOCKETS_MAX].into_boxed_slice(),
+            places: vec![List::default(); UPSTREAM_SOCKETS_MAX].into_boxed_slice(),
             waiting: 0,
             shares: vec![0; SHARES].into_boxed_slice(),
             hasher: SipHasher13::new_with_key(seed),
@@ -371,6 +371,7 @@ mod tests {
     use rand_chacha::ChaCha12Rng;
     use rand_core::SeedableRng;
 
+    use super::super::config::Config;
     use super::super::upstream::Upstreams;
     use super::*;
     use crate::path::Local;
@@ -394,10 +395,8 @@ mod tests {
     }
 
     fn places() -> impl FnMut() -> Place {
-        let (mut upstreams, mut random) = (
-            Upstreams::new(&["127.0.0.1:53".parse().unwrap()]),
-            ChaCha12Rng::from_seed([1; 32]),
-        );
+        let (mut upstreams, mut random) = (Upstreams::new(), ChaCha12Rng::from_seed([1; 32]));
+        upstreams.set(&Config::all_to(vec!["127.0.0.1:53".parse().unwrap()]));
         move || upstreams.take(0, &mut random).unwrap().0
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{Action, Answer, Ask, Cause, Forwarder, Place, ReturnPath};
+use super::{Action, Answer, Ask, Cause, Config, Forwarder, Place, ReturnPath};
 use crate::limits::FORWARD_TIMEOUT;
 use crate::path::Local;
 
@@ -93,10 +93,12 @@ impl Network {
         let upstreams: Vec<_> = (0..1 + random.next_u32() as u8 % 3)
             .map(|host| SocketAddr::from(([192, 0, 2, host], 53)))
             .collect();
+        let mut forwarder = Forwarder::new([seed as u8; 32]);
+        forwarder.set_config(&Config::all_to(upstreams));
         Self {
             seed,
             closed: random.next_u32() as u8 & random.next_u32() as u8,
-            forwarder: Forwarder::new(&upstreams, [seed as u8; 32]),
+            forwarder,
             random,
             start: Instant::now(),
             events: BTreeMap::new(),
@@ -147,7 +149,8 @@ impl Network {
                 }
                 Event::Refusal { place, generation } => {
                     if self.generations.get(&place) == Some(&generation) && !self.forwarder.is_free(place) {
-                        while let Some(step) = self.forwarder.on_error(place).map(Step::of) {
+                        let now = self.instant();
+                        while let Some(step) = self.forwarder.on_error(place, now).map(Step::of) {
                             self.perform(step);
                         }
                     }

@@ -25,6 +25,12 @@ fn upstreams(count: u8) -> Vec<SocketAddr> {
         .collect()
 }
 
+fn forwarder(count: u8, seed: [u8; 32]) -> Forwarder {
+    let mut forwarder = Forwarder::new(seed);
+    forwarder.set_config(&Config::all_to(upstreams(count)));
+    forwarder
+}
+
 fn path() -> ReturnPath {
     ReturnPath::Datagram {
         listener: 3,
@@ -75,10 +81,11 @@ fn reply(question: &[u8], padding: usize) -> (Vec<u8>, usize) {
 
 #[test]
 fn an_answer_goes_back_with_the_clients_id_and_ra_and_nothing_else_changed() {
-    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+    let mut forwarder = forwarder(1, [5; 32]);
     let (place, upstream, question) = asked(
         forwarder
             .submit(Instant::now(), &query(1232), path())
+            .ok()
             .map(Action::Ask),
     );
     assert_eq!(upstream, 1);
@@ -98,10 +105,11 @@ fn an_answer_goes_back_with_the_clients_id_and_ra_and_nothing_else_changed() {
 
 #[test]
 fn an_upstream_that_writes_the_name_in_small_letters_is_believed_and_the_clients_case_kept() {
-    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+    let mut forwarder = forwarder(1, [5; 32]);
     let (place, _, question) = asked(
         forwarder
             .submit(Instant::now(), &query(0), path())
+            .ok()
             .map(Action::Ask),
     );
     let (mut buffer, length) = reply(&question, 0);
@@ -112,10 +120,11 @@ fn an_upstream_that_writes_the_name_in_small_letters_is_believed_and_the_clients
 
 #[test]
 fn an_error_without_a_question_is_passed_on_with_the_clients_own() {
-    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+    let mut forwarder = forwarder(1, [5; 32]);
     let (place, _, question) = asked(
         forwarder
             .submit(Instant::now(), &query(1232), path())
+            .ok()
             .map(Action::Ask),
     );
     let mut buffer = vec![0xee; 4096];
@@ -143,10 +152,11 @@ fn a_reply_longer_than_the_client_takes_is_cut_to_its_question() {
         (700, 700, Some(40)),
         (65_535, 1300, Some(40)),
     ] {
-        let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
+        let mut forwarder = forwarder(1, [5; 32]);
         let (place, _, question) = asked(
             forwarder
                 .submit(Instant::now(), &query(size), path())
+                .ok()
                 .map(Action::Ask),
         );
         let (mut buffer, length) = reply(&question, padding);
@@ -169,15 +179,17 @@ fn a_reply_longer_than_the_client_takes_is_cut_to_its_question() {
 // one must not end the wait.
 #[test]
 fn a_reply_that_differs_anywhere_is_dropped_and_the_right_one_still_counts() {
-    let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+    let mut forwarder = forwarder(2, [5; 32]);
     let (place, _, question) = asked(
         forwarder
             .submit(Instant::now(), &query(0), path())
+            .ok()
             .map(Action::Ask),
     );
     let (other_place, _, _) = asked(
         forwarder
             .submit(Instant::now(), &query(0), path())
+            .ok()
             .map(Action::Ask),
     );
     let (right, length) = reply(&question, 0);
@@ -219,9 +231,14 @@ fn a_reply_that_differs_anywhere_is_dropped_and_the_right_one_still_counts() {
 
 #[test]
 fn silence_is_tried_again_elsewhere_and_ends_in_servfail_in_time() {
-    let (mut forwarder, start) = (Forwarder::new(&upstreams(2), [5; 32]), Instant::now());
+    let (mut forwarder, start) = (forwarder(2, [5; 32]), Instant::now());
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
-    let first = asked(forwarder.submit(start, &query(1232), path()).map(Action::Ask));
+    let first = asked(
+        forwarder
+            .submit(start, &query(1232), path())
+            .ok()
+            .map(Action::Ask),
+    );
     assert_eq!(forwarder.on_timeout(at(799)), None);
     let second = asked(forwarder.on_timeout(at(800)));
     assert_eq!(forwarder.on_timeout(at(800)), None);
@@ -252,8 +269,8 @@ fn silence_is_tried_again_elsewhere_and_ends_in_servfail_in_time() {
 
 #[test]
 fn an_answer_to_an_earlier_try_is_as_good_as_one_to_the_last() {
-    let (mut forwarder, start) = (Forwarder::new(&upstreams(1), [5; 32]), Instant::now());
-    let (place, _, question) = asked(forwarder.submit(start, &query(0), path()).map(Action::Ask));
+    let (mut forwarder, start) = (forwarder(1, [5; 32]), Instant::now());
+    let (place, _, question) = asked(forwarder.submit(start, &query(0), path()).ok().map(Action::Ask));
     asked(forwarder.on_timeout(start + Duration::from_millis(900)));
     let (mut buffer, length) = reply(&question, 0);
     assert!(forwarder.on_reply(place, &mut buffer, length).is_some());
@@ -262,33 +279,36 @@ fn an_answer_to_an_earlier_try_is_as_good_as_one_to_the_last() {
 
 #[test]
 fn a_refusal_moves_on_at_once_and_fails_once_all_refused() {
-    let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+    let mut forwarder = forwarder(2, [5; 32]);
     let (place, _, _) = asked(
         forwarder
             .submit(Instant::now(), &query(0), path())
+            .ok()
             .map(Action::Ask),
     );
-    let (next, upstream, _) = asked(forwarder.on_error(place));
+    let (next, upstream, _) = asked(forwarder.on_error(place, Instant::now()));
     assert_eq!(upstream, 2);
-    assert_eq!(forwarder.on_error(place), None);
-    assert_eq!(failed(forwarder.on_error(next)).0, Cause::Failed);
-    assert_eq!(forwarder.on_error(next), None);
+    assert_eq!(forwarder.on_error(place, Instant::now()), None);
+    assert_eq!(failed(forwarder.on_error(next, Instant::now())).0, Cause::Failed);
+    assert_eq!(forwarder.on_error(next, Instant::now()), None);
     assert_eq!(forwarder.waiting(), 0);
 }
 
 #[test]
 fn later_queries_begin_with_the_upstream_that_did_not_fail() {
-    let mut forwarder = Forwarder::new(&upstreams(2), [5; 32]);
+    let mut forwarder = forwarder(2, [5; 32]);
     let (place, _, _) = asked(
         forwarder
             .submit(Instant::now(), &query(0), path())
+            .ok()
             .map(Action::Ask),
     );
-    asked(forwarder.on_error(place));
+    asked(forwarder.on_error(place, Instant::now()));
     assert_eq!(
         asked(
             forwarder
                 .submit(Instant::now(), &query(0), path())
+                .ok()
                 .map(Action::Ask)
         )
         .1,
@@ -299,32 +319,36 @@ fn later_queries_begin_with_the_upstream_that_did_not_fail() {
 #[test]
 fn what_cannot_be_forwarded_is_given_back_at_once() {
     let now = Instant::now();
-    assert_eq!(Forwarder::new(&[], [5; 32]).submit(now, &query(0), path()), None);
-    let mut forwarder = Forwarder::new(&upstreams(1), [5; 32]);
-    assert_eq!(forwarder.submit(now, b"no query", path()), None);
+    assert_eq!(
+        forwarder(0, [5; 32]).submit(now, &query(0), path()),
+        Err(Refusal::Nobody(Nobody::NoRoute))
+    );
+    let mut forwarder = forwarder(1, [5; 32]);
+    assert_eq!(forwarder.submit(now, b"no query", path()), Err(Refusal::Full));
     let long = [query(0), vec![0; FORWARD_QUERY_OCTETS_MAX]].concat();
-    assert_eq!(forwarder.submit(now, &long, path()), None);
+    assert_eq!(forwarder.submit(now, &long, path()), Err(Refusal::Full));
     for _ in 0..PENDING_MAX {
-        asked(forwarder.submit(now, &query(0), path()).map(Action::Ask));
+        asked(forwarder.submit(now, &query(0), path()).ok().map(Action::Ask));
     }
-    assert_eq!(forwarder.submit(now, &query(0), path()), None);
+    assert_eq!(forwarder.submit(now, &query(0), path()), Err(Refusal::Full));
     for _ in 0..PENDING_MAX {
         failed(forwarder.give_up());
     }
     assert_eq!(forwarder.give_up(), None);
-    asked(forwarder.submit(now, &query(0), path()).map(Action::Ask));
+    asked(forwarder.submit(now, &query(0), path()).ok().map(Action::Ask));
 }
 
 // RFC 5452, section 9.2: ids are unpredictable and use the whole range.
 #[test]
 fn ids_use_the_whole_range_and_differ_between_seeds() {
     let ids = |seed| {
-        let mut forwarder = Forwarder::new(&upstreams(1), [seed; 32]);
+        let mut forwarder = forwarder(1, [seed; 32]);
         (0..512)
             .map(|_| {
                 let (_, _, question) = asked(
                     forwarder
                         .submit(Instant::now(), &query(0), path())
+                        .ok()
                         .map(Action::Ask),
                 );
                 u16::from_be_bytes([question[0], question[1]])

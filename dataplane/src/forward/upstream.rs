@@ -1,16 +1,25 @@
 //! Which upstream is asked next, and from which of its sockets.
 //!
-//! The first upstream given is asked until a try of it fails; then the next one is, for all queries that
-//! come after. Each query gets a socket of its own, and so a source port that nobody can know beforehand
-//! (RFC 5452, section 9.2), as long as there is a free place for one.
+//! ```text
+//!  name ─▶ routes, longest domain first ─▶ upstreams of that domain ─▶ well, and not overrun ─▶ Policy ─▶ one
+//!                                                                          └─ none: one that is down
+//! ```
+//!
+//! Each query gets a socket of its own, and so a source port that nobody can know beforehand (RFC 5452, section
+//! 9.2), as long as there is a free place for one.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
+use dns::{Name, NameRef};
 use rand_core::Rng;
 
-use crate::limits::{UPSTREAM_SOCKETS_MAX, UPSTREAMS_MAX};
+use super::config::{Config, Policy, is_within, longest_first};
+use super::health::Health;
+use crate::limits::{EXPLORE_ONE_IN, UPSTREAM_SOCKETS_EACH_MAX, UPSTREAM_SOCKETS_MAX, UPSTREAMS_IN_ALL_MAX};
 
-/// An upstream's position in the list given.
+/// An upstream's position among all there are.
 pub(crate) type UpstreamIndex = u8;
 
 /// A place for one socket. The socket is opened when a query needs the free place, and closed once the place is free.
@@ -18,16 +27,16 @@ pub(crate) type UpstreamIndex = u8;
 pub struct Place(u16);
 
 impl Place {
-    /// Its number, below `UPSTREAMS_MAX * UPSTREAM_SOCKETS_MAX`.
+    /// Its number, below `UPSTREAM_SOCKETS_MAX`.
     #[must_use]
     pub fn index(self) -> usize {
         self.0.into()
     }
 }
 
-/// A set of upstreams: those that refused a query.
+/// A set of upstreams: those that will not be asked again about something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refused(u8);
+pub(crate) struct Refused(u32);
 
 impl Refused {
     pub(crate) fn insert(&mut self, upstream: UpstreamIndex) {
@@ -39,79 +48,262 @@ impl Refused {
     }
 }
 
+const _: () = assert!(UPSTREAMS_IN_ALL_MAX <= 32, "`Refused` has one bit for each");
+
+/// Why there is nobody to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// No route is for the name.
+    NoRoute,
+    /// Its route leads nowhere: the user says that it does not exist.
+    Nowhere,
+}
+
+/// One upstream.
+#[derive(Debug)]
+struct Slot {
+    address: SocketAddr,
+    health: Health,
+    /// Places with a socket towards it.
+    places: Vec<Place>,
+}
+
+/// Who uses a place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// None once the upstream is no longer one of ours.
+    upstream: Option<UpstreamIndex>,
+    /// How many tries wait there; none: it is free.
+    tries: u16,
+}
+
 /// The upstreams, and how many tries wait in each of their places.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
-    addresses: Vec<SocketAddr>,
-    preferred: UpstreamIndex,
-    tries: Vec<u16>,
+    /// Longest domain first.
+    routes: Vec<(Name, Vec<UpstreamIndex>)>,
+    policy: Policy,
+    slots: Vec<Option<Slot>>,
+    held: Box<[Held]>,
+    /// The one that has been free longest comes first, so that what is still on its way to it is lost.
+    free: VecDeque<Place>,
+    /// Counts the queries that take turns.
+    turn: usize,
 }
 
 impl Upstreams {
-    /// `addresses` in the order of preference; what is past [`UPSTREAMS_MAX`] is not used.
-    pub(crate) fn new(addresses: &[SocketAddr]) -> Self {
-        let addresses: Vec<_> = addresses.iter().copied().take(UPSTREAMS_MAX).collect();
+    /// None at all.
+    pub(crate) fn new() -> Self {
+        let places = (0..UPSTREAM_SOCKETS_MAX).filter_map(|place| u16::try_from(place).ok());
         Self {
-            preferred: 0,
-            tries: vec![0; addresses.len() * UPSTREAM_SOCKETS_MAX],
-            addresses,
+            routes: Vec::new(),
+            policy: Policy::default(),
+            slots: Vec::new(),
+            held: vec![Held::default(); UPSTREAM_SOCKETS_MAX].into_boxed_slice(),
+            free: places.map(Place).collect(),
+            turn: 0,
         }
     }
 
+    /// Goes by `config` from now on. What is known of upstreams that stay is kept; tries that wait for others go on
+    /// waiting.
+    pub(crate) fn set(&mut self, config: &Config) {
+        let mut wanted = config.upstreams();
+        wanted.truncate(UPSTREAMS_IN_ALL_MAX);
+        for slot in &mut self.slots {
+            let Some(gone) = slot.take_if(|slot| !wanted.contains(&slot.address)) else {
+                continue;
+            };
+            for place in gone.places {
+                if let Some(held) = self.held.get_mut(place.index()) {
+                    held.upstream = None;
+                }
+            }
+        }
+        for address in wanted {
+            if self.slots.iter().flatten().any(|slot| slot.address == address) {
+                continue;
+            }
+            let slot = Slot {
+                address,
+                health: Health::default(),
+                places: Vec::with_capacity(UPSTREAM_SOCKETS_EACH_MAX),
+            };
+            match self.slots.iter_mut().find(|slot| slot.is_none()) {
+                Some(empty) => *empty = Some(slot),
+                None => self.slots.push(Some(slot)),
+            }
+        }
+        let index = |address: &SocketAddr| {
+            let mut slots = self.slots.iter();
+            let found = slots.position(|slot| slot.as_ref().is_some_and(|slot| slot.address == *address));
+            found.and_then(|index| UpstreamIndex::try_from(index).ok())
+        };
+        self.routes = longest_first(&config.routes)
+            .into_iter()
+            .map(|route| {
+                (
+                    route.domain.clone(),
+                    route.upstreams.iter().filter_map(index).collect(),
+                )
+            })
+            .collect();
+        self.policy = config.policy;
+    }
+
     pub(crate) fn address(&self, upstream: UpstreamIndex) -> Option<SocketAddr> {
-        self.addresses.get(usize::from(upstream)).copied()
+        self.slot(upstream).map(|slot| slot.address)
     }
 
-    /// The upstream for a new query.
-    pub(crate) fn first(&self) -> Option<UpstreamIndex> {
-        self.circle(self.preferred).next()
+    /// The upstream for a new query about `name`.
+    pub(crate) fn first(
+        &mut self,
+        name: NameRef<'_>,
+        now: Instant,
+        random: &mut impl Rng,
+    ) -> Result<UpstreamIndex, Nobody> {
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        if let Some(due) = self.take_probe(name, now) {
+            return Ok(due);
+        }
+        let route = self.route(name).ok_or(Nobody::NoRoute)?;
+        let well = || route.iter().copied().filter(|&it| self.is_well(it));
+        let one_well = |number: usize| well().nth(number.checked_rem(well().count())?);
+        let chosen = match self.policy {
+            // All are down: each gets its turn, so the one that comes back first is soon found.
+            _ if well().next().is_none() => turn
+                .checked_rem(route.len())
+                .and_then(|it| route.get(it).copied()),
+            Policy::Sequential => one_well(0),
+            Policy::RoundRobin => one_well(turn),
+            Policy::Fastest if random.next_u32().is_multiple_of(EXPLORE_ONE_IN) => {
+                one_well(random.next_u32() as usize)
+            }
+            Policy::Fastest => well().min_by_key(|&it| self.round_trip(it)),
+        };
+        chosen.ok_or(Nobody::Nowhere)
     }
 
-    /// The upstream to ask after `last` did not help: the next one round the list that did not refuse, which
-    /// may be `last` again. None when all refused.
-    pub(crate) fn after(&self, last: UpstreamIndex, refused: Refused) -> Option<UpstreamIndex> {
-        self.circle(last + 1)
-            .find(|&upstream| !refused.contains(upstream))
+    /// An upstream for `name` that is down and due to be tried again.
+    fn take_probe(&mut self, name: NameRef<'_>, now: Instant) -> Option<UpstreamIndex> {
+        let (_, route) = self.routes.iter().find(|(domain, _)| is_within(name, domain))?;
+        route.iter().copied().find(|&upstream| {
+            let slot = self.slots.get_mut(usize::from(upstream));
+            slot.and_then(Option::as_mut)
+                .is_some_and(|slot| slot.health.take_probe(now))
+        })
     }
 
-    /// A try of `upstream` failed: if it was preferred, the next one is.
-    pub(crate) fn failed(&mut self, upstream: UpstreamIndex) {
-        if upstream == self.preferred {
-            self.preferred = self.circle(upstream + 1).next().unwrap_or_default();
+    /// The upstream to ask about `name` after `last` did not help: one that is well, or else the next one round
+    /// the list that did not refuse, which may be `last` again. None when all refused.
+    pub(crate) fn after(
+        &self,
+        name: NameRef<'_>,
+        last: Option<UpstreamIndex>,
+        refused: Refused,
+    ) -> Option<UpstreamIndex> {
+        let route = self.route(name)?;
+        let last = route.iter().position(|&upstream| Some(upstream) == last);
+        let (to_last, others) = route.split_at_checked(last.map_or(0, |last| last + 1))?;
+        let circle = || {
+            let circle = others.iter().chain(to_last).copied();
+            circle.filter(|&upstream| !refused.contains(upstream))
+        };
+        circle().find(|&it| self.is_well(it)).or_else(|| circle().next())
+    }
+
+    /// The upstream that the socket of `place` leads to, if it is still one of ours.
+    pub(crate) fn owner(&self, place: Place) -> Option<UpstreamIndex> {
+        self.held.get(place.index())?.upstream
+    }
+
+    /// A reply came from `upstream`, after `waited` if that is known.
+    pub(crate) fn succeeded(&mut self, upstream: UpstreamIndex, waited: Option<Duration>) {
+        if let Some(slot) = self.slot_mut(upstream) {
+            slot.health.succeeded(waited);
+        }
+    }
+
+    /// A try of `upstream` was not answered in time.
+    pub(crate) fn timed_out(&mut self, upstream: UpstreamIndex, now: Instant) {
+        if let Some(slot) = self.slot_mut(upstream) {
+            slot.health.timed_out(now);
+        }
+    }
+
+    /// Nobody is at `upstream`, or there is no way to it.
+    pub(crate) fn refused(&mut self, upstream: UpstreamIndex, now: Instant) {
+        if let Some(slot) = self.slot_mut(upstream) {
+            slot.health.refused(now);
         }
     }
 
     /// Takes a place towards `upstream` for one try, and says whether it needs a fresh socket.
     ///
-    /// A free place if there is one. If not, one of those in use, by `random`.
+    /// A free place if it may have one more. If not, one of those it has, by `random`. None if there is neither.
     pub(crate) fn take(&mut self, upstream: UpstreamIndex, random: &mut impl Rng) -> Option<(Place, bool)> {
-        let start = usize::from(upstream) * UPSTREAM_SOCKETS_MAX;
-        let tries = self.tries.get_mut(start..start + UPSTREAM_SOCKETS_MAX)?;
-        let offset = match tries.iter().position(|&tries| tries == 0) {
-            Some(free) => free,
-            None => random.next_u32() as usize % UPSTREAM_SOCKETS_MAX,
-        };
-        let tries = tries.get_mut(offset)?;
-        *tries += 1;
-        Some((Place(u16::try_from(start + offset).ok()?), *tries == 1))
+        let sharers = self.slots.iter().flatten().count().max(1);
+        let most = (UPSTREAM_SOCKETS_MAX / sharers).clamp(1, UPSTREAM_SOCKETS_EACH_MAX);
+        let slot = self.slots.get_mut(usize::from(upstream))?.as_mut()?;
+        if slot.places.len() < most
+            && let Some(place) = self.free.pop_front()
+        {
+            slot.places.push(place);
+            *self.held.get_mut(place.index())? = Held {
+                upstream: Some(upstream),
+                tries: 1,
+            };
+            return Some((place, true));
+        }
+        let drawn = (random.next_u32() as usize).checked_rem(slot.places.len())?;
+        let place = *slot.places.get(drawn)?;
+        self.held.get_mut(place.index())?.tries += 1;
+        Some((place, false))
     }
 
     /// Gives back one try's hold on `place`.
     pub(crate) fn release(&mut self, place: Place) {
-        if let Some(tries) = self.tries.get_mut(place.index()) {
-            *tries -= 1;
+        let Some(held) = self.held.get_mut(place.index()) else {
+            return;
+        };
+        held.tries = held.tries.saturating_sub(1);
+        if held.tries > 0 {
+            return;
+        }
+        self.free.push_back(place);
+        let upstream = held.upstream.take();
+        if let Some(slot) = upstream.and_then(|upstream| self.slot_mut(upstream)) {
+            slot.places.retain(|&other| other != place);
         }
     }
 
     /// Whether nothing waits in `place`, so that its socket may be closed.
     pub(crate) fn is_free(&self, place: Place) -> bool {
-        self.tries.get(place.index()).is_none_or(|&tries| tries == 0)
+        self.held.get(place.index()).is_none_or(|held| held.tries == 0)
     }
 
-    /// Every upstream once, from `start` on.
-    fn circle(&self, start: UpstreamIndex) -> impl Iterator<Item = UpstreamIndex> + use<> {
-        let count = self.addresses.len();
-        (0..count).filter_map(move |step| u8::try_from((usize::from(start) + step) % count).ok())
+    fn route(&self, name: NameRef<'_>) -> Option<&[UpstreamIndex]> {
+        let mut routes = self.routes.iter();
+        let found = routes.find(|(domain, _)| is_within(name, domain));
+        found.map(|(_, upstreams)| upstreams.as_slice())
+    }
+
+    fn is_well(&self, upstream: UpstreamIndex) -> bool {
+        self.slot(upstream).is_some_and(|slot| slot.health.is_well())
+    }
+
+    fn round_trip(&self, upstream: UpstreamIndex) -> Duration {
+        self.slot(upstream)
+            .map_or(Duration::MAX, |slot| slot.health.round_trip())
+    }
+
+    fn slot(&self, upstream: UpstreamIndex) -> Option<&Slot> {
+        self.slots.get(usize::from(upstream))?.as_ref()
+    }
+
+    fn slot_mut(&mut self, upstream: UpstreamIndex) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(upstream))?.as_mut()
     }
 }
 
@@ -120,46 +312,157 @@ mod tests {
     use rand_chacha::ChaCha12Rng;
     use rand_core::SeedableRng;
 
+    use super::super::config::Route;
     use super::*;
 
-    fn three() -> Upstreams {
-        let addresses = [1, 2, 3].map(|host| SocketAddr::from(([192, 0, 2, host], 53)));
-        Upstreams::new(&addresses)
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], 53))
+    }
+
+    fn upstreams(routes: &[(&str, &[u8])], policy: Policy) -> Upstreams {
+        let mut upstreams = Upstreams::new();
+        upstreams.set(&config(routes, policy));
+        upstreams
+    }
+
+    fn config(routes: &[(&str, &[u8])], policy: Policy) -> Config {
+        let route = |(domain, hosts): &(&str, &[u8])| Route {
+            domain: domain.parse().unwrap(),
+            upstreams: hosts.iter().copied().map(address).collect(),
+        };
+        Config {
+            routes: routes.iter().map(route).collect(),
+            policy,
+        }
+    }
+
+    fn random() -> ChaCha12Rng {
+        ChaCha12Rng::from_seed([0; 32])
+    }
+
+    /// The hosts asked first for `count` queries about `name`.
+    fn firsts(upstreams: &mut Upstreams, name: &str, count: usize) -> Vec<u8> {
+        let (name, mut random): (Name, _) = (name.parse().unwrap(), random());
+        (0..count)
+            .map(|_| {
+                let first = upstreams.first(name.as_ref(), start(), &mut random);
+                host(upstreams, first.unwrap())
+            })
+            .collect()
+    }
+
+    /// Earlier than everything else, so that no probe is due.
+    fn start() -> Instant {
+        Instant::now() - Duration::from_secs(3600)
+    }
+
+    fn host(upstreams: &Upstreams, index: UpstreamIndex) -> u8 {
+        let Some(SocketAddr::V4(address)) = upstreams.address(index) else {
+            panic!("{index} is no upstream");
+        };
+        address.ip().octets()[3]
     }
 
     #[test]
-    fn a_failed_try_moves_later_queries_to_the_next_upstream() {
-        let mut upstreams = three();
-        assert_eq!(upstreams.first(), Some(0));
-        upstreams.failed(1);
-        assert_eq!(upstreams.first(), Some(0));
-        upstreams.failed(0);
-        assert_eq!(upstreams.first(), Some(1));
-        upstreams.failed(1);
-        upstreams.failed(2);
-        assert_eq!(upstreams.first(), Some(0));
+    fn the_longest_domain_that_a_name_lies_in_decides() {
+        let routes: [(&str, &[u8]); 4] = [
+            (".", &[1]),
+            ("example", &[2]),
+            ("corp.Example", &[3]),
+            ("gone.corp.example", &[]),
+        ];
+        let mut upstreams = upstreams(&routes, Policy::Sequential);
+        for (name, host) in [
+            ("example.org", 1),
+            ("notexample", 1),
+            ("EXAMPLE", 2),
+            ("a.corp.example", 3),
+            ("xcorp.example", 2),
+        ] {
+            assert_eq!(firsts(&mut upstreams, name, 1), [host], "{name}");
+        }
+        let gone: Name = "a.gone.corp.example".parse().unwrap();
+        assert_eq!(
+            upstreams.first(gone.as_ref(), start(), &mut random()),
+            Err(Nobody::Nowhere)
+        );
+        upstreams.set(&config(&[("example", &[2])], Policy::Sequential));
+        let other: Name = "example.org".parse().unwrap();
+        assert_eq!(
+            upstreams.first(other.as_ref(), start(), &mut random()),
+            Err(Nobody::NoRoute)
+        );
+    }
+
+    #[test]
+    fn in_sequence_the_first_that_is_well_is_asked() {
+        let (mut upstreams, now) = (
+            upstreams(&[(".", &[1, 2, 3])], Policy::Sequential),
+            Instant::now(),
+        );
+        assert_eq!(firsts(&mut upstreams, "a", 3), [1, 1, 1]);
+        upstreams.refused(0, now);
+        assert_eq!(firsts(&mut upstreams, "a", 3), [2, 2, 2]);
+        upstreams.refused(1, now);
+        upstreams.refused(2, now);
+        let mut all = firsts(&mut upstreams, "a", 3);
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3], "all are down, and each is tried");
+        upstreams.succeeded(0, None);
+        assert_eq!(firsts(&mut upstreams, "a", 3), [1, 1, 1]);
+    }
+
+    #[test]
+    fn in_turn_each_that_is_well_is_asked_equally_often() {
+        let (mut upstreams, now) = (
+            upstreams(&[(".", &[1, 2, 3])], Policy::RoundRobin),
+            Instant::now(),
+        );
+        upstreams.refused(1, now);
+        let asked = firsts(&mut upstreams, "a", 100);
+        let count = |host| asked.iter().filter(|&&it| it == host).count();
+        assert_eq!((count(1), count(2), count(3)), (50, 0, 50));
+    }
+
+    #[test]
+    fn the_fastest_is_asked_and_now_and_then_another() {
+        let mut upstreams = upstreams(&[(".", &[1, 2, 3])], Policy::Fastest);
+        for (upstream, milliseconds) in [(0, 20), (1, 2), (2, 30)] {
+            upstreams.succeeded(upstream, Some(Duration::from_millis(milliseconds)));
+        }
+        let asked = firsts(&mut upstreams, "a", 1000);
+        let count = |host| asked.iter().filter(|&&it| it == host).count();
+        assert!(count(2) > 900 && count(1) > 5 && count(3) > 5, "{}", count(2));
     }
 
     #[test]
     fn the_next_upstream_is_one_that_did_not_refuse_and_may_be_the_same() {
-        let upstreams = three();
+        let (mut upstreams, now) = (
+            upstreams(&[(".", &[1, 2, 3])], Policy::Sequential),
+            Instant::now(),
+        );
+        let after = |upstreams: &Upstreams, last, refused| upstreams.after(NameRef::ROOT, last, refused);
         let mut refused = Refused::default();
-        assert_eq!(upstreams.after(2, refused), Some(0));
+        assert_eq!(after(&upstreams, Some(2), refused), Some(0));
         refused.insert(0);
-        assert_eq!(upstreams.after(2, refused), Some(1));
+        assert_eq!(after(&upstreams, Some(2), refused), Some(1));
         refused.insert(1);
-        assert_eq!(upstreams.after(2, refused), Some(2));
+        assert_eq!(after(&upstreams, Some(2), refused), Some(2));
         refused.insert(2);
-        assert_eq!(upstreams.after(2, refused), None);
-        assert_eq!(Upstreams::new(&[]).first(), None);
+        assert_eq!(after(&upstreams, Some(2), refused), None);
+        upstreams.refused(1, now);
+        assert_eq!(
+            after(&upstreams, Some(0), Refused::default()),
+            Some(2),
+            "one is down"
+        );
     }
 
     #[test]
     fn each_query_has_a_fresh_socket_until_all_places_are_taken() {
-        let (mut upstreams, mut random) = (three(), ChaCha12Rng::from_seed([0; 32]));
-        for place in 0..UPSTREAM_SOCKETS_MAX {
-            let taken = upstreams.take(1, &mut random).unwrap();
-            assert_eq!((taken.0.index(), taken.1), (UPSTREAM_SOCKETS_MAX + place, true));
+        let (mut upstreams, mut random) = (upstreams(&[(".", &[1, 2, 3])], Policy::Sequential), random());
+        for _ in 0..UPSTREAM_SOCKETS_EACH_MAX {
+            assert!(upstreams.take(1, &mut random).unwrap().1);
         }
         let (shared, fresh) = upstreams.take(1, &mut random).unwrap();
         assert!(!fresh && !upstreams.is_free(shared));
@@ -167,6 +470,56 @@ mod tests {
         assert!(!upstreams.is_free(shared));
         upstreams.release(shared);
         assert!(upstreams.is_free(shared));
-        assert_eq!(upstreams.take(1, &mut random), Some((shared, true)));
+        assert!(upstreams.take(1, &mut random).unwrap().1);
+        assert!(upstreams.take(0, &mut random).unwrap().1, "others have theirs");
+    }
+
+    #[test]
+    fn every_upstream_gets_a_socket_however_many_there_are() {
+        let hosts: Vec<u8> = (0..UPSTREAMS_IN_ALL_MAX as u8).collect();
+        let routes: Vec<(String, &[u8])> = hosts
+            .chunks(8)
+            .enumerate()
+            .map(|(number, hosts)| (format!("d{number}"), hosts))
+            .collect();
+        let routes: Vec<(&str, &[u8])> = routes
+            .iter()
+            .map(|(domain, hosts)| (domain.as_str(), *hosts))
+            .collect();
+        let (mut upstreams, mut random) = (upstreams(&routes, Policy::Sequential), random());
+        for _ in 0..UPSTREAM_SOCKETS_MAX {
+            for upstream in 0..hosts.len() as u8 {
+                assert!(upstreams.take(upstream, &mut random).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_configuration_keeps_what_is_known_of_those_that_stay() {
+        let (mut upstreams, now, mut random) = (
+            upstreams(&[(".", &[1, 2])], Policy::Sequential),
+            Instant::now(),
+            random(),
+        );
+        upstreams.refused(0, now);
+        let (of_first, _) = upstreams.take(0, &mut random).unwrap();
+        let (of_second, _) = upstreams.take(1, &mut random).unwrap();
+        upstreams.set(&config(&[("corp", &[3]), (".", &[1])], Policy::Sequential));
+        assert_eq!(firsts(&mut upstreams, "a", 2), [1, 1]);
+        assert!(!upstreams.is_well(0), "still down, though there is no other");
+        assert_eq!(firsts(&mut upstreams, "a.corp", 1), [3]);
+        assert_eq!(
+            (upstreams.owner(of_first), upstreams.owner(of_second)),
+            (Some(0), None)
+        );
+        assert!(
+            !upstreams.is_free(of_second),
+            "what waits there may still be answered"
+        );
+        upstreams.release(of_second);
+        assert!(upstreams.is_free(of_second));
+        let (of_third, fresh) = upstreams.take(1, &mut random).unwrap();
+        assert!(fresh, "no socket of a former upstream is shared");
+        assert_eq!(upstreams.owner(of_third), Some(1));
     }
 }

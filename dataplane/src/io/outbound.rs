@@ -8,10 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::udp::{PollSet, ignore_path_mtu};
 use crate::forward::{Ask, Forwarder, Place};
-use crate::limits::{UPSTREAM_SOCKETS_MAX, UPSTREAMS_MAX};
-
-/// How many sockets there can be, per core.
-pub(crate) const PLACES: usize = UPSTREAMS_MAX * UPSTREAM_SOCKETS_MAX;
+use crate::limits::UPSTREAM_SOCKETS_MAX;
 
 /// The open sockets of one core.
 pub(crate) struct Outbound {
@@ -36,9 +33,9 @@ impl Outbound {
     /// No sockets yet; room for all.
     pub(crate) fn new() -> Self {
         Self {
-            sockets: (0..PLACES).map(|_| None).collect(),
-            open: Vec::with_capacity(PLACES),
-            failed: Vec::with_capacity(PLACES),
+            sockets: (0..UPSTREAM_SOCKETS_MAX).map(|_| None).collect(),
+            open: Vec::with_capacity(UPSTREAM_SOCKETS_MAX),
+            failed: Vec::with_capacity(UPSTREAM_SOCKETS_MAX),
         }
     }
 

@@ -114,7 +114,8 @@ impl Relay {
     }
 
     fn fail(&mut self, place: Place, worker: &mut Worker, deliver: &mut impl FnMut(&Answer<'_>, &Writer)) {
-        while let Some(action) = worker.forwarder.on_error(place) {
+        let now = Instant::now();
+        while let Some(action) = worker.forwarder.on_error(place, now) {
             match action {
                 Action::Ask(ask) => self.outbound.ask(&ask),
                 Action::Answer(answer) => {

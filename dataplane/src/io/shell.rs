@@ -7,19 +7,18 @@
 //! ```
 
 use std::io::PipeReader;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use dns::Reader;
 
 use super::clock;
-use super::outbound::PLACES;
 use super::relay::Relay;
 use super::udp::{self, Batch, Listener, PollSet};
 use crate::counters::Writer;
+use crate::forward::config;
 use crate::forward::{Answer, ReturnPath};
-use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX};
+use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX, UPSTREAM_SOCKETS_MAX};
 use crate::respond::Policy;
 use crate::worker::Worker;
 
@@ -29,7 +28,7 @@ pub(crate) struct Setup {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) reader: Reader,
     pub(crate) policy: Policy,
-    pub(crate) upstreams: Vec<SocketAddr>,
+    pub(crate) routes: config::Reader,
     pub(crate) seed: [u8; 32],
     pub(crate) counters: Writer,
 }
@@ -60,16 +59,16 @@ impl Shell {
             listeners,
             reader,
             policy,
-            upstreams,
+            routes,
             seed,
             counters,
             ..
         } = setup;
         Self {
-            worker: Worker::new(reader, policy, &upstreams, seed, counters),
+            worker: Worker::new(reader, policy, routes, seed, counters),
             relay: Relay::new(),
             batch: Batch::new(),
-            set: PollSet::with_capacity(LISTENERS_MAX + PLACES + 1),
+            set: PollSet::with_capacity(LISTENERS_MAX + UPSTREAM_SOCKETS_MAX + 1),
             listeners,
             bell,
         }

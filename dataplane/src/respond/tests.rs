@@ -752,3 +752,32 @@ fn no_reply_exceeds_its_limit_with_all_options_and_the_longest_name() {
         }
     }
 }
+
+#[test]
+fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
+    let mut policy = policy(true);
+    let route = |domain: &str| forward::Route {
+        domain: name(domain),
+        upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+    };
+    policy.forward_as(&forward::Config {
+        routes: [".", "corp.local", "localhost", "example"].map(route).to_vec(),
+        policy: forward::Policy::default(),
+    });
+    for (owner, is_forwarded) in [
+        ("a.Corp.local", true),
+        ("corp.local", true),
+        ("b.local", false),
+        ("xcorp.local", false),
+        ("localhost", false),
+        ("a.invalid", false),
+        ("a.example", true),
+    ] {
+        let mut packet = query(owner, 1, 7, &[]);
+        let length = packet.len();
+        packet.resize(512, 0);
+        let message = &mut Message::new(&mut packet, length);
+        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
+        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+    }
+}

@@ -24,15 +24,15 @@ use super::connection::{Closed, Connection};
 use super::table::{Admission, Entry, Table};
 use crate::SpawnError;
 use crate::counters::{StreamWriter, Writer};
+use crate::forward::config;
 use crate::forward::{Answer, ReturnPath};
 use crate::io::clock;
-use crate::io::outbound::PLACES;
 use crate::io::relay::Relay;
 use crate::io::shell::Turn;
 use crate::io::udp::PollSet;
 use crate::limits::{
     DRAIN_MAX, REPLY_OCTETS_MAX, TCP_ACCEPT_PAUSE, TCP_ACCEPTS_PER_TURN_MAX, TCP_CONNECTIONS_MAX,
-    TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX,
+    TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX, UPSTREAM_SOCKETS_MAX,
 };
 use crate::path::StreamKey;
 use crate::respond::{Outcome, Policy};
@@ -45,7 +45,7 @@ pub(crate) struct Setup {
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) reader: Reader,
     pub(crate) policy: Policy,
-    pub(crate) upstreams: Vec<SocketAddr>,
+    pub(crate) routes: config::Reader,
     pub(crate) seed: [u8; 32],
     pub(crate) counters: Writer,
     pub(crate) streams: StreamWriter,
@@ -101,7 +101,7 @@ impl Shell {
             worker: Worker::new(
                 setup.reader,
                 setup.policy,
-                &setup.upstreams,
+                setup.routes,
                 setup.seed,
                 setup.counters,
             ),
@@ -111,7 +111,7 @@ impl Shell {
             streams: setup.streams,
             epoll,
             events: vec![EpollEvent::empty(); TCP_EVENTS_PER_TURN_MAX],
-            set: PollSet::with_capacity(PLACES + 2),
+            set: PollSet::with_capacity(UPSTREAM_SOCKETS_MAX + 2),
             bell,
             scratch: vec![0; REPLY_OCTETS_MAX],
             touched: Vec::new(),
