@@ -69,7 +69,7 @@ struct Rule {
     forbidden: fn(&Mention) -> bool,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule {
         sentence: "dns does no I/O, reads no clock, starts no thread and logs nothing",
         within: &["dns/src/"],
@@ -123,6 +123,17 @@ const RULES: [Rule; 10] = [
                 ]
                 .iter()
                 .any(|path| it.is_within(path))
+        },
+    },
+    Rule {
+        sentence: "the cache has no socket and no clock: octets and a time in, octets out",
+        within: &["dataplane/src/cache/"],
+        except: &[],
+        forbidden: |it| {
+            is_outside_world(it)
+                || ["glommio", "libc", "socket2", "nix", "crate::io", "crate::worker"]
+                    .iter()
+                    .any(|path| it.is_within(path))
         },
     },
     Rule {

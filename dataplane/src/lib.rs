@@ -38,6 +38,7 @@ pub mod special;
 
 mod path;
 
+pub mod cache;
 pub mod forward;
 
 pub mod counters;

@@ -191,6 +191,59 @@ pub const FORWARD_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Tries to find a message id that is not in use on a socket before the free ones are looked for in order.
 pub const ID_DRAWS_MAX: usize = 16;
 
+// --- cache ---
+
+/// Octets that the caches of all cores take together, unless told otherwise.
+pub const CACHE_OCTETS_DEFAULT: usize = 32 << 20;
+
+/// Least octets that the cache of one core can do with: one draft of an answer, and some hundred answers. Settings refuse
+/// less.
+pub const CACHE_SHARE_OCTETS_MIN: usize = 256 << 10;
+
+/// Most octets that the cache of one core can take: positions are 32-bit numbers. Settings refuse more.
+pub const CACHE_SHARE_OCTETS_MAX: usize = 16 << 30;
+
+/// Longest time that an answer is kept, in seconds, unless told otherwise: a day, as Unbound has it (RFC 8767, section
+/// 4, has seven days at most).
+pub const CACHE_TTL_MAX: u32 = 24 * 60 * 60;
+
+/// Longest time that it is kept that there is nothing, in seconds (RFC 2308, section 5: one to three hours).
+pub const CACHE_NEGATIVE_TTL_MAX: u32 = 3 * 60 * 60;
+
+/// How long a failure is kept, in seconds, unless told otherwise (RFC 9520, section 3.2: at least one).
+pub const FAILURE_TTL_DEFAULT: u32 = 5;
+
+/// Longest time that a failure can be kept, in seconds (RFC 9520, section 3.2).
+pub const FAILURE_TTL_MAX: u32 = 5 * 60;
+
+/// Longest time past its end that an answer can be told, in seconds (RFC 8767, section 5: one to three days).
+pub const STALE_SECONDS_MAX: u32 = 3 * 24 * 60 * 60;
+
+/// How long no upstream is asked again for what is told past its end, in seconds (RFC 8767, section 5).
+pub const CACHE_STALE_PAUSE: u32 = 30;
+
+/// Aliases that lead from one name to the next. A reply with more is no answer; BIND and Unbound draw the line here, too.
+pub const CACHE_LINKS_MAX: usize = 11;
+
+/// Entries that are spared and moved when one more comes. Past it the oldest goes although it is in use, so that no
+/// insertion takes long.
+pub const CACHE_MOVES_MAX: usize = 16;
+
+/// Hits from which an entry is refreshed before it is over.
+pub const CACHE_REFRESH_HITS: u8 = 3;
+
+/// It is refreshed in the last one of so many parts of its time.
+pub const CACHE_REFRESH_SHARE: u32 = 10;
+
+/// Entries kept for a shorter time are not refreshed: they would be all the time. In seconds.
+pub const CACHE_TTL_REFRESHED_MIN: u32 = 10;
+
+/// How long it is not tried again to refresh an entry, in seconds. Longer than an upstream may take.
+pub const CACHE_REFRESH_PAUSE: u32 = 5;
+
+/// Orders to forget that a core can catch up with. One that missed more forgets everything.
+pub const FLUSHES_MAX: usize = 64;
+
 const _: () = assert!(
     TCP_CONNECTIONS_PER_ADDRESS_MAX * TCP_QUERIES_IN_FLIGHT_MAX * 4 <= PENDING_MAX,
     "no client address can fill the table of waiting queries"

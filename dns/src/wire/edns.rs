@@ -30,6 +30,14 @@ impl OptionCode {
 pub struct ExtendedError(pub u16);
 
 impl ExtendedError {
+    /// The answer is past its time, and there is no newer one.
+    pub const STALE_ANSWER: Self = Self(3);
+    /// The failure happened before, and is remembered.
+    pub const CACHED_ERROR: Self = Self(13);
+    /// There is an answer, and the operator keeps it back.
+    pub const BLOCKED: Self = Self(15);
+    /// That there is no such name is past its time, and there is nothing newer.
+    pub const STALE_NXDOMAIN_ANSWER: Self = Self(19);
     /// The client may not ask.
     pub const PROHIBITED: Self = Self(18);
     /// The name is not ours, and others are not asked for it.

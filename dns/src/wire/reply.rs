@@ -199,6 +199,17 @@ impl<'b> Reply<'b> {
         true
     }
 
+    /// Sets the TTL whose four octets are `offset` octets after the question, in a record that was pushed.
+    pub fn set_ttl(&mut self, offset: usize, ttl_seconds: u32) {
+        let records = self.buffer.get_mut(self.head.question_end..self.end);
+        let ttl = records
+            .and_then(|records| records.get_mut(offset..))
+            .and_then(<[u8]>::first_chunk_mut);
+        if let Some(ttl) = ttl {
+            *ttl = ttl_seconds.to_be_bytes();
+        }
+    }
+
     /// Puts an option into our OPT record: `code`, and `parts` as its data.
     ///
     /// Returns whether there was room; if not, or if the query has no OPT record, nothing is written. What must not

@@ -1,0 +1,99 @@
+//! What an answer is kept under.
+
+use std::hash::{BuildHasher, Hasher};
+
+use dns::name::NAME_OCTETS_MAX;
+use dns::{Flags, Query};
+use foldhash::quality::FixedState;
+
+/// Octets before the name: type, class, and whether DNSSEC records are wanted (DO) and checked by the client (CD).
+const HEAD_OCTETS: usize = 5;
+/// The longest key, in octets.
+const KEY_OCTETS_MAX: usize = HEAD_OCTETS + NAME_OCTETS_MAX;
+const DNSSEC_OK: u8 = 1;
+const CHECKING_DISABLED: u8 = 2;
+
+/// A question as the cache tells them apart, and its hash.
+///
+/// ```text
+/// | type: u16 | class: u16 | DO, CD: u8 | name: lower-cased wire form |
+/// ```
+///
+/// DO and CD belong to it: with DO an answer has signatures that others did not ask for, and with CD it may be one that
+/// an upstream which validates would keep from everybody else.
+#[derive(Clone)]
+pub struct Key {
+    octets: [u8; KEY_OCTETS_MAX],
+    length: usize,
+    hash: u32,
+}
+
+/// Hashes keys by a secret: who may choose names must not be able to choose colliding ones.
+pub(super) struct Hash(FixedState);
+
+impl Hash {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(FixedState::with_seed(seed))
+    }
+
+    fn of(&self, octets: &[u8]) -> u32 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(octets);
+        // Its halves are equally good; one is enough to choose a place and to tell most others from it.
+        (hasher.finish() >> 32) as u32
+    }
+}
+
+impl Key {
+    pub(super) fn new(hash: &Hash, query: &Query<'_>) -> Self {
+        let mut octets = [0; KEY_OCTETS_MAX];
+        let name = query.question.qname.octets();
+        let length = HEAD_OCTETS + name.len();
+        let [t0, t1] = query.question.qtype.0.to_be_bytes();
+        let [c0, c1] = query.question.qclass.0.to_be_bytes();
+        let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        let flags = if dnssec_ok { DNSSEC_OK } else { 0 }
+            | if query.flags.contains(Flags::CD) {
+                CHECKING_DISABLED
+            } else {
+                0
+            };
+        let (head, tail) = octets.split_at_mut(HEAD_OCTETS);
+        head.copy_from_slice(&[t0, t1, c0, c1, flags]);
+        for (to, from) in tail.iter_mut().zip(name) {
+            // A length octet is at most 63 and 'A' is 65, so the whole wire form can be folded at once.
+            *to = from.to_ascii_lowercase();
+        }
+        let hash = hash.of(octets.get(..length).unwrap_or_default());
+        Self { octets, length, hash }
+    }
+
+    /// What is compared, whole, before anything is believed to be the answer.
+    pub(super) fn octets(&self) -> &[u8] {
+        self.octets.get(..self.length).unwrap_or_default()
+    }
+
+    pub(super) fn hash(&self) -> u32 {
+        self.hash
+    }
+
+    pub(super) fn qtype(&self) -> u16 {
+        let [t0, t1, ..] = self.octets;
+        u16::from_be_bytes([t0, t1])
+    }
+
+    pub(super) fn dnssec_ok(&self) -> bool {
+        let [_, _, _, _, flags, ..] = self.octets;
+        flags & DNSSEC_OK != 0
+    }
+
+    /// Octets of header and question in a message, where records begin.
+    pub(super) fn question_end(&self) -> usize {
+        dns::wire::HEADER_OCTETS + self.length - HEAD_OCTETS + 4
+    }
+}
+
+/// The lower-cased name of a key's octets.
+pub(super) fn name_of(key: &[u8]) -> &[u8] {
+    key.get(HEAD_OCTETS..).unwrap_or_default()
+}

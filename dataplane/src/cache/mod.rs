@@ -1,0 +1,248 @@
+//! Answers of upstreams, kept for whoever asks next.
+//!
+//! ```text
+//!  query ─▶ Key ─lookup─▶ Store ─▶ Answer, fresh ─────────────▶ reply
+//!                           │        └── soon over, and asked for often ─▶ refresh, too
+//!                           └──▶ none, or past its time ─▶ upstream ─reply─▶ sift ─▶ Draft ─insert─▶ Store
+//!                                                             └── failed ─▶ Answer, stale, or the failure is kept
+//! ```
+//!
+//! One for each core, with no lock and no clock: octets and a time in, octets out. Time is in whole seconds of a clock
+//! that never goes back. A hit compares the whole question, copies records, and counts their TTLs down where they then
+//! lie; it allocates nothing, and neither does anything else here once the cache is made.
+
+mod answer;
+mod chain;
+mod entry;
+mod flush;
+mod index;
+mod key;
+mod ring;
+mod rules;
+mod sift;
+mod store;
+
+use dns::{NameRef, Query, Rcode};
+
+pub use self::answer::{Age, Answer};
+pub use self::entry::Kind;
+use self::entry::Meta;
+pub use self::flush::{Flush, Flusher, Flushes};
+use self::key::Hash;
+pub use self::key::Key;
+pub use self::rules::Rules;
+pub use self::sift::{Draft, Unusable};
+use self::store::{Position, Store};
+use crate::limits::{
+    CACHE_REFRESH_HITS, CACHE_REFRESH_PAUSE, CACHE_REFRESH_SHARE, CACHE_STALE_PAUSE, CACHE_TTL_REFRESHED_MIN,
+};
+
+/// One core's answers.
+pub struct Cache {
+    hash: Hash,
+    rules: Rules,
+    /// None: nothing is kept.
+    store: Option<Store>,
+    draft: Draft,
+}
+
+/// What the cache has to say about a question.
+#[derive(Debug)]
+pub struct Hit<'a> {
+    /// The answer.
+    pub answer: Answer<'a>,
+    /// An upstream should be asked as well, so that the next answer is there before this one is over.
+    pub refresh: bool,
+}
+
+impl Cache {
+    /// A cache that takes `octets` of memory and not more; 0: it keeps nothing. `seed` must be unpredictable, except
+    /// in tests.
+    #[must_use]
+    pub fn new(octets: usize, rules: Rules, seed: u64) -> Self {
+        let draft = Draft::new();
+        let room = octets.saturating_sub(draft.taken());
+        let store = (octets > 0).then(|| Store::new(room, rules.stale_seconds));
+        Self {
+            hash: Hash::new(seed),
+            store,
+            rules,
+            draft,
+        }
+    }
+
+    /// What the question of `query` is kept under.
+    #[must_use]
+    pub fn key(&self, query: &Query<'_>) -> Key {
+        Key::new(&self.hash, query)
+    }
+
+    /// The answer to `key`'s question, if there is one that is good at `now`; or one past its time, while asking for a
+    /// newer one is known to be of no use.
+    pub fn lookup(&mut self, key: &Key, now: u32) -> Option<Hit<'_>> {
+        let store = self.store.as_mut()?;
+        let position = store.find(key)?;
+        let mut meta = store.meta(position)?;
+        let age = meta.age(now);
+        let (age, refresh) = if age < meta.ttl {
+            let hits = store.hit(position, &meta);
+            let refresh = is_due(&meta, hits, now);
+            if refresh {
+                (meta.hits, meta.refreshed_at) = (hits, now.max(1));
+                store.set_meta(position, &meta);
+            }
+            (Age::Kept(age), refresh)
+        } else {
+            let failed_lately = meta.failed_at != 0 && now.wrapping_sub(meta.failed_at) < CACHE_STALE_PAUSE;
+            if !failed_lately || !self.rules.may_be_told(&meta, now) {
+                return None;
+            }
+            store.hit(position, &meta);
+            (Age::Stale, false)
+        };
+        let answer = answer(store, position, &meta, age)?;
+        Some(Hit { answer, refresh })
+    }
+
+    /// The answer to `key`'s question although it is past its time, for want of a newer one: none unless the rules
+    /// allow it, or once it is too old.
+    pub fn stale(&mut self, key: &Key, now: u32) -> Option<Answer<'_>> {
+        let store = self.store.as_mut()?;
+        let position = store.find(key)?;
+        let meta = store.meta(position)?;
+        if !self.rules.may_be_told(&meta, now) {
+            return None;
+        }
+        store.hit(position, &meta);
+        // It may be good still: then the failure was that of a refreshment.
+        let age = meta.age(now);
+        let age = if age < meta.ttl {
+            Age::Kept(age)
+        } else {
+            Age::Stale
+        };
+        answer(store, position, &meta, age)
+    }
+
+    /// Takes in `reply`, the octets in which an upstream answered `key`'s question, keeps what may be kept, and returns
+    /// what is to be told of it. `is_ours` says which names are not for others to tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`]: the client is to be told SERVFAIL, as [`Cache::insert_failure`] has it.
+    pub fn insert(
+        &mut self,
+        key: &Key,
+        reply: &[u8],
+        now: u32,
+        is_ours: impl Fn(NameRef<'_>) -> bool,
+    ) -> Result<Answer<'_>, Unusable> {
+        self.draft.sift(key, reply, &self.rules, is_ours)?;
+        if self.draft.kind == Kind::Failure {
+            self.keep_failure(key, now);
+        } else if self.draft.ttl > 0 {
+            self.keep(key, now);
+        }
+        Ok(self.draft.answer())
+    }
+
+    /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns how that is told. What they said
+    /// before stays, and [`Cache::stale`] has it, if the rules allow that.
+    pub fn insert_failure(&mut self, key: &Key, rcode: Rcode, now: u32) -> Answer<'_> {
+        self.draft.fail(rcode, &self.rules);
+        self.keep_failure(key, now);
+        self.draft.answer()
+    }
+
+    /// Does what was asked for since the last time.
+    pub fn flush(&mut self, flush: &Flush) {
+        let Some(store) = &mut self.store else {
+            return;
+        };
+        match flush {
+            Flush::All => store.flush_all(),
+            Flush::Below(name) => store.flush(name.octets()),
+        }
+    }
+
+    /// Entries there are.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.store.as_ref().map_or(0, Store::entries)
+    }
+
+    /// Octets that they take.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.store.as_ref().map_or(0, Store::used)
+    }
+
+    /// Entries that made room for others since this was last asked.
+    pub fn take_evictions(&mut self) -> u64 {
+        self.store.as_mut().map_or(0, Store::take_evictions)
+    }
+
+    fn keep(&mut self, key: &Key, now: u32) {
+        if let Some(store) = &mut self.store {
+            store.insert(key, &self.draft, now);
+        }
+    }
+
+    /// Keeps the failure that the draft holds, unless there is something better: then only that there was one.
+    fn keep_failure(&mut self, key: &Key, now: u32) {
+        let Some(store) = &mut self.store else {
+            return;
+        };
+        if let Some(position) = store.find(key)
+            && let Some(mut meta) = store.meta(position)
+            && self.rules.may_be_told(&meta, now)
+        {
+            meta.failed_at = now.max(1);
+            store.set_meta(position, &meta);
+            return;
+        }
+        store.insert(key, &self.draft, now);
+    }
+}
+
+impl Draft {
+    fn answer(&self) -> Answer<'_> {
+        Answer {
+            records: self.records(),
+            offsets: self.offsets(),
+            answers: self.answers,
+            authorities: self.authorities,
+            rotation: self.rotation,
+            rcode: self.rcode,
+            kind: self.kind,
+            age: Age::New,
+        }
+    }
+}
+
+fn answer<'a>(store: &'a Store, position: Position, meta: &Meta, age: Age) -> Option<Answer<'a>> {
+    let parts = store.parts(position, meta)?;
+    Some(Answer {
+        records: parts.records,
+        offsets: parts.offsets,
+        answers: meta.answers,
+        authorities: meta.authorities,
+        rotation: meta.rotation,
+        rcode: meta.rcode,
+        kind: meta.kind,
+        age,
+    })
+}
+
+/// Whether an entry that was hit `hits` times is to be refreshed before it is over.
+fn is_due(meta: &Meta, hits: u8, now: u32) -> bool {
+    let left = meta.ttl.saturating_sub(meta.age(now));
+    hits >= CACHE_REFRESH_HITS
+        && meta.kind != Kind::Failure
+        && meta.ttl >= CACHE_TTL_REFRESHED_MIN
+        && left <= meta.ttl / CACHE_REFRESH_SHARE
+        && (meta.refreshed_at == 0 || now.wrapping_sub(meta.refreshed_at) >= CACHE_REFRESH_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;
