@@ -25,7 +25,7 @@ pub use label::{Kind, Mapping, label};
 pub(crate) use reverse::reverse_zones;
 pub use role::Role;
 
-use crate::service::{Compose, Port, Protocol, Service};
+use crate::service::{Compose, Service};
 
 /// Makes names of services.
 #[derive(Clone, Debug)]
@@ -213,16 +213,6 @@ fn compose_places(compose: &Compose, zone: &Name) -> Vec<(Name, Role)> {
     fitting.collect()
 }
 
-/// `_port._proto.<owner>` (RFC 2782); none where it does not fit into 255 octets, and nobody could ask for it.
-pub(crate) fn port_name(owner: &Name, port: Port) -> Option<Name> {
-    let protocol = match port.protocol {
-        Protocol::Tcp => "_tcp",
-        Protocol::Udp => "_udp",
-        Protocol::Sctp => "_sctp",
-    };
-    owner.prefixed(&[&*format!("_{}", port.number), protocol]).ok()
-}
-
 /// `<uuid>.<zone>`: the host that an SRV record of `service` points to. None only for a service that has no
 /// names.
 pub(crate) fn target(service: &Service, zone: &Name) -> Option<Name> {
@@ -325,29 +315,6 @@ mod tests {
         assert_eq!(mapped, [expected]);
         assert_eq!(texts(&names(None, "shop"), Role::ComposeInstance), [""; 0]);
         assert_eq!(texts(&names(Some(1), ""), Role::ComposeBare), [""; 0]);
-    }
-
-    #[test]
-    fn a_port_has_a_name_below_its_owner_unless_that_is_too_long() {
-        let name = |owner: &str, protocol, number| {
-            let name = port_name(&owner.parse().unwrap(), Port { protocol, number });
-            name.map(|name| name.to_string())
-        };
-        let redis = "redis.dev.docker";
-        assert_eq!(
-            name(redis, Protocol::Tcp, 6379).unwrap(),
-            "_6379._tcp.redis.dev.docker"
-        );
-        assert_eq!(
-            name(redis, Protocol::Udp, 53).unwrap(),
-            "_53._udp.redis.dev.docker"
-        );
-        assert_eq!(
-            name(redis, Protocol::Sctp, 7).unwrap(),
-            "_7._sctp.redis.dev.docker"
-        );
-        let long = ["z".repeat(62), "z".repeat(62), "z".repeat(62), "z".repeat(56)].join(".");
-        assert_eq!(name(&long, Protocol::Tcp, 80), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use dns::Name;
+pub use dns::{Port, Protocol};
 use ipnet::IpNet;
 
 /// Who told us of a service. Two sources never overwrite each other's services.
@@ -25,26 +26,6 @@ pub struct ServiceId {
     pub id: Arc<str>,
     /// Which of the services that have this id, from 0 on: a plugin may make several of one container.
     pub part: u16,
-}
-
-/// Transport protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// TCP; first, because a port of both kinds is announced as TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-/// A port that a service listens on inside its container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Port {
-    /// Protocol; compared first, so the least port is the one SRV announces.
-    pub protocol: Protocol,
-    /// 1 to 65535.
-    pub number: u16,
 }
 
 /// Whether a service says that it can do its work.

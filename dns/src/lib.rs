@@ -31,6 +31,7 @@ pub use name::{Folded, Name, NameError, NameRef};
 pub use publish::{Publisher, Reader, channel};
 pub use record::{Record, RecordData, RrSet, View};
 pub use snapshot::{
-    Alias, Answer, BuildError, Builder, Endpoint, EndpointKey, Lookup, Matches, Snapshot, Zone, ZoneSettings,
+    Alias, Answer, BuildError, Builder, Endpoint, EndpointKey, Lookup, Matches, Port, PortRrSets, Protocol,
+    Snapshot, Zone, ZoneSettings,
 };
 pub use wire::{Class, Edns, Flags, Opcode, ParseError, Query, Question, RType, Rcode, Reply};

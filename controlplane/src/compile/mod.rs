@@ -20,7 +20,7 @@ mod owner;
 mod records;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, ZoneSettings};
 
 use self::networks::Networks;
 use self::owner::{Left, Member, Owner};
-use crate::naming::{Mapping, Names, Naming, NamingError, port_name};
+use crate::naming::{Mapping, Names, Naming, NamingError};
 use crate::registry::Delta;
-use crate::service::{Health, Network, Port, Service, Source};
+use crate::service::{Health, Network, Service, Source};
 
 /// Keeps what the next snapshot needs to know of the services that are in the last one.
 pub struct Compiler {
@@ -40,9 +40,8 @@ pub struct Compiler {
     owners: HashMap<Name, Owner>,
     /// Services that have names. One that could not be named is not here, though the registry knows it.
     named: HashMap<Member, Option<EndpointKey>>,
-    /// Names whose records may have changed since the last snapshot, each with the ports of those who left: there may
-    /// still be names of them.
-    touched: HashMap<Name, Vec<Port>>,
+    /// Names whose records may have changed since the last snapshot.
+    touched: HashSet<Name>,
     networks: Networks,
     /// Zones of reverse names that we were given up to now.
     reverse_zones: BTreeSet<Name>,
@@ -119,7 +118,7 @@ impl Compiler {
             builder,
             owners: HashMap::new(),
             named: HashMap::new(),
-            touched: HashMap::new(),
+            touched: HashSet::new(),
             networks: Networks::default(),
             reverse_zones: BTreeSet::new(),
         }
@@ -196,50 +195,40 @@ impl Compiler {
     pub fn compile(&mut self) -> (Snapshot, Remarks) {
         let mut remarks = Remarks::default();
         // Taken, not drained: the first burst of a large host would leave its room behind for ever.
-        for (name, ports) in std::mem::take(&mut self.touched) {
-            self.compile_name(&name, ports, &mut remarks);
+        for name in std::mem::take(&mut self.touched) {
+            self.compile_name(&name, &mut remarks);
         }
         (self.builder.build(), remarks)
     }
 
-    /// Compiles one name and those of the ports below it. `stale` are ports that may have had one.
-    fn compile_name(&mut self, name: &Name, mut stale: Vec<Port>, remarks: &mut Remarks) {
+    /// Compiles one name and those of the ports below it.
+    fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
         let zone = self.naming.zone_of(name);
-        let mut ports = Vec::new();
         match self.owners.get_mut(name) {
             None => self.builder.remove(name),
             Some(owner) => {
                 let chosen = owner.choose();
-                stale.extend(chosen.stale_ports);
-                ports = chosen.ports;
                 if !chosen.rivals.is_empty() && !chosen.rivals_are_known {
                     remarks.contested.push(Contested {
                         name: name.clone(),
                         projects: chosen.rivals.iter().map(|rival| (*rival).to_owned()).collect(),
                     });
                 }
-                let mut rrsets = match zone {
-                    Some(zone) => records::forward(&chosen.forward, zone, &self.networks),
-                    None => Vec::new(),
+                let (mut rrsets, ports) = match zone {
+                    Some(zone) => (
+                        records::forward(&chosen.forward, zone, &self.networks),
+                        records::ports(&chosen.forward, &chosen.ports, zone, &self.networks),
+                    ),
+                    None => Default::default(),
                 };
                 rrsets.extend(records::reverse(&chosen.reverse, &self.naming));
                 if chosen.rivals.is_empty() || !rrsets.is_empty() {
-                    remarks.errors.extend(self.builder.set(name, &rrsets).err());
+                    remarks
+                        .errors
+                        .extend(self.builder.set_with_ports(name, &rrsets, &ports).err());
                 } else {
                     self.builder.remove(name);
                 }
-                for port in &ports {
-                    let (Some(zone), Some(below)) = (zone, port_name(name, *port)) else {
-                        continue;
-                    };
-                    let rrsets = records::port(&chosen.forward, *port, zone, &self.networks);
-                    remarks.errors.extend(self.builder.set(&below, &rrsets).err());
-                }
-            }
-        }
-        for port in stale.into_iter().filter(|port| !ports.contains(port)) {
-            if let Some(below) = port_name(name, port) {
-                self.builder.remove(&below);
             }
         }
     }
@@ -289,12 +278,12 @@ impl Compiler {
         for (name, role) in names.places {
             match self.owners.entry(name) {
                 Entry::Vacant(free) => {
-                    self.touched.entry(free.key().clone()).or_default();
+                    self.touched.insert(free.key().clone());
                     free.insert(Owner::One(role, member.clone()));
                 }
                 Entry::Occupied(mut taken) => {
                     if taken.get_mut().insert(role, member.clone()) {
-                        self.touched.entry(taken.key().clone()).or_default();
+                        self.touched.insert(taken.key().clone());
                     }
                 }
             }
@@ -321,8 +310,7 @@ impl Compiler {
                 Left::Others => taken.key().clone(),
                 Left::Nobody => taken.remove_entry().0,
             };
-            let stale = self.touched.entry(name).or_default();
-            stale.extend_from_slice(owner::ports(role, service));
+            self.touched.insert(name);
         }
         Some(announcement)
     }

@@ -34,8 +34,6 @@ pub(super) struct Crowd {
     /// The last one that the records spoke for when they were compiled, if there were more behind it. Who
     /// comes or goes behind it with the same role changes no record.
     horizon: Option<(Role, Member)>,
-    /// Ports that may have names below this one since it was compiled, besides those of members who left.
-    ports: Vec<Port>,
     /// Whether it was given to nobody when it was compiled, because several projects claim it.
     is_contested: bool,
 }
@@ -61,8 +59,6 @@ pub(super) struct Chosen<'o> {
     /// Ports with names below this one, in order: those of all members that `forward` was chosen from, so that the
     /// name of a port goes on existing while those who listen there are not healthy.
     pub(super) ports: Vec<Port>,
-    /// Ports that may have names below this one and are not among `ports`.
-    pub(super) stale_ports: Vec<Port>,
     /// Projects that claim the name, of which none gets it: two of them at least.
     pub(super) rivals: Vec<&'o str>,
     /// Whether they were rivals already when the name was last compiled.
@@ -81,7 +77,6 @@ impl Owner {
                 let mut crowd = Crowd {
                     members: BTreeMap::new(),
                     horizon: None,
-                    ports: ports(*one_role, &one.0).to_vec(),
                     is_contested: false,
                 };
                 crowd.insert(*one_role, one.clone());
@@ -134,7 +129,7 @@ impl Owner {
 }
 
 /// The ports of a service that have names below a name at which it stands for that reason.
-pub(super) fn ports(role: Role, service: &Service) -> &[Port] {
+fn ports(role: Role, service: &Service) -> &[Port] {
     if role.has_ports() { &service.ports } else { &[] }
 }
 
@@ -219,8 +214,6 @@ impl Crowd {
             }
         }
         self.is_contested = !chosen.rivals.is_empty();
-        chosen.stale_ports = std::mem::replace(&mut self.ports, chosen.ports.clone());
-        chosen.stale_ports.retain(|port| !chosen.ports.contains(port));
         chosen
     }
 }

@@ -8,7 +8,7 @@ use super::tests::{CLIENT, ZONES, came, compiler};
 use super::*;
 use crate::fixture::{answer, name, network, service};
 use crate::registry::Registry;
-use crate::service::{Address, Change, Compose, Protocol, ServiceId};
+use crate::service::{Address, Change, Compose, Port, Protocol, ServiceId};
 
 /// Small numbers that look random and are the same in every run (Marsaglia's xorshift64).
 struct Dice(u64);
@@ -104,13 +104,10 @@ fn askable(seen: &[Service]) -> HashSet<Name> {
     let mut all: HashSet<Name> = names
         .flat_map(|names| names.places.into_iter().map(|(name, _)| name))
         .collect();
-    let ports = [80, 81, 82].map(|number| Port {
-        protocol: Protocol::Tcp,
-        number,
-    });
     let below: Vec<Name> = all
         .iter()
-        .flat_map(|name| ports.iter().filter_map(|port| port_name(name, *port)))
+        .flat_map(|name| ["_80", "_81", "_82"].map(|port| name.prefixed(&[port, "_tcp"]).ok()))
+        .flatten()
         .collect();
     all.extend(below);
     all.extend(

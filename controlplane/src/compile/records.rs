@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dns::snapshot::{SRV_PRIORITY, srv_weight};
-use dns::{Name, Record, RecordData, RrSet, View};
+use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, srv_weight};
+use dns::{Name, PortRrSets, Record, RecordData, RrSet, View};
 
 use super::networks::Networks;
 use crate::naming::{Naming, target};
@@ -59,12 +59,29 @@ pub(super) fn forward(services: &[&Service], zone: &Name, networks: &Networks) -
     })
 }
 
-/// SRV of those `services` that listen on `port`, at the name of that port.
-pub(super) fn port(services: &[&Service], port: Port, zone: &Name, networks: &Networks) -> Vec<RrSet> {
-    variants(services, networks, |audience| {
-        let listens = |service: &Service| service.ports.contains(&port).then_some(port.number);
-        srv(services, zone, audience, listens).into_iter().collect()
-    })
+/// SRV at the name of each of `ports`, of those `services` that listen on it.
+///
+/// Of more RRsets than a name can hold for its ports, those of the last ones are left out.
+pub(super) fn ports(
+    services: &[&Service],
+    ports: &[Port],
+    zone: &Name,
+    networks: &Networks,
+) -> Vec<PortRrSets> {
+    let mut left = PORT_RRSETS_MAX;
+    let mut all = Vec::with_capacity(ports.len());
+    for &port in ports {
+        let rrsets = variants(services, networks, |audience| {
+            let listens = |service: &Service| service.ports.contains(&port).then_some(port.number);
+            srv(services, zone, audience, listens).into_iter().collect()
+        });
+        match left.checked_sub(rrsets.len().max(1)) {
+            Some(fewer) => left = fewer,
+            None => break,
+        }
+        all.push(PortRrSets { port, rrsets });
+    }
+    all
 }
 
 /// PTR to the names of `services`; none if there are none.

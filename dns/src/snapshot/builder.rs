@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::endpoint::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::entry::{Answer, Entry, EntryOctets};
-use super::port::{PortName, PortRrSet};
+use super::port::{Port, PortRrSets};
 use super::table::{Edit, LABEL_MARK, Shard};
 use super::view::Networks;
 use super::zone::{ZoneSettings, Zones};
@@ -171,7 +171,7 @@ impl Builder {
         &mut self,
         owner: &Name,
         rrsets: &[RrSet],
-        ports: &[PortRrSet],
+        ports: &[PortRrSets],
     ) -> Result<(), BuildError> {
         let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
         for rrset in rrsets {
@@ -199,7 +199,7 @@ impl Builder {
         }
         let composed_ports = compose_ports(owner, ports)?;
         let answers: Vec<Answer<'_>> = composed.iter().map(ComposedRrSet::answer).collect();
-        let port_answers: Vec<(PortName, Answer<'_>)> = composed_ports
+        let port_answers: Vec<(Port, Answer<'_>)> = composed_ports
             .iter()
             .map(|(port, rrset)| (*port, rrset.answer()))
             .collect();
@@ -467,20 +467,26 @@ impl Builder {
     }
 }
 
-/// The RRsets of the ports of `owner`, in the order that an entry keeps them in.
-fn compose_ports(owner: &Name, ports: &[PortRrSet]) -> Result<Vec<(PortName, ComposedRrSet)>, BuildError> {
-    if ports.len() > PORT_RRSETS_MAX {
+/// The RRsets of the ports of `owner`, in the order that an entry keeps them in; a port without any has an empty one.
+fn compose_ports(owner: &Name, ports: &[PortRrSets]) -> Result<Vec<(Port, ComposedRrSet)>, BuildError> {
+    let rrsets = ports.iter().map(|port| port.rrsets.len().max(1)).sum();
+    if rrsets > PORT_RRSETS_MAX {
         return Err(BuildError::TooManyRrSets {
             owner: owner.clone(),
-            rrsets: ports.len(),
+            rrsets,
         });
     }
-    let mut composed = Vec::with_capacity(ports.len());
-    for PortRrSet { port, rrset } in ports {
-        composed.push((*port, ComposedRrSet::of(owner, rrset)?));
+    let mut composed = Vec::with_capacity(rrsets);
+    for PortRrSets { port, rrsets } in ports {
+        if rrsets.is_empty() {
+            composed.push((*port, ComposedRrSet::empty(RType::SRV)));
+        }
+        for rrset in rrsets {
+            composed.push((*port, ComposedRrSet::of(owner, rrset)?));
+        }
     }
     composed.sort_unstable_by_key(|(port, rrset)| (*port, rrset.view));
-    let is_double = |pair: &[(PortName, ComposedRrSet)]| match pair {
+    let is_double = |pair: &[(Port, ComposedRrSet)]| match pair {
         [(port, rrset), (next, after)] => (port, rrset.view) == (next, after.view),
         _ => false,
     };

@@ -20,7 +20,7 @@
 
 use std::collections::HashMap;
 
-use super::port::{PortName, Protocol};
+use super::port::{Port, Protocol};
 use crate::record::View;
 use crate::wire::RType;
 
@@ -68,12 +68,7 @@ pub(super) struct EntryOctets(Box<[u8]>);
 
 impl EntryOctets {
     /// Lays out the entry of a key that someone set. `ports` are ordered as port heads are.
-    pub(super) fn new(
-        key: &[u8],
-        value: u32,
-        rrsets: &[Answer<'_>],
-        ports: &[(PortName, Answer<'_>)],
-    ) -> Self {
+    pub(super) fn new(key: &[u8], value: u32, rrsets: &[Answer<'_>], ports: &[(Port, Answer<'_>)]) -> Self {
         let mut all = rrsets.iter().chain(ports.iter().map(|(_, rrset)| rrset));
         let has_views = all.any(|rrset| rrset.view != View::EVERYONE);
         let flags = if has_views {
@@ -94,7 +89,7 @@ impl EntryOctets {
         value: u32,
         flags: u8,
         rrsets: &[Answer<'_>],
-        ports: &[(PortName, Answer<'_>)],
+        ports: &[(Port, Answer<'_>)],
     ) -> Self {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
         let count = u8::try_from(rrsets.len()).expect("the builder refuses more than 255 RRsets");
@@ -214,21 +209,19 @@ impl<'s> Entry<'s> {
         chosen(self.answers().filter(of_type), view)
     }
 
-    /// The RRset at the name of `port` for `view`, else for everyone; none where there is no such name.
-    pub(super) fn port_rrset(&self, port: PortName, view: View) -> Option<Answer<'s>> {
+    /// The RRset at the name of `port` for `view`, else for everyone; none where there is no record.
+    pub(super) fn port_rrset(&self, port: Port, view: View) -> Option<Answer<'s>> {
         let heads = self.port_heads();
         let first = heads.partition_point(|head| port_of(head) < Some(port));
         let heads = heads.get(first..)?.iter();
         let of_port = heads.take_while(|head| port_of(head) == Some(port));
         let payload = self.payload();
-        chosen(
-            of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload)),
-            view,
-        )
+        let answers = of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload));
+        chosen(answers.filter(|answer| answer.records > 0), view)
     }
 
     /// Whether there is a name of `port` below this one.
-    pub(super) fn has_port(&self, port: PortName) -> bool {
+    pub(super) fn has_port(&self, port: Port) -> bool {
         self.port_heads()
             .binary_search_by(|head| port_of(head).cmp(&Some(port)))
             .is_ok()
@@ -274,8 +267,8 @@ impl<'s> Entry<'s> {
 }
 
 /// The port that a port head is of.
-fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<PortName> {
-    Some(PortName {
+fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<Port> {
+    Some(Port {
         protocol: Protocol::of_octet(protocol)?,
         number: u16::from_le_bytes([n0, n1]),
     })

@@ -25,7 +25,7 @@ pub use alias::Alias;
 pub use builder::{BuildError, Builder, PORT_RRSETS_MAX};
 pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS};
 pub use entry::Answer;
-pub use port::{PortName, PortRrSet, Protocol};
+pub use port::{Port, PortRrSets, Protocol};
 pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_weight};
 pub use zone::{Denial, Zone, ZoneSettings};
 
@@ -133,7 +133,7 @@ impl Snapshot {
     }
 
     /// The entry that `name`, which is not stored, is a port of; without the port where it is that of a protocol.
-    fn port(&self, name: NameRef<'_>) -> Option<(Entry<'_>, Option<PortName>)> {
+    fn port(&self, name: NameRef<'_>) -> Option<(Entry<'_>, Option<Port>)> {
         match below(name)? {
             Below::Port(port, name) => {
                 let entry = self.entry(name.octets())?;
@@ -150,7 +150,7 @@ impl Snapshot {
     fn lookup_port<'s>(
         &'s self,
         entry: Entry<'s>,
-        port: Option<PortName>,
+        port: Option<Port>,
         name: NameRef<'_>,
         qtype: RType,
         client: IpAddr,

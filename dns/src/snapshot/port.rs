@@ -3,39 +3,39 @@
 use crate::name::NameRef;
 use crate::record::RrSet;
 
-/// A transport protocol that a name of a port can have (RFC 6335, section 5).
+/// Transport protocol of a port (RFC 6335, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
-    /// `_tcp`.
+    /// TCP, `_tcp`; first, because a port of both kinds is announced as TCP.
     Tcp,
-    /// `_udp`.
+    /// UDP, `_udp`.
     Udp,
-    /// `_sctp`.
+    /// SCTP, `_sctp`.
     Sctp,
 }
 
-/// `_number._protocol`.
+/// A port that a service listens on, and whose name is `_number._protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PortName {
-    /// Second label; ordered by it first, as entries keep them.
+pub struct Port {
+    /// Protocol; compared first, so the least port is the one SRV announces.
     pub protocol: Protocol,
-    /// First label.
+    /// 1 to 65535.
     pub number: u16,
 }
 
-/// The SRV records at the name of one port.
+/// What there is at the name of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortRrSet {
+pub struct PortRrSets {
     /// Which port.
-    pub port: PortName,
-    /// Its records, all of type SRV.
-    pub rrset: RrSet,
+    pub port: Port,
+    /// Its records, all of type SRV, one RRset for each view; without any its name exists and has no data.
+    pub rrsets: Vec<RrSet>,
 }
 
 /// What a name that nobody set may be: below which name, and what of it.
 pub(super) enum Below<'n> {
     /// `_number._protocol.name`.
-    Port(PortName, NameRef<'n>),
+    Port(Port, NameRef<'n>),
     /// `_protocol.name`, which exists because of the ports below it.
     Protocol(Protocol, NameRef<'n>),
 }
@@ -78,7 +78,7 @@ pub(super) fn below(name: NameRef<'_>) -> Option<Below<'_>> {
     let number = number(first.get(1..)?)?;
     let protocol = Protocol::of_label(labels.next()?)?;
     let name = name.parent()?.parent()?;
-    Some(Below::Port(PortName { protocol, number }, name))
+    Some(Below::Port(Port { protocol, number }, name))
 }
 
 /// A port as it is written: 1 to 65535, without leading zeros.
@@ -98,7 +98,7 @@ mod tests {
     fn read(text: &str) -> Option<String> {
         let name: Name = text.parse().unwrap();
         below(name.as_ref()).map(|below| match below {
-            Below::Port(PortName { protocol, number }, name) => {
+            Below::Port(Port { protocol, number }, name) => {
                 format!("{number} {protocol:?} {}", Name::from(name))
             }
             Below::Protocol(protocol, name) => format!("{protocol:?} {}", Name::from(name)),

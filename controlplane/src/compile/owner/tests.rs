@@ -90,7 +90,7 @@ fn the_bare_name_of_a_compose_service_is_given_to_one_project_or_to_none() {
 }
 
 #[test]
-fn ports_of_the_sick_keep_their_names_and_those_of_who_loses_the_name_go() {
+fn ports_of_the_sick_keep_their_names_and_those_of_who_lost_the_name_have_none() {
     let port = |number| Port {
         protocol: Protocol::Tcp,
         number,
@@ -105,10 +105,9 @@ fn ports_of_the_sick_keep_their_names_and_those_of_who_loses_the_name_go() {
     owner.insert(Role::Service, sick);
     let chosen = owner.choose();
     assert_eq!(chosen.ports, [port(1)]);
-    assert_eq!(chosen.stale_ports, [port(2), port(3)]);
     owner.insert(Role::Environment, well);
     let chosen = owner.choose();
-    assert_eq!((chosen.ports, chosen.stale_ports), (vec![], vec![port(1)]));
+    assert_eq!(chosen.ports, []);
 }
 
 #[test]

@@ -75,6 +75,19 @@ impl ComposedRrSet {
         })
     }
 
+    /// No record at all, for everybody.
+    pub(super) fn empty(rtype: RType) -> Self {
+        Self {
+            rtype,
+            view: View::EVERYONE,
+            records: 0,
+            additional_records: 0,
+            stride: 0,
+            answer: Vec::new(),
+            additional: Vec::new(),
+        }
+    }
+
     pub(super) fn answer(&self) -> Answer<'_> {
         Answer {
             rtype: self.rtype,

@@ -89,19 +89,23 @@ fn ports_kept_with_their_name_are_asked_for_as_if_each_were_set() {
             let own = [srv(View::EVERYONE, 80, 100)];
             let mut ports = Vec::new();
             for ((protocol, number), port_name) in PORTS.into_iter().zip(&port_names) {
-                let port = PortName { protocol, number };
+                let port = Port { protocol, number };
+                if is_port || below(3) == 0 {
+                    if !is_port {
+                        apart.remove(port_name);
+                    }
+                    continue;
+                }
                 let mut rrsets = Vec::new();
-                if !is_port && below(2) == 0 {
+                if below(4) > 0 {
                     // One in two has the octets of the name itself, which are kept once.
                     rrsets.push(srv(View::EVERYONE, number, [100, 50][below(2)]));
                     if below(2) == 0 {
                         rrsets.push(srv(View(1), number, 7));
                     }
-                    apart.set(port_name, &rrsets).unwrap();
-                } else if !is_port {
-                    apart.remove(port_name);
                 }
-                ports.extend(rrsets.into_iter().map(|rrset| PortRrSet { port, rrset }));
+                apart.set(port_name, &rrsets).unwrap();
+                ports.push(PortRrSets { port, rrsets });
             }
             together.set_with_ports(&owner, &own, &ports).unwrap();
             apart.set(&owner, &own).unwrap();
@@ -124,14 +128,15 @@ fn ports_kept_with_their_name_are_asked_for_as_if_each_were_set() {
 
 #[test]
 fn equal_records_of_a_name_and_its_port_are_kept_once() {
-    let port = PortName {
+    let port = Port {
         protocol: Protocol::Tcp,
         number: 80,
     };
     let octets = |weight| {
         let mut builder = builder();
         let rrset = srv(View::EVERYONE, 80, weight);
-        let ports = [PortRrSet { port, rrset }];
+        let rrsets = vec![rrset];
+        let ports = [PortRrSets { port, rrsets }];
         builder
             .set_with_ports(&name("a.z"), &[srv(View::EVERYONE, 80, 100)], &ports)
             .unwrap();
@@ -146,11 +151,14 @@ fn equal_records_of_a_name_and_its_port_are_kept_once() {
 #[test]
 fn what_ports_cannot_be_is_refused_and_changes_nothing() {
     let mut builder = builder();
-    let port = PortName {
+    let port = Port {
         protocol: Protocol::Udp,
         number: 53,
     };
-    let of = |rrset| PortRrSet { port, rrset };
+    let of = |rrset| PortRrSets {
+        port,
+        rrsets: vec![rrset],
+    };
     let double = [of(srv(View::EVERYONE, 53, 1)), of(srv(View::EVERYONE, 53, 2))];
     let address = [of(RrSet {
         records: vec![RecordData::A(INSIDE)],
@@ -170,12 +178,12 @@ fn what_ports_cannot_be_is_refused_and_changes_nothing() {
         );
     }
     let many: Vec<_> = (0..=PORT_RRSETS_MAX)
-        .map(|number| PortRrSet {
-            port: PortName {
+        .map(|number| PortRrSets {
+            port: Port {
                 protocol: Protocol::Tcp,
                 number: u16::try_from(number).unwrap(),
             },
-            rrset: srv(View::EVERYONE, 53, 1),
+            rrsets: vec![srv(View::EVERYONE, 53, 1)],
         })
         .collect();
     let refused = builder.set_with_ports(&name("a.z"), &[], &many);
