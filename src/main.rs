@@ -16,6 +16,7 @@ mod cli;
 mod command;
 mod counts;
 mod failure;
+mod follow;
 mod holder;
 mod host;
 mod listen;

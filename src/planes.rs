@@ -14,11 +14,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{self, Failure};
+use crate::follow::Follower;
 use crate::host;
 use crate::listen::{self, Fallback};
 use crate::report::Report;
 use crate::settings::{self, Settings};
-use crate::upstreams::{self, Ourselves, RESOLV_CONF, Upstreams};
+use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
 use crate::{admin, counts};
 
 /// How long the report waits for the names of the engine. Thousands of containers are listed within this; an engine
@@ -35,6 +36,7 @@ pub(crate) struct Planes {
     status: watch::Receiver<Status>,
     /// Whether the report could not say yet whether an engine is there.
     is_engine_untold: bool,
+    follower: Option<Follower>,
     facts: Facts,
 }
 
@@ -72,11 +74,8 @@ impl Planes {
         let (fallback, notes) = (listeners.fallback, listeners.notes);
         let listeners: Vec<_> = listeners.bound.into_iter().map(|(_, bound)| bound).collect();
         let addresses: Vec<_> = listeners.iter().map(dataplane::BoundAddress::address).collect();
-        let ourselves = Ourselves {
-            listeners: addresses.clone(),
-            host: interfaces.iter().map(if_addrs::Interface::ip).collect(),
-        };
-        let upstreams = upstreams::find(&settings.upstreams, Path::new(RESOLV_CONF), &ourselves)?;
+        let ourselves = Ourselves::on(addresses.clone(), &interfaces);
+        let (upstreams, follower) = Follower::start(&settings.upstreams, RESOLV_CONF.into(), &ourselves)?;
         // As loopback, and for the same reason: a packet of ours to a bridge may carry any address of this host.
         let this_host = ourselves.host.into_iter().map(IpNet::from);
         let admin = admin::bind(settings.http).await?;
@@ -150,6 +149,7 @@ impl Planes {
             stop,
             status,
             is_engine_untold: false,
+            follower,
             facts,
         })
     }
@@ -199,11 +199,37 @@ impl Planes {
         }
     }
 
-    /// Waits until something ends that never should.
+    /// Waits until something ends that never should. Meanwhile it follows the host's resolv.conf.
     pub(crate) async fn failed(&mut self) -> Failure {
+        let Self {
+            control,
+            status,
+            workers,
+            follower,
+            facts,
+            ..
+        } = self;
+        let tell = async {
+            if self.is_engine_untold {
+                tell_what_was_found_out(status).await;
+            }
+        };
+        let follow = async {
+            if let Some(follower) = follower {
+                let set = |upstreams: &Upstreams| {
+                    let set = workers.set_upstreams(upstreams.config());
+                    set.map_err(|error| error.to_string())
+                };
+                let ourselves = || {
+                    let interfaces = host::interfaces().ok()?;
+                    Some(Ourselves::on(facts.listeners.clone(), &interfaces))
+                };
+                follower.run(ourselves, set).await;
+            }
+        };
         let ended = tokio::select! {
-            ended = &mut self.control => ended,
-            () = tell_what_was_found_out(&mut self.status), if self.is_engine_untold => (&mut self.control).await,
+            ended = &mut *control => ended,
+            _ = async { tokio::join!(tell, follow) } => control.await,
         };
         match ended {
             Ok(Err(ended)) => Failure::Runtime(ended.to_string()),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use dataplane::forward::{Config, Policy, Route};
 use dataplane::limits::UPSTREAMS_MAX;
+use if_addrs::Interface;
 
 use crate::address::{self, DNS_PORT};
 use crate::failure::{self, Failure};
@@ -90,6 +91,12 @@ pub(crate) struct Ourselves {
 }
 
 impl Ourselves {
+    /// Who listens on `listeners`, on a host with `interfaces`.
+    pub(crate) fn on(listeners: Vec<SocketAddr>, interfaces: &[Interface]) -> Self {
+        let host = interfaces.iter().map(Interface::ip).collect();
+        Self { listeners, host }
+    }
+
     /// Whether what is sent to `address` arrives at one of our own listeners.
     fn answer_at(&self, address: SocketAddr) -> bool {
         let ip = destination(address.ip().to_canonical());
