@@ -28,10 +28,15 @@ use error::RRSETS_MAX;
 /// Entries a shard holds on average before there are four times as many shards. A change copies its
 /// shard, about 20 KiB at this size, and the list of shards, eight octets each.
 const SHARD_ENTRIES_MAX: usize = 192;
+/// Changed keys that are kept aside. With one more they go into the shards before the next snapshot is built: kept
+/// aside, all names of a large host would take more room than the shards. Each time copies most shards, which is why
+/// it is not done more often.
+const CHANGED_MAX: usize = 1 << 15;
+
 /// Builds snapshots, each from the one before.
 ///
-/// What is set or removed is kept aside until [`Builder::build`], which copies only the shards and
-/// chunks that it touches; everything else is shared with the snapshots built before.
+/// What is set or removed is kept aside until [`Builder::build`], or until there is much of it; then only the shards and
+/// chunks that it touches are copied. Everything else is shared with the snapshots built before.
 pub struct Builder {
     hasher: FixedState,
     serial: u32,
@@ -368,6 +373,9 @@ impl Builder {
             self.wildcards += usize::from(entry.is_some());
         }
         self.changed.insert(key.into(), entry);
+        if self.changed.len() >= CHANGED_MAX {
+            self.apply_names();
+        }
     }
 
     /// Every name at and below `apex` as the next build will have it, empty non-terminals too.
@@ -461,7 +469,8 @@ impl Builder {
         };
         label.rows = label.rows.saturating_sub(1);
         if label.rows == 0 {
-            self.changed.insert(std::mem::take(&mut label.key), None);
+            let key = std::mem::take(&mut label.key);
+            self.put(&key, None);
             self.free_numbers.push(number);
         }
     }

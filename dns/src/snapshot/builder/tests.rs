@@ -311,3 +311,34 @@ fn a_wildcard_that_is_there_because_of_a_name_below_it_covers_without_data() {
     builder.remove(&name("a.*.web.docker"));
     assert_eq!(ask(&builder.build(), "x.web.docker"), "nxdomain");
 }
+
+#[test]
+fn more_names_than_are_kept_aside_are_there_after_one_build() {
+    let mut builder = builder();
+    let first = builder.build();
+    let owner = |number: usize| name(&format!("n{number}.d{}.docker", number % 7));
+    let count = CHANGED_MAX + CHANGED_MAX / 2;
+    for number in 0..count {
+        builder.set(&owner(number), &[a((number % 250) as u8)]).unwrap();
+    }
+    for number in (0..count).step_by(3) {
+        builder.remove(&owner(number));
+    }
+    let snapshot = builder.build();
+    assert_eq!(snapshot.names(), count - count.div_ceil(3));
+    for number in [0, 1, 2, CHANGED_MAX, CHANGED_MAX + 1, count - 2, count - 1] {
+        let expected = if number % 3 == 0 {
+            "nxdomain".to_owned()
+        } else {
+            format!("found {}", number % 250)
+        };
+        let text = format!("n{number}.d{}.docker", number % 7);
+        assert_eq!(ask(&snapshot, &text), expected, "{text}");
+    }
+    assert_eq!(ask(&snapshot, "d3.docker"), "nodata");
+    assert_eq!(
+        ask(&first, "d3.docker"),
+        "nxdomain",
+        "what was built before has not changed"
+    );
+}
