@@ -175,12 +175,11 @@ impl Naming {
         );
         let (ipv4, ipv6) = families(service.addresses_for(None));
         let endpoint = Endpoint {
-            labels,
             ipv4,
             ipv6,
             port: service.announced_port(),
-            ttl_seconds: service.ttl_seconds,
-            views: Vec::new(),
+            tier: service.tier(),
+            ..Endpoint::new(labels, service.ttl_seconds)
         };
         Ok(Some(Names {
             canonical,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dns::Name;
+use dns::{Name, Tier};
 pub use dns::{Port, Protocol};
 use ipnet::IpNet;
 
@@ -222,6 +222,21 @@ impl Service {
         self.ports.iter().min().map(|port| port.number)
     }
 
+    /// Whether names that it shares with others lead to it, and when.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        let publish = self
+            .wishes
+            .as_ref()
+            .map_or(Publish::Healthy, |wishes| wishes.publish);
+        match (self.health, publish) {
+            (Health::None | Health::Healthy, _) | (_, Publish::Always) => Tier::Ready,
+            (Health::Starting, Publish::Starting) => Tier::Ready,
+            (Health::Starting, Publish::Healthy) => Tier::Starting,
+            (Health::Unhealthy, Publish::Healthy | Publish::Starting) => Tier::Withheld,
+        }
+    }
+
     /// Its addresses for clients on `network`, IPv4 first: of each family those on that network, else those on the
     /// first network that gave it one.
     ///
@@ -300,14 +315,6 @@ impl From<IpAddr> for Address {
     /// An address on no network that is known.
     fn from(ip: IpAddr) -> Self {
         Self { ip, network: None }
-    }
-}
-
-impl Health {
-    /// Whether it may answer for its service without regard to the others: healthy, or never checked.
-    #[must_use]
-    pub fn is_ready(self) -> bool {
-        matches!(self, Self::None | Self::Healthy)
     }
 }
 

@@ -32,6 +32,6 @@ pub use publish::{Publisher, Reader, channel};
 pub use record::{Record, RecordData, RrSet, View};
 pub use snapshot::{
     Alias, Answer, BuildError, Builder, Endpoint, EndpointKey, Lookup, Matches, Port, PortRrSets, Protocol,
-    Snapshot, Zone, ZoneSettings,
+    Snapshot, Tier, Zone, ZoneSettings,
 };
 pub use wire::{Class, Edns, Flags, Opcode, ParseError, Query, Question, RType, Rcode, Reply};

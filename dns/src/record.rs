@@ -39,6 +39,9 @@ pub enum RecordData {
     Ns(Name),
     /// Text (RFC 1035, section 3.3.14). A string of more than 255 octets goes out as several that follow each other.
     Txt(Vec<Box<[u8]>>),
+    /// Nothing: the clients of one network have no record of this type, though everybody else has some. It stands alone
+    /// in its RRset, and goes into no message.
+    Absent(RType),
 }
 
 /// A record with its owner.
@@ -86,6 +89,7 @@ impl RecordData {
             Self::Cname(_) => RType::CNAME,
             Self::Ns(_) => RType::NS,
             Self::Txt(_) => RType::TXT,
+            Self::Absent(rtype) => *rtype,
         }
     }
 
@@ -100,6 +104,7 @@ impl RecordData {
 
     fn compose_after_owner(&self, ttl_seconds: u32, to: &mut Vec<u8>) {
         match self {
+            Self::Absent(_) => {}
             Self::A(address) => {
                 compose(self.rtype(), ttl_seconds, &rdata::A::new(*address), to);
             }
@@ -136,6 +141,9 @@ impl RecordData {
         }
     }
 }
+
+/// Octets of a record before its RDATA when its owner is a pointer: owner, type, class, TTL, RDLENGTH.
+pub(crate) const RDATA_AT: usize = 12;
 
 /// RDATA of a TXT record: each string behind its length, one empty string where there is none.
 pub(crate) fn character_strings(strings: &[Box<[u8]>]) -> Vec<u8> {

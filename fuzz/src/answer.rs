@@ -1,5 +1,6 @@
 //! A reply, read by the `domain` crate alone, so that our writer is not checked by our reader.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use dataplane::access::{Access, default_networks};
@@ -23,8 +24,10 @@ pub(crate) struct Said {
     pub(crate) authoritative: bool,
     /// The answer was cut.
     pub(crate) truncated: bool,
-    /// Type and data of the answer's records, sorted.
+    /// TTL, type and data of the answer's records, sorted; of an SOA the type alone.
     pub(crate) answers: Vec<String>,
+    /// Owner, type and data of the additional records, sorted.
+    pub(crate) additional: Vec<String>,
     /// The authority section holds an SOA and nothing else.
     pub(crate) denied: bool,
 }
@@ -64,7 +67,7 @@ pub(crate) fn ask(
 pub(crate) fn read(reply: &[u8]) -> Said {
     let message = domain::base::Message::from_octets(reply).expect("a reply has a header");
     assert!(message.header().qr(), "a reply says that it is one");
-    let mut answers = Vec::new();
+    let (mut answers, mut additional, mut all) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut denials = 0;
     let mut others = 0;
     let mut records = 0;
@@ -79,22 +82,35 @@ pub(crate) fn read(reply: &[u8]) -> Said {
             .into_record::<AllRecordData<_, _>>()
             .expect("the data of every record can be read")
             .expect("all types are asked for");
+        let (owner, ttl) = (record.owner(), record.ttl().as_secs());
+        let is_new = all.insert((section as u8, owner.to_string(), record.data().to_string()));
+        assert!(
+            is_new,
+            "no record stands in a section twice (RFC 2181, section 5)"
+        );
         match section {
-            domain::base::message::Section::Answer => answers.push(format!("{rtype} {}", record.data())),
+            domain::base::message::Section::Answer if rtype == Rtype::SOA => answers.push("SOA".to_owned()),
+            domain::base::message::Section::Answer => {
+                answers.push(format!("{ttl} {rtype} {}", record.data()));
+            }
             domain::base::message::Section::Authority if rtype == Rtype::SOA => denials += 1,
             domain::base::message::Section::Authority => others += 1,
-            domain::base::message::Section::Additional => {}
+            domain::base::message::Section::Additional => {
+                additional.push(format!("{owner} {rtype} {}", record.data()));
+            }
         }
     }
     let counts = message.header_counts();
     let counted = counts.ancount() + counts.nscount() + counts.arcount();
     assert_eq!(records, counted, "the header counts the records");
     answers.sort();
+    additional.sort();
     Said {
         rcode: message.opt_rcode().to_int(),
         authoritative: message.header().aa(),
         truncated: message.header().tc(),
         answers,
+        additional,
         denied: denials == 1 && others == 0,
     }
 }

@@ -16,12 +16,10 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     let mut builder = Builder::new(vec![ZoneSettings::of(apex, 30)], 1, 0).expect("one zone");
     let labels = ["dev", "a", "b", "r", "h", "u"].map(|label| label.as_bytes().into());
     let endpoint = Endpoint {
-        labels,
         ipv4: vec![[10, 0, 0, 1].into()],
         ipv6: vec![[7; 16].into()],
         port: Some(80),
-        ttl_seconds: 30,
-        views: Vec::new(),
+        ..Endpoint::new(labels, 30)
     };
     builder.insert_endpoint(&endpoint).expect("labels of one octet");
     for (owner, records) in [("a.dev.docker", 1_u32), ("b.a.dev.docker", 200), ("x", 1)] {

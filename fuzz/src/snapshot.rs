@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
 use dataplane::respond::{Outcome, Transport};
-use dns::{Builder, Endpoint, Name, RecordData, RrSet, Snapshot, View, ZoneSettings};
+use dns::{Builder, Endpoint, Name, RType, RecordData, RrSet, Snapshot, Tier, View, ZoneSettings};
 
-use crate::answer::{ask, read};
-use crate::model::{A, Asked, Data, Labels, Model, SRV};
+use crate::answer::{Said, ask, read};
+use crate::model::{A, AAAA, ANY, Asked, CNAME, Data, Labels, Model, Row, SRV, Set, TXT};
 
 /// Few, so that histories meet: the same name is set, removed and asked for.
 const LABELS: [&str; 6] = ["dev", "web", "a", "b", "any", "*"];
@@ -22,15 +22,17 @@ const INSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 20, 0, 9));
 const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 /// Steps of a history that are looked at; the fuzzer gains nothing from longer ones.
 const STEPS_MAX: usize = 200;
-const TXT: u16 = 16;
+/// RRsets of one name that are looked at.
+const SETS_MAX: usize = 6;
+/// One more than the records of an RRset: some are too many for the smallest datagram.
+const RECORDS_MAX: u8 = 48;
 
 #[derive(Arbitrary, Debug)]
 enum Step {
     Set {
         owner: Owner,
         wildcard: bool,
-        everyone: u8,
-        inside: u8,
+        sets: Vec<Records>,
     },
     SetAlias {
         owner: Owner,
@@ -40,12 +42,7 @@ enum Step {
         owner: Owner,
         wildcard: bool,
     },
-    Insert {
-        labels: [u8; 6],
-        address: u8,
-        inside: Option<u8>,
-        port: bool,
-    },
+    Insert(Box<Service>),
     RemoveEndpoint {
         which: u8,
     },
@@ -57,7 +54,32 @@ enum Step {
         owner: Owner,
         qtype: u8,
         inside: bool,
+        edns: u16,
     },
+}
+
+/// That many records of one type, for everyone or for clients inside the network that has a view.
+#[derive(Arbitrary, Debug)]
+struct Records {
+    inside: bool,
+    rtype: u8,
+    count: u8,
+}
+
+/// An endpoint.
+#[derive(Arbitrary, Debug)]
+struct Service {
+    labels: [u8; 6],
+    ipv4: Option<u8>,
+    ipv6: Option<u8>,
+    inside: Option<u8>,
+    alias: Option<Owner>,
+    port: Option<u8>,
+    inside_port: Option<u8>,
+    priority: u8,
+    weight: u8,
+    ttl_seconds: u8,
+    tier: u8,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -115,17 +137,20 @@ pub fn snapshot(history: &[u8]) {
         };
         match step {
             Step::Build => built = (builder.build(), model.clone()),
-            Step::Ask { owner, qtype, inside } => {
-                let qtype = [A, SRV, TXT].get(usize::from(qtype) % 3).copied().unwrap_or(A);
-                compare(
-                    &built.0,
-                    &built.1,
-                    Asked {
-                        name: &owner.asked(),
-                        qtype,
-                        inside,
-                    },
-                );
+            Step::Ask {
+                owner,
+                qtype,
+                inside,
+                edns,
+            } => {
+                let qtype = [A, AAAA, SRV, TXT, ANY, CNAME].get(usize::from(qtype) % 6);
+                let asked = Asked {
+                    name: &owner.asked(),
+                    qtype: qtype.copied().unwrap_or(A),
+                    inside,
+                };
+                compare(&built.0, &built.1, asked);
+                compare_sizes(&built.0, asked, edns);
             }
             change => apply(change, &mut builder, &mut model),
         }
@@ -156,28 +181,8 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
         Step::Set {
             owner,
             wildcard,
-            everyone,
-            inside,
-        } => {
-            let (owner, everyone, inside) = (owner.stored(wildcard), everyone % 4, inside % 3);
-            let rrsets = [(View::EVERYONE, 0, everyone), (View(1), 2, inside)];
-            let rrsets = rrsets.into_iter().filter(|(.., count)| *count > 0);
-            let rrsets: Vec<RrSet> = rrsets
-                .map(|(view, second, count)| {
-                    let records = (1..=count)
-                        .map(|last| RecordData::A([10, second, 0, last].into()))
-                        .collect();
-                    RrSet {
-                        view,
-                        ttl_seconds: 30,
-                        records,
-                        additional: Vec::new(),
-                    }
-                })
-                .collect();
-            builder.set(&name(&owner), &rrsets).expect("records of one type");
-            model.names.insert(owner, Data::Addresses { everyone, inside });
-        }
+            sets,
+        } => set(owner.stored(wildcard), &sets, builder, model),
         Step::SetAlias { owner, target } => {
             let (owner, target) = (owner.stored(false), target.stored(false));
             let records = vec![RecordData::Cname(name(&target))];
@@ -194,16 +199,11 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
             builder.remove(&name(&owner.stored(wildcard)));
             model.names.remove(&owner.stored(wildcard));
         }
-        Step::Insert {
-            labels,
-            address,
-            inside,
-            port,
-        } => insert(labels, address, inside, port, builder, model),
+        Step::Insert(service) => insert(&service, builder, model),
         Step::RemoveEndpoint { which } => {
             if let Some(place) = usize::from(which).checked_rem(model.endpoints.len()) {
-                let (.., key) = model.endpoints.swap_remove(place);
-                builder.remove_endpoint(key);
+                let key = model.endpoints.swap_remove(place).key;
+                key.into_iter().for_each(|key| builder.remove_endpoint(key));
             }
         }
         Step::Zone { there } => {
@@ -221,74 +221,169 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
     }
 }
 
-fn insert(
-    labels: [u8; 6],
-    address: u8,
-    inside: Option<u8>,
-    port: bool,
-    builder: &mut Builder,
-    model: &mut Model,
-) {
-    // Two endpoints with one address would make a double in the answer, which the model does not have;
-    // no two containers of an engine share one.
-    let is_taken = model.endpoints.iter().any(|(_, other, other_inside, ..)| {
-        *other == address || (inside.is_some() && *other_inside == inside)
-    });
-    if is_taken {
-        return;
+fn set(owner: Labels, sets: &[Records], builder: &mut Builder, model: &mut Model) {
+    let (mut rrsets, mut lines): (Vec<RrSet>, Vec<Set>) = (Vec::new(), Vec::new());
+    for Records { inside, rtype, count } in sets.iter().take(SETS_MAX) {
+        let rtype = [A, AAAA, TXT].get(usize::from(*rtype) % 3).copied().unwrap_or(A);
+        let count = count % RECORDS_MAX;
+        let is_double = lines
+            .iter()
+            .any(|set| (set.inside, set.rtype) == (*inside, rtype));
+        // Only a view can be told that it has nothing.
+        if is_double || (count == 0 && !inside) {
+            continue;
+        }
+        let data = |last: u8| match rtype {
+            A => RecordData::A([10, u8::from(*inside) * 2, 0, last].into()),
+            AAAA => RecordData::Aaaa([0xfd00, 0, 0, 0, 0, 0, u16::from(*inside), u16::from(last)].into()),
+            _ => RecordData::Txt(vec![format!("{inside} {last}").into_bytes().into()]),
+        };
+        let line = |last: u8| match data(last) {
+            RecordData::A(address) => format!("30 A {address}"),
+            RecordData::Aaaa(address) => format!("30 AAAA {address}"),
+            _ => format!("30 TXT \"{inside} {last}\""),
+        };
+        lines.push(Set {
+            inside: *inside,
+            rtype,
+            lines: (1..=count).map(line).collect(),
+        });
+        let mut records: Vec<_> = (1..=count).map(data).collect();
+        if records.is_empty() {
+            records.push(RecordData::Absent(RType(rtype)));
+        }
+        rrsets.push(RrSet {
+            view: if *inside { View(1) } else { View::EVERYONE },
+            ttl_seconds: 30,
+            records,
+            additional: Vec::new(),
+        });
     }
-    let labels = labels.map(|label| {
+    builder.set(&name(&owner), &rrsets).expect("records of one type");
+    model.names.insert(owner, Data::Sets(lines));
+}
+
+fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
+    let labels = service.labels.map(|label| {
         LABELS
             .get(usize::from(label) % PLAIN)
             .copied()
             .unwrap_or_default()
     });
+    // Few of each, so that doubles, sums and ties occur.
+    let port = |port: Option<u8>| port.map(|port| 80 + u16::from(port % 3));
+    let tiers = [Tier::Ready, Tier::Starting, Tier::Withheld];
+    let tier = tiers
+        .get(usize::from(service.tier) % 3)
+        .copied()
+        .unwrap_or(Tier::Ready);
+    let alias = service.alias.as_ref().map(|target| target.stored(false));
+    let mut row = Row {
+        labels,
+        ipv4: service.ipv4.map(|last| last % 8),
+        ipv6: service.ipv6.map(|last| last % 8),
+        inside: service.inside.map(|last| last % 8),
+        alias,
+        port: port(service.port),
+        inside_port: service
+            .inside_port
+            .map(|port| if port < 64 { 0 } else { 80 + u16::from(port % 3) }),
+        priority: 10 * (1 + u16::from(service.priority % 3)),
+        weight: u16::from(service.weight % 4) * 50,
+        ttl_seconds: u32::from(service.ttl_seconds % 3),
+        tier: service.tier % 3,
+        key: None,
+    };
     let endpoint = Endpoint {
-        labels: labels.map(|label| label.as_bytes().into()),
-        ipv4: vec![[10, 1, 0, address].into()],
-        ipv6: Vec::new(),
-        port: port.then_some(80),
-        ttl_seconds: 30,
-        views: inside
+        ipv4: row.ipv4.map(|last| [10, 1, 0, last].into()).into_iter().collect(),
+        ipv6: row
+            .ipv6
+            .map(|last| [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)].into())
+            .into_iter()
+            .collect(),
+        alias: row.alias.as_ref().map(|target| name(target)),
+        port: row.port,
+        priority: row.priority,
+        weight: row.weight,
+        tier,
+        views: row
+            .inside
             .map(|last| (View(1), IpAddr::from([10, 3, 0, last])))
             .into_iter()
             .collect(),
+        view_ports: row.inside_port.map(|port| (View(1), port)).into_iter().collect(),
+        ..Endpoint::new(labels.map(|label| label.as_bytes().into()), row.ttl_seconds)
     };
-    let key = builder.insert_endpoint(&endpoint).expect("short labels");
-    model.endpoints.push((labels, address, inside, port, key));
+    row.key = Some(builder.insert_endpoint(&endpoint).expect("short labels"));
+    model.endpoints.push(row);
 }
 
-fn compare(snapshot: &Snapshot, model: &Model, asked: Asked<'_>) {
-    let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+/// What `snapshot` says over TCP, and how many octets that takes; none when the question is to be forwarded.
+fn say(
+    snapshot: &Snapshot,
+    asked: Asked<'_>,
+    transport: Transport,
+    edns: Option<u16>,
+) -> Option<(Said, usize)> {
+    let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns.is_some())];
+    let opt = edns.map(|size| [&[0, 0, 41][..], &size.to_be_bytes(), &[0; 6]].concat());
     let packet = [
         &header,
         name(asked.name).octets(),
         &asked.qtype.to_be_bytes(),
         &[0, 1],
+        opt.as_deref().unwrap_or_default(),
     ]
     .concat();
     let client = if asked.inside { INSIDE } else { OUTSIDE };
-    let (outcome, buffer) = ask(snapshot, &packet, client, Transport::Tcp, 65_535);
-    let said = match outcome {
-        Outcome::Reply { length, .. } => {
-            let mut said = read(buffer.get(..length).expect("a reply is as long as it says"));
-            for answer in &mut said.answers {
-                // Targets are uuids, which the model does not tell apart: priority and weight are compared.
-                if answer.starts_with("SRV") {
-                    *answer = answer.split(' ').take(3).collect::<Vec<_>>().join(" ");
-                }
-            }
-            Some(said)
-        }
+    let (outcome, buffer) = ask(snapshot, &packet, client, transport, 65_535);
+    match outcome {
+        Outcome::Reply { length, .. } => Some((
+            read(buffer.get(..length).expect("a reply is as long as it says")),
+            length,
+        )),
         Outcome::Forward => None,
         Outcome::Drop => panic_dropped(&packet),
-    };
+    }
+}
+
+fn compare(snapshot: &Snapshot, model: &Model, asked: Asked<'_>) {
+    let said = say(snapshot, asked, Transport::Tcp, None).map(|(said, _)| said);
     let Asked { name, qtype, inside } = asked;
     assert_eq!(
         said,
         model.answer(asked),
         "{name:?} type {qtype}, inside {inside}"
     );
+}
+
+/// A datagram says what a stream does, or that it was cut; only additional records may be missing without that.
+fn compare_sizes(snapshot: &Snapshot, asked: Asked<'_>, edns: u16) {
+    for edns in [None, Some(edns)] {
+        let whole = say(snapshot, asked, Transport::Tcp, edns);
+        let (Some((whole, octets)), Some((said, length))) =
+            (whole, say(snapshot, asked, Transport::Udp, edns))
+        else {
+            continue;
+        };
+        let limit = edns.map_or(512, |size| usize::from(size).clamp(512, 1232));
+        assert!(length <= limit, "{length} octets where {limit} are allowed");
+        if said.truncated {
+            assert!(octets > limit, "what would fit is not cut");
+            assert!(
+                said.answers.is_empty() && said.additional.is_empty() && !said.denied,
+                "{said:?}"
+            );
+        } else {
+            assert!(
+                said.additional
+                    .iter()
+                    .all(|record| whole.additional.contains(record))
+            );
+            let additional = whole.additional.clone();
+            assert_eq!(Said { additional, ..said }, whole, "{asked:?} of {limit} octets");
+        }
+    }
 }
 
 #[expect(clippy::panic, reason = "a fuzz target reports by panicking")]

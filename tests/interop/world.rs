@@ -244,12 +244,10 @@ impl World {
             builder.set(owner, &rrsets).expect("RRsets are well formed");
         }
         let endpoint = Endpoint {
-            labels: CONTAINER.map(|label| label.as_bytes().into()),
             ipv4: vec![Ipv4Addr::new(172, 17, 0, 2)],
             ipv6: vec!["fd00::2".parse().expect("an address")],
             port: Some(80),
-            ttl_seconds: 30,
-            views: Vec::new(),
+            ..Endpoint::new(CONTAINER.map(|label| label.as_bytes().into()), 30)
         };
         builder.insert_endpoint(&endpoint).expect("its labels are short");
         builder.build()
@@ -447,6 +445,7 @@ impl std::fmt::Display for Written<'_> {
                 port,
                 target,
             } => write!(f, "SRV {priority} {weight} {port} {}", written(target)),
+            RecordData::Absent(_) => Ok(()),
             RecordData::Txt(strings) => {
                 write!(f, "TXT")?;
                 for string in strings {

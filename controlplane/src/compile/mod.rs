@@ -9,8 +9,8 @@
 //!  Change::Networks ──▶ networks ────────────────┴─▶ Builder::set_networks, zones of reverse names
 //! ```
 //!
-//! A service that is not ready stands at all of its names; `owner` decides which of them lead to it. It is no endpoint,
-//! so query wildcards and names of four and more labels pass it over.
+//! A service that is not ready stands at all of its names; `owner` decides which of them lead to it, and the snapshot
+//! does so by the same tiers for query wildcards and names of four and more labels.
 //!
 //! [`Compiler::apply`] is called for each difference of a burst and [`Compiler::compile`] once after it, so a
 //! name that a thousand services of the burst share is compiled once.
@@ -39,7 +39,7 @@ pub struct Compiler {
     /// Who stands at each name; a name without anybody is not here.
     owners: HashMap<Name, Owner>,
     /// Services that have names. One that could not be named is not here, though the registry knows it.
-    named: HashMap<Member, Option<EndpointKey>>,
+    named: HashMap<Member, EndpointKey>,
     /// Names whose records may have changed since the last snapshot.
     touched: HashSet<Name>,
     networks: Networks,
@@ -256,14 +256,9 @@ impl Compiler {
         };
         self.networks.enter(service);
         names.endpoint.views = self.networks.views(service);
-        let key = match service
-            .health
-            .is_ready()
-            .then(|| self.builder.insert_endpoint(&names.endpoint))
-        {
-            None => None,
-            Some(Ok(key)) => Some(key),
-            Some(Err(reason)) => {
+        let key = match self.builder.insert_endpoint(&names.endpoint) {
+            Ok(key) => key,
+            Err(reason) => {
                 self.networks.leave(service);
                 return Err(ServiceError::Endpoint {
                     id: service.id.id.clone(),
@@ -294,9 +289,7 @@ impl Compiler {
     /// Takes a service's names; none if it had none.
     fn leave(&mut self, service: &Arc<Service>) -> Option<Announcement> {
         let member = Member(service.clone());
-        if let Some(key) = self.named.remove(&member)? {
-            self.builder.remove_endpoint(key);
-        }
+        self.builder.remove_endpoint(self.named.remove(&member)?);
         self.networks.leave(service);
         // Naming is a plain function: the names are those that it gave when the service came.
         let names = self.naming.names(service).ok().flatten()?;

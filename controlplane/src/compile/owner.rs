@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use dns::Tier;
+
 use crate::naming::Role;
-use crate::service::{Health, Port, Service};
+use crate::service::{Port, Service};
 
 /// Members of a name whose records can be of use: as many A records of 16 octets as one TCP message of 65 535
 /// octets holds. Of more, the first by id are taken; the others are found under their longer names.
@@ -133,19 +135,19 @@ fn ports(role: Role, service: &Service) -> &[Port] {
     if role.has_ports() { &service.ports } else { &[] }
 }
 
-/// Those of `members` that a name of that kind leads to: healthy ones and those without a health check; where there
-/// are none, starting ones, so that peers can meet before they are healthy; never unhealthy ones.
+/// Those of `members` that a name of that kind leads to: the ready ones; where there are none, starting ones, so that
+/// peers can meet before they are healthy. Endpoints are chosen alike, by [`Tier`].
 fn ready<'m>(
     role: Role,
     members: impl Iterator<Item = &'m Member> + Clone,
 ) -> impl Iterator<Item = &'m Member> {
     let is_gated = role.is_gated();
-    let some_ready = is_gated && members.clone().any(|member| member.0.health.is_ready());
-    members.filter(move |member| match member.0.health {
+    let some_ready = is_gated && members.clone().any(|member| member.0.tier() == Tier::Ready);
+    members.filter(move |member| match member.0.tier() {
         _ if !is_gated => true,
-        Health::None | Health::Healthy => true,
-        Health::Starting => !some_ready,
-        Health::Unhealthy => false,
+        Tier::Ready => true,
+        Tier::Starting => !some_ready,
+        Tier::Withheld => false,
     })
 }
 
@@ -223,7 +225,7 @@ impl Crowd {
 /// Only where no member behind it, whatever its health and its project, could change the choice.
 fn horizon(role: Role, members: &BTreeSet<Member>, chosen: &[&Member]) -> Option<(Role, Member)> {
     let last = *chosen.last().filter(|_| chosen.len() == MEMBERS_MAX)?;
-    let is_last_word = role != Role::ComposeBare && (!role.is_gated() || last.0.health.is_ready());
+    let is_last_word = role != Role::ComposeBare && (!role.is_gated() || last.0.tier() == Tier::Ready);
     (is_last_word && members.last() != Some(last)).then(|| (role, last.clone()))
 }
 

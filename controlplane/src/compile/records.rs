@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, srv_weight};
+use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, SRV_WEIGHT, srv_share};
 use dns::{Name, PortRrSets, Record, RecordData, RrSet, View};
 
 use super::networks::Networks;
@@ -189,7 +189,10 @@ fn srv<'s>(
     // Two engines may show the same container: one record each for what is the same target and port.
     let mut targets: Vec<_> = hosts.iter().map(|(target, port, _)| (target, *port)).collect();
     targets.dedup();
-    let (priority, weight) = (SRV_PRIORITY, srv_weight(targets.len()));
+    let all = u32::try_from(targets.len())
+        .unwrap_or(u32::MAX)
+        .saturating_mul(u32::from(SRV_WEIGHT));
+    let (priority, weight) = (SRV_PRIORITY, srv_share(SRV_WEIGHT, all));
     let record = |(target, port): (&Name, u16)| RecordData::Srv {
         priority,
         weight,

@@ -265,10 +265,20 @@ fn shared_names_lead_to_the_healthy_and_own_names_to_whoever_is_there() {
         assert_eq!(addresses(&only_sick, own), "10.0.0.2");
     }
     assert!(answer(&only_sick, CLIENT, &name("2.0.0.10.in-addr.arpa"), RType::PTR).is_ok());
-    assert_eq!(addresses(&only_sick, "*.web.dev.docker"), "nxdomain");
+    assert_eq!(
+        addresses(&only_sick, "*.web.dev.docker"),
+        "",
+        "it matches, and has nobody to name"
+    );
+    for own in ["web2.*.dev.docker", "here.web2.web.dev.docker"] {
+        assert_eq!(addresses(&only_sick, own), "10.0.0.2", "{own}");
+    }
 
     compiler.apply(&Delta::Came(starting.clone()));
-    assert_eq!(addresses(&compiler.compile().0, "web.dev.docker"), "10.0.0.1");
+    let (some_start, _) = compiler.compile();
+    for shared in ["web.dev.docker", "*.web.dev.docker", "here.*.web.dev.docker"] {
+        assert_eq!(addresses(&some_start, shared), "10.0.0.1", "{shared}");
+    }
 
     let healthy = of("web1", "10.0.0.1", Health::Healthy);
     let applied = compiler.apply(&Delta::Changed {

@@ -21,12 +21,9 @@ fn snapshot() -> Snapshot {
         let labels = ["dev", "redis", instance, region, "h", uuid].map(|label| label.as_bytes().into());
         let ipv4 = vec![Ipv4Addr::new(10, 0, 0, last)];
         let endpoint = Endpoint {
-            labels,
             ipv4,
-            ipv6: Vec::new(),
             port: Some(6379),
-            ttl_seconds: 30,
-            views: Vec::new(),
+            ..Endpoint::new(labels, 30)
         };
         builder.insert_endpoint(&endpoint).unwrap();
         let owner = name(&format!("{instance}.redis.dev.docker"));

@@ -11,14 +11,12 @@ use std::net::IpAddr;
 
 use super::{Lookup, Snapshot, Written};
 use crate::name::{Folded, NameRef};
-use crate::record::View;
+use crate::record::{RDATA_AT, View};
 use crate::snapshot::entry::{Answer, Entry};
 use crate::wire::{Class, OWNER_IS_QNAME, Question, RType, Rcode, Reply, Section};
 
 /// Aliases followed in one answer; what lies behind them is left to the client. Others stop at 8 to 11.
 const CHAIN_MAX: usize = 8;
-/// Octets of a record before its RDATA when its owner is a pointer.
-const RDATA_AT: usize = 12;
 
 /// An alias at the name asked for.
 #[derive(Clone, Copy)]

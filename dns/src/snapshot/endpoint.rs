@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! chunk   | column 0: 256 × u32 | ... | column 5 | starts: 256 × u32 | arena |
-//! row     | ttl: u32 | port: u16, 0 for none | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 |
-//!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views |       integers little-endian
+//! row     | ttl: u32 | port: u16, 0 for none | priority: u16 | weight: u16 | tier: u8 |
+//!         | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 | ports in views: u8 |
+//!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views | ports in views | CNAME record, or none |
 //! view    | view: u16 | address: 16 octets, an IPv4 one mapped |
+//! port    | view: u16 | port: u16 |                                                 integers little-endian
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::record::View;
+use super::entry::Answer;
+use super::wildcard::SRV_PRIORITY;
+use crate::name::Name;
+use crate::record::{RDATA_AT, RecordData, View};
 use crate::wire::RType;
 
 /// Labels that the grammar knows: environment, service, instance, region, host, uuid.
@@ -22,6 +27,22 @@ pub(super) const ANY: u32 = 0;
 pub(super) const NEVER: u32 = u32::MAX;
 /// A view's number and an address in it.
 const VIEW_OCTETS: usize = 18;
+/// A view's number and a port in it.
+const VIEW_PORT_OCTETS: usize = 4;
+/// SRV weight of an endpoint that asks for none; what others ask for is relative to it (SkyDNS).
+pub const SRV_WEIGHT: u16 = 100;
+
+/// Which endpoints answer first, where a query means all of a kind. One that means a single endpoint, by its instance
+/// or its uuid, is answered whatever the tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// It can do its work.
+    Ready,
+    /// It answers where no match is ready.
+    Starting,
+    /// It does not answer; its names exist all the same.
+    Withheld,
+}
 
 /// One running thing, as queries with wildcards or more than three labels see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +53,22 @@ pub struct Endpoint {
     pub ipv4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses, at most 255.
     pub ipv6: Vec<Ipv6Addr>,
+    /// The name that it is known by elsewhere, where it has no addresses: SRV leads there.
+    pub alias: Option<Name>,
     /// The port that SRV announces; none means no SRV record.
     pub port: Option<u16>,
+    /// SRV priority, where no region was asked for or its own.
+    pub priority: u16,
+    /// SRV weight, as a share of those of one priority.
+    pub weight: u16,
     /// Time to live, in seconds.
     pub ttl_seconds: u32,
+    /// Whether it answers for its kind.
+    pub tier: Tier,
     /// Addresses that the clients of one view get in place of those of the same family above; at most 255.
     pub views: Vec<(View, IpAddr)>,
+    /// Ports that the clients of one view get in place of that above; at most 255.
+    pub view_ports: Vec<(View, u16)>,
 }
 
 /// Where an endpoint stands in its table.
@@ -61,14 +92,23 @@ pub(super) struct Chunk {
 #[derive(Clone, Copy)]
 pub(super) struct Row<'s> {
     pub(super) ttl_seconds: u32,
-    /// 0 for none.
-    pub(super) port: u16,
+    pub(super) priority: u16,
+    pub(super) weight: u16,
+    pub(super) tier: Tier,
     /// With its length octet.
     pub(super) uuid_label: &'s [u8],
+    /// 0 for none.
+    port: u16,
     ipv4: &'s [[u8; 4]],
     ipv6: &'s [[u8; 16]],
     views: &'s [[u8; VIEW_OCTETS]],
+    view_ports: &'s [[u8; VIEW_PORT_OCTETS]],
+    /// The CNAME record of an alias; empty for none.
+    cname: &'s [u8],
 }
+
+/// Octets of a row before what differs in length.
+const ROW_HEADER_OCTETS: usize = 16;
 
 /// The content of one row: its labels' numbers and its octets.
 pub(super) type RowContent = (Numbers, Box<[u8]>);
@@ -87,17 +127,45 @@ impl EndpointKey {
 }
 
 impl Endpoint {
+    /// A ready one with these labels, and neither address nor port.
+    #[must_use]
+    pub fn new(labels: [Box<[u8]>; GRAMMAR_LABELS], ttl_seconds: u32) -> Self {
+        Self {
+            labels,
+            ipv4: Vec::new(),
+            ipv6: Vec::new(),
+            alias: None,
+            port: None,
+            priority: SRV_PRIORITY,
+            weight: SRV_WEIGHT,
+            ttl_seconds,
+            tier: Tier::Ready,
+            views: Vec::new(),
+            view_ports: Vec::new(),
+        }
+    }
+
     /// The octets of its row; none when it has more addresses than a row can count.
     pub(super) fn row_octets(&self) -> Option<Box<[u8]>> {
         let [.., uuid] = &self.labels;
-        let counts = [uuid.len() + 1, self.ipv4.len(), self.ipv6.len(), self.views.len()].map(u8::try_from);
-        let [Ok(label_octets), Ok(ipv4), Ok(ipv6), Ok(views)] = counts else {
+        let counts = [
+            uuid.len() + 1,
+            self.ipv4.len(),
+            self.ipv6.len(),
+            self.views.len(),
+            self.view_ports.len(),
+        ];
+        let [Ok(label_octets), Ok(ipv4), Ok(ipv6), Ok(views), Ok(view_ports)] = counts.map(u8::try_from)
+        else {
             return None;
         };
-        let mut octets = Vec::with_capacity(16 + uuid.len());
+        let mut octets = Vec::with_capacity(ROW_HEADER_OCTETS + usize::from(label_octets) + 4);
         octets.extend_from_slice(&self.ttl_seconds.to_le_bytes());
-        octets.extend_from_slice(&self.port.unwrap_or(0).to_le_bytes());
-        octets.extend_from_slice(&[label_octets, ipv4, ipv6, views, label_octets.saturating_sub(1)]);
+        for field in [self.port.unwrap_or(0), self.priority, self.weight] {
+            octets.extend_from_slice(&field.to_le_bytes());
+        }
+        octets.extend_from_slice(&[self.tier as u8, label_octets, ipv4, ipv6, views, view_ports]);
+        octets.push(label_octets.saturating_sub(1));
         octets.extend_from_slice(uuid);
         octets.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
         octets.extend(self.ipv6.iter().flat_map(Ipv6Addr::octets));
@@ -108,6 +176,13 @@ impl Endpoint {
             };
             octets.extend_from_slice(&view.0.to_le_bytes());
             octets.extend_from_slice(&address.octets());
+        }
+        for (view, port) in &self.view_ports {
+            octets.extend_from_slice(&view.0.to_le_bytes());
+            octets.extend_from_slice(&port.to_le_bytes());
+        }
+        if let Some(alias) = &self.alias {
+            RecordData::Cname(alias.clone()).compose(self.ttl_seconds, &mut octets);
         }
         Some(octets.into_boxed_slice())
     }
@@ -206,19 +281,78 @@ impl Chunk {
 impl<'s> Row<'s> {
     /// Reads a row's octets.
     pub(super) fn read(octets: &'s [u8]) -> Option<Self> {
-        let (&[t0, t1, t2, t3, p0, p1, label, ipv4, ipv6, views], rest) = octets.split_first_chunk()?;
+        let (head, rest) = octets.split_first_chunk::<ROW_HEADER_OCTETS>()?;
+        let &[
+            t0,
+            t1,
+            t2,
+            t3,
+            p0,
+            p1,
+            r0,
+            r1,
+            w0,
+            w1,
+            tier,
+            label,
+            ipv4,
+            ipv6,
+            views,
+            ports,
+        ] = head;
         let (uuid_label, rest) = rest.split_at_checked(usize::from(label))?;
         let (ipv4, rest) = rest.split_at_checked(usize::from(ipv4) * 4)?;
         let (ipv6, rest) = rest.split_at_checked(usize::from(ipv6) * 16)?;
-        let views = rest.get(..usize::from(views) * VIEW_OCTETS)?;
+        let (views, rest) = rest.split_at_checked(usize::from(views) * VIEW_OCTETS)?;
+        let (view_ports, cname) = rest.split_at_checked(usize::from(ports) * VIEW_PORT_OCTETS)?;
         let ((ipv4, _), (ipv6, _), (views, _)) = (ipv4.as_chunks(), ipv6.as_chunks(), views.as_chunks());
+        let (view_ports, _) = view_ports.as_chunks();
         Some(Self {
             ttl_seconds: u32::from_le_bytes([t0, t1, t2, t3]),
             port: u16::from_le_bytes([p0, p1]),
+            priority: u16::from_le_bytes([r0, r1]),
+            weight: u16::from_le_bytes([w0, w1]),
+            tier: match tier {
+                0 => Tier::Ready,
+                1 => Tier::Starting,
+                _ => Tier::Withheld,
+            },
             uuid_label,
             ipv4,
             ipv6,
             views,
+            view_ports,
+            cname,
+        })
+    }
+
+    /// The port that SRV announces to clients in `view`, if any.
+    pub(super) fn port(&self, view: View) -> Option<u16> {
+        let of_view = |&[v0, v1, p0, p1]: &[u8; VIEW_PORT_OCTETS]| {
+            (View(u16::from_le_bytes([v0, v1])) == view).then(|| u16::from_le_bytes([p0, p1]))
+        };
+        let port = self.view_ports.iter().find_map(of_view).unwrap_or(self.port);
+        (port != 0).then_some(port)
+    }
+
+    /// Where SRV leads, as the octets of a name: the alias, else `uuid` below `apex`, in two parts.
+    pub(super) fn target(&self, apex: &'s [u8]) -> [&'s [u8]; 2] {
+        match self.cname.get(RDATA_AT..) {
+            Some(alias) => [alias, &[]],
+            None => [self.uuid_label, apex],
+        }
+    }
+
+    /// Its CNAME record, if it is an alias.
+    pub(super) fn alias(&self) -> Option<Answer<'s>> {
+        (!self.cname.is_empty()).then_some(Answer {
+            rtype: RType::CNAME,
+            view: View::EVERYONE,
+            records: 1,
+            additional_records: 0,
+            stride: 0,
+            answer: self.cname,
+            additional: &[],
         })
     }
 
@@ -244,15 +378,6 @@ impl<'s> Row<'s> {
             _ if has_own => true,
             RType::A => self.ipv4.iter().all(|address| push(address)),
             _ => self.ipv6.iter().all(|address| push(address)),
-        }
-    }
-
-    /// Whether it has a record of `rtype` for clients in `view`.
-    pub(super) fn has(&self, rtype: RType, view: View) -> bool {
-        match rtype {
-            RType::A | RType::AAAA => !self.addresses(rtype, view, |_| false),
-            RType::SRV => self.port != 0,
-            _ => false,
         }
     }
 }

@@ -51,7 +51,7 @@ pub struct Answer<'s> {
     pub rtype: RType,
     /// Whose clients get them.
     pub view: View,
-    /// Records in `answer`, at least one.
+    /// Records in `answer`; stored without any, it says that its view has none of the type.
     pub records: u16,
     /// Records in `additional`.
     pub additional_records: u16,
@@ -205,8 +205,20 @@ impl<'s> Entry<'s> {
 
     /// The RRset of `rtype` for `view`, else for everyone; any one type for ANY (RFC 8482, section 4.1).
     pub(super) fn rrset(&self, rtype: RType, view: View) -> Option<Answer<'s>> {
-        let of_type = |answer: &Answer<'_>| answer.rtype == rtype || rtype == RType::ANY;
-        chosen(self.answers().filter(of_type), view)
+        match rtype {
+            RType::ANY => self.any_rrset(view),
+            _ => chosen(self.answers().filter(|answer| answer.rtype == rtype), view),
+        }
+    }
+
+    fn any_rrset(&self, view: View) -> Option<Answer<'s>> {
+        let mut own = self
+            .answers()
+            .filter(|answer| answer.view == view && answer.records > 0);
+        own.next().or_else(|| {
+            let mut everyones = self.answers().filter(|answer| answer.view == View::EVERYONE);
+            everyones.find_map(|answer| self.rrset(answer.rtype, view))
+        })
     }
 
     /// The RRset at the name of `port` for `view`, else for everyone; none where there is no record.
@@ -274,18 +286,19 @@ fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<Port> {
     })
 }
 
-/// The one for `view`, else the first for everyone.
+/// The one for `view`, else the first for everyone. One without records says that there are none.
 fn chosen<'s>(answers: impl Iterator<Item = Answer<'s>>, view: View) -> Option<Answer<'s>> {
     let mut found = None;
     for answer in answers {
         if answer.view == view {
-            return Some(answer);
+            found = Some(answer);
+            break;
         }
         if answer.view == View::EVERYONE {
             found = found.or(Some(answer));
         }
     }
-    found
+    found.filter(|answer| answer.records > 0)
 }
 
 impl<'s> Answer<'s> {

@@ -23,10 +23,10 @@ mod zone;
 
 pub use alias::Alias;
 pub use builder::{BuildError, Builder, PORT_RRSETS_MAX};
-pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS};
+pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS, SRV_WEIGHT, Tier};
 pub use entry::Answer;
 pub use port::{Port, PortRrSets, Protocol};
-pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_weight};
+pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_share};
 pub use zone::{Denial, Zone, ZoneSettings};
 
 use std::hash::{BuildHasher, Hasher};
@@ -212,7 +212,15 @@ impl Snapshot {
     fn lookup_labels(&self, name: NameRef<'_>, qtype: RType, client: IpAddr) -> Lookup<'_> {
         let around = self.zones.around(name);
         if let Some(matches) = around.and_then(|(zone, start)| self.matches(zone, name, start, client)) {
-            return Lookup::Matches(matches);
+            return match matches.alias() {
+                None => Lookup::Matches(matches),
+                Some(cname) if matches!(qtype, RType::CNAME | RType::ANY) => Lookup::Found(cname),
+                Some(cname) => Lookup::Alias(Alias {
+                    snapshot: self,
+                    cname,
+                    client,
+                }),
+            };
         }
         if let Some(owner) = self.wildcard_owner(name, around.map(|(_, start)| start)) {
             return self.lookup_type(owner, name, qtype, client);
@@ -248,7 +256,8 @@ impl Snapshot {
         for (want, label) in wanted.iter_mut().zip(labels.iter().rev()) {
             *want = (!is_wildcard(label)).then(|| self.label_number(label));
         }
-        Matches::find(&self.chunks, zone, wanted, self.networks.view_of(client))
+        let view = self.networks.view_of(client);
+        Matches::find(&self.chunks, &self.hasher, zone, wanted, view)
     }
 
     /// The wildcard owner that covers `name`, which is not stored: `*` below its closest encloser (RFC 4592,

@@ -11,26 +11,39 @@
 //! Stored, that would be 63 names for each service. Instead every label has a number, and a query is
 //! compared with six columns of numbers, 256 services at a time (`endpoint`).
 //!
-//!
-//! The work of one query is bounded by the number of services. These are wildcards of queries; a
-//! wildcard owner (RFC 4592) would be a name of its own.
+//! The work of one query is bounded by the number of services, and by what a reply can hold. These are wildcards of
+//! queries; a wildcard owner (RFC 4592) would be a name of its own.
+
+mod gather;
+
+pub use gather::srv_share;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::Zone;
-use super::endpoint::{ANY, CHUNK_ROWS, Chunk, GRAMMAR_LABELS, NEVER, Numbers, Row};
-use crate::record::View;
-use crate::wire::{Class, OWNER_IS_QNAME, RType, Reply, Section};
+use foldhash::fast::FixedState;
 
+use self::gather::{Gather, RECORD_OCTETS_MIN, ROOM_SMALL, SLOTS, SLOTS_SMALL};
+use super::Zone;
+use super::endpoint::{ANY, CHUNK_ROWS, Chunk, GRAMMAR_LABELS, NEVER, Numbers, Row, SRV_WEIGHT, Tier};
+use super::entry::Answer;
+use crate::record::View;
+use crate::wire::{OWNER_IS_QNAME, RType, Reply, Section};
+
+/// Column of the instance; who names one, or a uuid, means a single endpoint.
+const INSTANCE: usize = 2;
 /// Column of the region, which SRV falls back from.
 const REGION: usize = 3;
+/// Column of the uuid.
+const UUID: usize = 5;
 /// SRV priority of services in the region that was asked for, or where none was (SkyDNS v1).
 pub const SRV_PRIORITY: u16 = 10;
-/// Octets of the shortest record, that of an IPv4 address.
-const RECORD_OCTETS_MIN: usize = 16;
-/// SRV priority of services in other regions (SkyDNS v1).
-const PRIORITY_OTHER_REGION: u16 = 20;
+/// What is added to the SRV priority of services in other regions (SkyDNS v1 gives them 20).
+const OTHER_REGION_PRIORITY: u16 = 10;
+/// Endpoints that one answer looks at: as many A records of 16 octets as one TCP message holds. Of more, the first
+/// are taken, as they are for a name that very many share. So what a short question costs does not grow with the
+/// number of services, even where all of them have the same address.
+const ROWS_MAX: usize = 65_535 / RECORD_OCTETS_MIN;
 
 /// Whether `label`, lower-cased, stands for any label in a query.
 #[must_use]
@@ -42,6 +55,7 @@ pub fn is_wildcard(label: &[u8]) -> bool {
 #[derive(Clone, Copy)]
 pub struct Matches<'s> {
     chunks: &'s [Arc<Chunk>],
+    hasher: &'s FixedState,
     wanted: Numbers,
     /// Owner of the records.
     owner: [u8; 2],
@@ -62,10 +76,20 @@ pub enum Written {
     Nothing,
 }
 
-/// What a first pass over the matching rows finds, before any is written.
-struct Survey {
-    rows: usize,
-    ttl_seconds: u32,
+/// Which tiers answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admitted {
+    All,
+    Only(Tier),
+}
+
+impl Admitted {
+    fn admits(self, row: &Row<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tier) => tier == row.tier && tier != Tier::Withheld,
+        }
+    }
 }
 
 impl<'s> Matches<'s> {
@@ -73,13 +97,15 @@ impl<'s> Matches<'s> {
     /// label at all means any. `None` when there are none.
     pub(super) fn find(
         chunks: &'s [Arc<Chunk>],
+        hasher: &'s FixedState,
         zone: &'s Zone,
         labels: [Option<Option<u32>>; GRAMMAR_LABELS],
         view: View,
     ) -> Option<Self> {
         let wanted = labels.map(|label| label.map_or(ANY, |number| number.unwrap_or(NEVER)));
-        let matches = Self {
+        let mut matches = Self {
             chunks,
+            hasher,
             wanted,
             owner: OWNER_IS_QNAME,
             view,
@@ -87,10 +113,27 @@ impl<'s> Matches<'s> {
         };
         // A region without services still has its name: SRV answers with the other regions.
         let existing = matches.in_any_region().unwrap_or(matches);
-        existing
-            .each(|_| ControlFlow::Break(()))
-            .is_break()
-            .then_some(matches)
+        let first = chunks.iter().position(|chunk| {
+            chunk
+                .matching(&existing.wanted)
+                .is_some_and(|rows| rows.contains(&true))
+        })?;
+        // Whoever walks them later begins where there is something.
+        matches.chunks = chunks.get(first..)?;
+        Some(matches)
+    }
+
+    /// The CNAME record of the only endpoint that matches, where it is an alias and SRV says nothing of it.
+    pub(super) fn alias(&self) -> Option<Answer<'s>> {
+        let mut only = None;
+        let flow = self.each(self.admitted(), |row| match (&only, row.alias()) {
+            (None, Some(alias)) if row.port(self.view).is_none() => {
+                only = Some(alias);
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break(()),
+        });
+        only.filter(|_| flow.is_continue())
     }
 
     /// The same matches with the name at the pointer `owner` as the records' owner, behind an alias.
@@ -98,14 +141,19 @@ impl<'s> Matches<'s> {
         Self { owner, ..self }
     }
 
-    /// Writes the records of `qtype` into `reply`, the first one chosen by `rotation`.
+    /// Writes the records of `qtype` into `reply`, the first one chosen by `rotation`, none of them twice.
     ///
-    /// A and AAAA: the addresses of every endpoint. SRV: as [`Matches`] with addresses of the targets
-    /// as additional records where they fit. ANY: one type, the first there is (RFC 8482, section 4.1).
+    /// A and AAAA: the addresses of every endpoint that is to answer ([`Tier`]). SRV: theirs, then those of other
+    /// regions where one was asked for, with addresses of the targets as additional records where they fit. ANY: one
+    /// type, the first there is (RFC 8482, section 4.1).
     pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> Written {
         match qtype {
-            RType::A | RType::AAAA => self.write_addresses(qtype, rotation, reply),
-            RType::SRV => self.write_srv(rotation, reply),
+            RType::A | RType::AAAA if reply.room() <= ROOM_SMALL => {
+                self.write_addresses::<SLOTS_SMALL>(qtype, rotation, reply)
+            }
+            RType::A | RType::AAAA => self.write_addresses::<SLOTS>(qtype, rotation, reply),
+            RType::SRV if reply.room() <= ROOM_SMALL => self.write_srv::<SLOTS_SMALL>(rotation, reply),
+            RType::SRV => self.write_srv::<SLOTS>(rotation, reply),
             RType::ANY => [RType::A, RType::AAAA, RType::SRV]
                 .into_iter()
                 .map(|rtype| self.write(rtype, rotation, reply))
@@ -115,102 +163,93 @@ impl<'s> Matches<'s> {
         }
     }
 
-    fn write_addresses(&self, rtype: RType, rotation: u16, reply: &mut Reply<'_>) -> Written {
-        let survey = self.survey(rtype, rows_that_fit(reply));
-        if survey.rows == 0 {
-            return Written::Nothing;
-        }
-        let head = record_head(self.owner, rtype, survey.ttl_seconds);
-        let flow = self.each_rotated(rtype, survey.rows, rotation, |row| {
-            let written = row.addresses(rtype, self.view, |address| push_address(reply, &head, address));
-            if written {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+    fn write_addresses<const SLOTS: usize>(
+        &self,
+        rtype: RType,
+        rotation: u16,
+        reply: &mut Reply<'_>,
+    ) -> Written {
+        let mut records = Gather::<SLOTS>::new(reply, self.hasher, Section::Answer);
+        let first = records.end();
+        let flow = self.each(self.admitted(), |row| {
+            let whole = row.addresses(rtype, self.view, |address| {
+                records.push(&[&self.owner, &[]], rtype, row.ttl_seconds, &[address, &[], &[]])
+            });
+            continued(whole)
         });
         if flow.is_break() {
-            Written::Cut
-        } else {
-            Written::Whole
+            return Written::Cut;
         }
-    }
-
-    fn write_srv(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
-        let here = self.survey(RType::SRV, rows_that_fit(reply));
-        let elsewhere = self
-            .in_any_region()
-            .map(|all| (all, all.survey(RType::SRV, rows_that_fit(reply))));
-        let total = elsewhere.as_ref().map_or(here.rows, |(_, survey)| survey.rows);
-        if total == 0 {
+        if records.is_empty() {
             return Written::Nothing;
         }
-        let ttl_seconds = elsewhere
-            .as_ref()
-            .map_or(here.ttl_seconds, |(_, survey)| survey.ttl_seconds);
-        let head = record_head(self.owner, RType::SRV, ttl_seconds);
-        let mut flow = self.each_rotated(RType::SRV, here.rows, rotation, |row| {
-            self.push_srv(reply, &head, row, SRV_PRIORITY, srv_weight(here.rows))
-        });
-        if let (Some((all, _)), ControlFlow::Continue(())) = (&elsewhere, flow) {
-            let others = total - here.rows;
-            flow = all.each_unlike(&self.wanted, |row| {
-                self.push_srv(reply, &head, row, PRIORITY_OTHER_REGION, srv_weight(others))
+        records.level_ttl();
+        records.rotate(first..records.end(), rotation);
+        Written::Whole
+    }
+
+    fn write_srv<const SLOTS: usize>(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
+        // Health is asked of all that can answer: healthy ones elsewhere go before starting ones here.
+        let anywhere = self.in_any_region();
+        let all = anywhere.unwrap_or(*self);
+        let admitted = all.admitted();
+        let mut records = Gather::<SLOTS>::new(reply, self.hasher, Section::Answer);
+        let here = records.end();
+        let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, 0));
+        let elsewhere = records.end();
+        if let (Some(all), ControlFlow::Continue(())) = (anywhere, flow) {
+            flow = all.each_unlike(&self.wanted, admitted, |row| {
+                self.push_srv(&mut records, row, OTHER_REGION_PRIORITY)
             });
         }
         if flow.is_break() {
             return Written::Cut;
         }
+        if records.is_empty() {
+            return Written::Nothing;
+        }
+        let ttl_seconds = records.level_ttl();
+        records.share_weights();
+        records.rotate(here..elsewhere, rotation);
+        records.rotate(elsewhere..records.end(), rotation);
         // Addresses are a courtesy: what does not fit is left out and TC stays clear (RFC 2181, section 9).
-        let targets = elsewhere.map_or(*self, |(all, _)| all);
-        let _ = targets.each(|row| self.push_target(reply, row, ttl_seconds));
+        let mut targets = Gather::<SLOTS>::new(reply, self.hasher, Section::Additional);
+        let _ = all.each(admitted, |row| self.push_target(&mut targets, row, ttl_seconds));
         Written::Whole
     }
 
-    fn push_srv(
+    fn push_srv<const SLOTS: usize>(
         &self,
-        reply: &mut Reply<'_>,
-        head: &[u8; 10],
+        records: &mut Gather<'_, '_, SLOTS>,
         row: Row<'_>,
-        priority: u16,
-        weight: u16,
+        more_priority: u16,
     ) -> ControlFlow<()> {
-        if row.port == 0 {
+        let Some(port) = row.port(self.view) else {
             return ControlFlow::Continue(());
-        }
-        let apex = self.zone.apex().octets();
-        let length = u16::try_from(6 + row.uuid_label.len() + apex.len()).unwrap_or(u16::MAX);
-        let [[l0, l1], [p0, p1], [w0, w1], [n0, n1]] =
-            [length, priority, weight, row.port].map(u16::to_be_bytes);
-        let fixed = [l0, l1, p0, p1, w0, w1, n0, n1];
-        let parts: [&[u8]; 4] = [head, &fixed, row.uuid_label, apex];
-        if reply.push(Section::Answer, 1, &parts) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        };
+        let priority = row.priority.saturating_add(more_priority);
+        let [[p0, p1], [w0, w1], [n0, n1]] = [priority, row.weight, port].map(u16::to_be_bytes);
+        let [first, second] = row.target(self.zone.apex().octets());
+        let rdata: [&[u8]; 3] = [&[p0, p1, w0, w1, n0, n1], first, second];
+        continued(records.push(&[&self.owner, &[]], RType::SRV, row.ttl_seconds, &rdata))
     }
 
-    fn push_target(&self, reply: &mut Reply<'_>, row: Row<'_>, ttl_seconds: u32) -> ControlFlow<()> {
-        if row.port == 0 {
+    fn push_target<const SLOTS: usize>(
+        &self,
+        records: &mut Gather<'_, '_, SLOTS>,
+        row: Row<'_>,
+        ttl_seconds: u32,
+    ) -> ControlFlow<()> {
+        if row.port(self.view).is_none() {
             return ControlFlow::Continue(());
         }
-        let apex = self.zone.apex().octets();
-        let mut push = |rtype: RType, address: &[u8]| {
-            let head = record_head(self.owner, rtype, ttl_seconds);
-            let length = [0, u8::try_from(address.len()).unwrap_or(0)];
-            let after_owner = head.get(2..).unwrap_or_default();
-            let parts: [&[u8]; 5] = [row.uuid_label, apex, after_owner, &length, address];
-            reply.push(Section::Additional, 1, &parts)
-        };
-        let all = [RType::A, RType::AAAA]
-            .into_iter()
-            .all(|rtype| row.addresses(rtype, self.view, |address| push(rtype, address)));
-        if all {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        let owner = row.target(self.zone.apex().octets());
+        let whole = [RType::A, RType::AAAA].into_iter().all(|rtype| {
+            row.addresses(rtype, self.view, |address| {
+                records.push(&owner, rtype, ttl_seconds, &[address, &[], &[]])
+            })
+        });
+        continued(whole)
     }
 
     /// The same query with the region left open; none when it is open already.
@@ -222,89 +261,66 @@ impl<'s> Matches<'s> {
         })
     }
 
-    /// Counts the rows with records of `rtype`, up to `rows_max`: more would be cut off in any case, and to
-    /// count them all would let one short question cost a walk over every service.
-    fn survey(&self, rtype: RType, rows_max: usize) -> Survey {
-        let mut survey = Survey {
-            rows: 0,
-            ttl_seconds: u32::MAX,
-        };
-        let _ = self.each(|row| {
-            if row.has(rtype, self.view) {
-                survey.rows += 1;
-                // One TTL for the set (RFC 2181, section 5.2).
-                survey.ttl_seconds = survey.ttl_seconds.min(row.ttl_seconds);
-            }
-            if survey.rows < rows_max {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        survey
-    }
-
-    /// Calls `visit` for the first `rows` rows with records of `rtype`, beginning at one that `rotation` chooses.
-    fn each_rotated(
-        &self,
-        rtype: RType,
-        rows: usize,
-        rotation: u16,
-        mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let first = usize::from(rotation).checked_rem(rows).unwrap_or(0);
-        for ranks in [first..rows, 0..first] {
-            let mut rank = 0;
-            let mut visited = ControlFlow::Continue(());
-            let _ = self.each(|row| {
-                if rank >= ranks.end {
-                    return ControlFlow::Break(());
-                }
-                if row.has(rtype, self.view) {
-                    if ranks.contains(&rank) {
-                        visited = visit(row);
-                    }
-                    rank += 1;
-                }
-                visited
-            });
-            visited?;
+    /// Which tiers answer: the best there is, or all where the query means one endpoint.
+    fn admitted(&self) -> Admitted {
+        if [self.wanted[INSTANCE], self.wanted[UUID]] != [ANY, ANY] {
+            return Admitted::All;
         }
-        ControlFlow::Continue(())
+        let mut best = Tier::Withheld;
+        // Every one is looked at until one is ready: the first of very many are not better than the others.
+        let rows = |chunk: &Chunk| chunk.matching(&self.wanted);
+        let _ = self.walk(rows, Admitted::All, usize::MAX, |row| {
+            best = best.min(row.tier);
+            continued(best != Tier::Ready)
+        });
+        Admitted::Only(best)
     }
 
     /// Calls `visit` for every row that matches this query but not `unlike`.
     fn each_unlike(
         &self,
         unlike: &Numbers,
-        mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
+        admitted: Admitted,
+        visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        for chunk in self.chunks {
-            let Some(rows) = chunk.matching(&self.wanted) else {
-                continue;
-            };
+        let rows = |chunk: &Chunk| {
+            let mut rows = chunk.matching(&self.wanted)?;
             let without = chunk.matching(unlike).unwrap_or([false; CHUNK_ROWS]);
-            for (row, _) in rows
-                .iter()
-                .zip(without)
-                .enumerate()
-                .filter(|(_, (yes, no))| **yes && !no)
-            {
-                if let Some(row) = chunk.row_octets(row).and_then(Row::read) {
-                    visit(row)?;
-                }
+            for (row, without) in rows.iter_mut().zip(without) {
+                *row &= !without;
             }
-        }
-        ControlFlow::Continue(())
+            Some(rows)
+        };
+        self.walk(rows, admitted, ROWS_MAX, visit)
     }
 
-    fn each(&self, mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>) -> ControlFlow<()> {
+    /// Calls `visit` for every row that matches, up to [`ROWS_MAX`].
+    fn each(&self, admitted: Admitted, visit: impl FnMut(Row<'s>) -> ControlFlow<()>) -> ControlFlow<()> {
+        let rows = |chunk: &Chunk| chunk.matching(&self.wanted);
+        self.walk(rows, admitted, ROWS_MAX, visit)
+    }
+
+    fn walk(
+        &self,
+        rows: impl Fn(&Chunk) -> Option<[bool; CHUNK_ROWS]>,
+        admitted: Admitted,
+        rows_max: usize,
+        mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut left = rows_max;
         for chunk in self.chunks {
-            let Some(rows) = chunk.matching(&self.wanted) else {
+            let Some(rows) = rows(chunk) else {
                 continue;
             };
             for (row, _) in rows.iter().enumerate().filter(|(_, matches)| **matches) {
-                if let Some(row) = chunk.row_octets(row).and_then(Row::read) {
+                let Some(row) = chunk.row_octets(row).and_then(Row::read) else {
+                    continue;
+                };
+                if admitted.admits(&row) {
+                    if left == 0 {
+                        return ControlFlow::Continue(());
+                    }
+                    left -= 1;
                     visit(row)?;
                 }
             }
@@ -313,37 +329,10 @@ impl<'s> Matches<'s> {
     }
 }
 
-/// Weight of each of `records` SRV records of one priority: SkyDNS's 100 / n, but never 0, which RFC 2782 all but
-/// excludes from use.
-#[must_use]
-pub fn srv_weight(records: usize) -> u16 {
-    u16::try_from(100_usize.checked_div(records).unwrap_or(0).max(1)).unwrap_or(1)
-}
-
-/// Rows of which at least one cannot be in `reply` any more, were they all to have but one record.
-fn rows_that_fit(reply: &Reply<'_>) -> usize {
-    reply.room() / RECORD_OCTETS_MIN + 1
-}
-
-/// Owner (a pointer), type, class and TTL of a record.
-fn record_head([o0, o1]: [u8; 2], rtype: RType, ttl_seconds: u32) -> [u8; 10] {
-    let ([t0, t1], [c0, c1]) = (rtype.0.to_be_bytes(), Class::IN.0.to_be_bytes());
-    let [s0, s1, s2, s3] = ttl_seconds.to_be_bytes();
-    [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3]
-}
-
-fn push_address(reply: &mut Reply<'_>, head: &[u8; 10], address: &[u8]) -> bool {
-    let length = [0, u8::try_from(address.len()).unwrap_or(0)];
-    reply.push(Section::Answer, 1, &[head, &length, address])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // SkyDNS gave 100 / n, which is 0 from the 101st service on.
-    #[test]
-    fn weights_share_a_hundred_and_are_never_zero() {
-        assert_eq!([1, 3, 100, 101, 5000].map(srv_weight), [100, 33, 1, 1, 1]);
+fn continued(goes_on: bool) -> ControlFlow<()> {
+    if goes_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
     }
 }

@@ -189,14 +189,36 @@ impl<'b> Reply<'b> {
             room = rest;
         }
         self.end += length;
+        let count = self.count(section);
+        *count = count.saturating_add(records);
+        true
+    }
+
+    fn count(&mut self, section: Section) -> &mut u16 {
         let [_, answers, authorities, additionals] = &mut self.counts;
-        let count = match section {
+        match section {
             Section::Answer => answers,
             Section::Authority => authorities,
             Section::Additional => additionals,
-        };
-        *count = count.saturating_add(records);
-        true
+        }
+    }
+
+    /// What was written from `from` on, an end that [`Reply::end`] gave.
+    #[must_use]
+    pub fn written(&self, from: usize) -> &[u8] {
+        self.buffer.get(from..self.end).unwrap_or_default()
+    }
+
+    /// The same, to be changed in place.
+    pub fn written_mut(&mut self, from: usize) -> &mut [u8] {
+        self.buffer.get_mut(from..self.end).unwrap_or_default()
+    }
+
+    /// Takes back the one record of `section` that was written from `from` on.
+    pub fn take_back(&mut self, section: Section, from: usize) {
+        self.end = self.end.min(from);
+        let count = self.count(section);
+        *count = count.saturating_sub(1);
     }
 
     /// Sets the TTL whose four octets are `offset` octets after the question, in a record that was pushed.

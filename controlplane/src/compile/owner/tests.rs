@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixture::service;
+use crate::service::Health;
 use crate::service::{Compose, Protocol};
 
 fn member(instance: &str) -> Member {

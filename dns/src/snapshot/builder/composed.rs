@@ -28,7 +28,14 @@ impl ComposedRrSet {
             Some(first) => first.rtype(),
             None => return Err(BuildError::EmptyRrSet { owner: owner.clone() }),
         };
-        if rrset.records.iter().any(|record| record.rtype() != rtype) {
+        let is_absent = matches!(rrset.records.as_slice(), [RecordData::Absent(_)]);
+        if is_absent && rrset.view == View::EVERYONE {
+            return Err(BuildError::EmptyRrSet { owner: owner.clone() });
+        }
+        let is_mixed = |record: &RecordData| {
+            record.rtype() != rtype || (matches!(record, RecordData::Absent(_)) && !is_absent)
+        };
+        if rrset.records.iter().any(is_mixed) {
             return Err(BuildError::MixedRrSet {
                 owner: owner.clone(),
                 rtype,
@@ -47,7 +54,7 @@ impl ComposedRrSet {
         }
         let mut lengths = Vec::with_capacity(rrset.records.len());
         let mut answer = Vec::new();
-        for record in &rrset.records {
+        for record in rrset.records.iter().filter(|_| !is_absent) {
             push_whole(&mut answer, &mut lengths, 0, |to| {
                 record.compose(rrset.ttl_seconds, to);
             });

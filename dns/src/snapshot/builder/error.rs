@@ -75,7 +75,7 @@ pub enum BuildError {
         /// Its length.
         octets: usize,
     },
-    /// More addresses of one family than an endpoint can have.
-    #[error("an endpoint has more than 255 addresses of one family")]
+    /// More addresses of one family, or in views, than an endpoint can have.
+    #[error("an endpoint has more than 255 addresses of one family, or for single networks")]
     Addresses,
 }

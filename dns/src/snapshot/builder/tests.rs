@@ -255,21 +255,13 @@ fn a_refused_change_changes_nothing() {
 #[test]
 fn endpoints_come_and_go_under_reused_keys_and_numbers() {
     let mut builder = builder();
-    let endpoint = |number: usize| Endpoint {
-        labels: [
-            "dev",
-            "web",
-            &format!("i{number}"),
-            "r",
-            "h",
-            &format!("u{number}"),
-        ]
-        .map(|label| label.as_bytes().into()),
-        ipv4: vec![[10, 0, 0, 1].into()],
-        ipv6: Vec::new(),
-        port: None,
-        ttl_seconds: 1,
-        views: Vec::new(),
+    let endpoint = |number: usize| {
+        let (instance, uuid) = (format!("i{number}"), format!("u{number}"));
+        let labels = ["dev", "web", &instance, "r", "h", &uuid].map(|label| label.as_bytes().into());
+        Endpoint {
+            ipv4: vec![[10, 0, 0, 1].into()],
+            ..Endpoint::new(labels, 1)
+        }
     };
     for round in 0..5 {
         let keys: Vec<EndpointKey> = (0..600)
