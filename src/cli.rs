@@ -101,17 +101,64 @@ pub(crate) struct Flags {
     )]
     pub(crate) ttl: String,
 
-    /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT [default:
+    /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT; with
+    /// REGION= in front its containers get that region. Repeat it, or separate several with commas [default:
     /// DOCKER_HOST, else the first socket found]
     #[arg(
         short = 's',
         long,
         env = "SKYDOCK_DOCKER",
-        value_name = "ENDPOINT",
+        value_name = "[REGION=]ENDPOINT",
+        value_delimiter = ',',
         hide_env_values = true,
         help_heading = "Engine"
     )]
-    pub(crate) docker: Option<String>,
+    pub(crate) docker: Vec<String>,
+
+    /// Publish only containers with the label skydock.enable=true
+    #[arg(
+        long,
+        env = "SKYDOCK_OPT_IN",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        hide_env_values = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) opt_in: bool,
+
+    /// Publish only containers with this label, of any value or of this one; repeat it, or separate several with commas,
+    /// for containers with all of them
+    #[arg(
+        long,
+        env = "SKYDOCK_ONLY",
+        value_name = "LABEL[=VALUE]",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) only: Vec<String>,
+
+    /// What the labels begin with by which containers say how to name them
+    #[arg(
+        long,
+        env = "SKYDOCK_LABEL_PREFIX",
+        value_name = "PREFIX",
+        default_value = "skydock.",
+        hide_env_values = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) label_prefix: String,
+
+    /// Address of this host for clients outside its networks: they are told this one, with the published ports, instead
+    /// of containers' own; one of IPv4 and one of IPv6, repeated or separated by a comma
+    #[arg(
+        long,
+        env = "SKYDOCK_PUBLISHED_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Engine"
+    )]
+    pub(crate) published_address: Vec<String>,
 
     /// Address to answer on, port 53 if none is given; repeat it, or separate several with commas. 0.0.0.0 is every IPv4
     /// address, `[::]` every IPv6 one and no IPv4 [default: port 53 of 127.0.0.1 and of the bridge docker0, else
@@ -401,14 +448,14 @@ mod tests {
             (flags.http.as_str(), flags.engine.as_str()),
             ("127.0.0.1:8053", "auto")
         );
-        assert!(flags.listen.is_empty() && flags.nameserver.is_empty() && flags.docker.is_none());
+        assert!(flags.listen.is_empty() && flags.nameserver.is_empty() && flags.docker.is_empty());
     }
 
     #[test]
     fn an_old_command_line_means_what_it_meant() {
         let flags = flags("-ttl 30 -environment prod -s /docker.sock -domain docker -plugins /p.js");
         assert_eq!((flags.ttl.as_str(), flags.environment.as_str()), ("30", "prod"));
-        assert_eq!(flags.docker.as_deref(), Some("/docker.sock"));
+        assert_eq!(flags.docker, ["/docker.sock"]);
         assert_eq!(flags.plugins.as_deref(), Some("/p.js"));
     }
 

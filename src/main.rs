@@ -15,6 +15,7 @@ mod admin;
 mod cli;
 mod command;
 mod counts;
+mod engines;
 mod failure;
 mod follow;
 mod holder;

@@ -1,10 +1,9 @@
 //! Both planes: put together, watched, and taken down.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use controlplane::docker::{ContainerSettings, Endpoint, EngineState, Watch};
+use controlplane::docker::EngineState;
 use controlplane::{EngineStatus, Published, Status};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
@@ -20,7 +19,7 @@ use crate::listen::{self, Fallback};
 use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
-use crate::{admin, counts};
+use crate::{admin, counts, engines};
 
 /// How long the report waits for the names of the engine. Thousands of containers are listed within this; an engine
 /// that takes longer is reported as it is.
@@ -59,13 +58,7 @@ impl Planes {
     ///
     /// [`Failure::Usage`] and [`Failure::Runtime`], as binding and starting have it; nothing is left running then.
     pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
-        let endpoint = Endpoint::find(
-            settings.docker.as_deref(),
-            |name| std::env::var(name).ok(),
-            Path::exists,
-        )
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-
+        let watches = engines::watches(&settings)?;
         let interfaces = host::interfaces()?;
         let bridge = listen::bridge_addresses(&interfaces);
         let listeners = listen::bind(&settings.listen, &bridge, |address| {
@@ -112,14 +105,9 @@ impl Planes {
             }
             Err(reason) => (None, reason),
         };
-        let labels = ContainerSettings {
-            environment: settings.environment.clone(),
-            region: settings.region.clone(),
-            ttl_seconds: settings.ttl_seconds,
-        };
         let config = controlplane::Config {
             zones: settings.zones.clone(),
-            engines: vec![Watch::new(endpoint, labels)],
+            engines: watches,
             admin,
             count_cores: counts::of(workers.counters()),
         };
@@ -157,8 +145,12 @@ impl Planes {
     /// Waits a moment for the names of the engine, then tells how everything stands.
     pub(crate) async fn report(&mut self) -> Report {
         let settled = |status: &Status| {
-            let away = |engine: &EngineStatus| matches!(engine.state, EngineState::Away { .. });
-            status.is_complete || status.engines.iter().any(away)
+            let is_away = |engine: &EngineStatus| matches!(engine.state, EngineState::Away { .. });
+            status.is_complete
+                || status
+                    .engines
+                    .iter()
+                    .all(|engine| engine.is_synced || is_away(engine))
         };
         // An engine that takes longer, or a control plane that has ended, is shown as it is.
         let _ = tokio::time::timeout(REPORT_WAIT_MAX, self.status.wait_for(settled)).await;

@@ -1,9 +1,11 @@
 //! What the daemon is told: flags and environment, checked once, as one typed value.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use controlplane::docker::Selection;
 use controlplane::naming;
+use controlplane::service::TTL_SECONDS_MAX;
 use dataplane::forward::{self, Route};
 use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, ROUTES_MAX, UPSTREAMS_MAX};
 use dataplane::{access, special};
@@ -14,12 +16,9 @@ use ipnet::IpNet;
 
 use crate::address::{self, DNS_PORT};
 use crate::cli::Cli;
+use crate::engines;
 use crate::failure::Failure;
 use crate::upstreams;
-
-/// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
-/// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
-const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
 /// Everything the user may set, with defaults filled in where they do not depend on what this host allows.
 #[derive(Debug)]
@@ -32,8 +31,12 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     /// Time to live of every record, in seconds.
     pub(crate) ttl_seconds: u32,
-    /// Container engine; `None`: look for it.
-    pub(crate) docker: Option<String>,
+    /// Container engines; none: look for one.
+    pub(crate) engines: Vec<engines::Given>,
+    /// Which containers are published.
+    pub(crate) selection: Selection,
+    /// Where clients outside this host's networks are led; at most one of each family.
+    pub(crate) published_addresses: Vec<IpAddr>,
     /// Addresses to answer on; empty: the defaults of `listen`.
     pub(crate) listen: Vec<SocketAddr>,
     /// Whom to ask what is not ours.
@@ -86,30 +89,17 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
     };
 
     let mut notes = notes(cli);
-    let mut label = |flag: &str, value: &str| {
-        let remedy = match value {
-            "" => "an empty label names nothing; give one to 63 letters, digits and hyphens",
-            _ if value.len() > LABEL_OCTETS_MAX => "a DNS label has at most 63 octets; give a shorter one",
-            _ if is_wildcard(value.to_ascii_lowercase().as_bytes()) => {
-                "questions use this word to mean every one; give another"
-            }
-            _ if !value.bytes().all(|octet| octet == b'.' || is_plain(octet)) => {
-                "resolvers and shells do not take all of these characters; give letters, digits, hyphens and underscores"
-            }
-            _ => {
-                let label = naming::label(value).expect("the empty one was refused");
-                if !label.eq_ignore_ascii_case(value) {
-                    let origin = cli.origin(flag);
-                    notes.push(format!("{origin} {value:?} is no DNS label; ask for {label:?}"));
-                }
-                return Ok(label.into_owned());
-            }
-        };
-        Err(bad(flag, value, remedy))
+    let mut word = |flag: &str, value: &str| {
+        let label = label(value).map_err(|remedy| bad(flag, value, remedy))?;
+        if !label.eq_ignore_ascii_case(value) {
+            let origin = cli.origin(flag);
+            notes.push(format!("{origin} {value:?} is no DNS label; ask for {label:?}"));
+        }
+        Ok(label)
     };
-    let environment = label("environment", &flags.environment)?;
+    let environment = word("environment", &flags.environment)?;
     let region = match &flags.region {
-        Some(region) => label("region", region)?,
+        Some(region) => word("region", region)?,
         None => host_name(),
     };
     let addresses = |flag: &str, values: &[String], most: usize| {
@@ -234,20 +224,20 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         true => allow.extend(access::default_networks()),
         false => allow.extend(access::default_networks().filter(loopback)),
     }
-    if flags.docker.as_deref() == Some("") {
-        return Err(bad(
-            "docker",
-            "",
-            "names no engine; give a socket's path, or leave it out to search",
-        ));
-    }
+    let engines = engines::given(&flags.docker, |value, remedy| bad("docker", value, remedy))?;
+    let selection = engines::selection(flags, &bad)?;
+    let published_addresses = engines::published_addresses(&flags.published_address, |value, remedy| {
+        bad("published-address", value, remedy)
+    })?;
 
     Ok(Settings {
         zones,
         environment,
         region,
         ttl_seconds,
-        docker: flags.docker.clone(),
+        engines,
+        selection,
+        published_addresses,
         listen,
         upstreams,
         allow,
@@ -261,6 +251,23 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         },
         notes,
     })
+}
+
+/// The label that `value` can be asked for as; else what would be right.
+pub(crate) fn label(value: &str) -> Result<String, &'static str> {
+    match value {
+        "" => Err("an empty label names nothing; give one to 63 letters, digits and hyphens"),
+        _ if value.len() > LABEL_OCTETS_MAX => Err("a DNS label has at most 63 octets; give a shorter one"),
+        _ if is_wildcard(value.to_ascii_lowercase().as_bytes()) => {
+            Err("questions use this word to mean every one; give another")
+        }
+        _ if !value.bytes().all(|octet| octet == b'.' || is_plain(octet)) => Err(
+            "resolvers and shells do not take all of these characters; give letters, digits, hyphens and underscores",
+        ),
+        _ => Ok(naming::label(value)
+            .expect("the empty one was refused")
+            .into_owned()),
+    }
 }
 
 /// Whether `octet` needs no quotes anywhere: in a zone file, a shell, or a resolver's configuration.
@@ -678,6 +685,12 @@ mod tests {
         check("--rate-limit 1000001", "--rate-limit \"1000001\": give replies");
         check(&format!("--nsid {}", "n".repeat(64)), "--nsid ");
         check("-s=", "--docker \"\": names no engine");
+        check("--only =x", "--only \"=x\": names no label");
+        check("--label-prefix=", "--label-prefix \"\": ");
+        check(
+            "--published-address host",
+            "--published-address \"host\": no IP address",
+        );
     }
 
     #[test]

@@ -8,6 +8,10 @@ use dns::{Name, Tier};
 pub use dns::{Port, Protocol};
 use ipnet::IpNet;
 
+/// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
+/// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
+pub const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
+
 /// Who told us of a service. Two sources never overwrite each other's services.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {

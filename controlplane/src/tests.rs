@@ -19,11 +19,7 @@ fn config(engines: Vec<Watch>) -> Config {
 /// An engine that is not there.
 fn absent(directory: &tempfile::TempDir) -> Watch {
     let socket = directory.path().join("docker.sock").display().to_string();
-    let settings = ContainerSettings {
-        environment: "dev".into(),
-        region: "here".into(),
-        ttl_seconds: 30,
-    };
+    let settings = ContainerSettings::new("dev", "here", 30);
     Watch::new(
         Endpoint::find(Some(&socket), |_| None, |_| false).unwrap(),
         settings,

@@ -2,25 +2,25 @@
 //!
 //! A read-only proxy before the engine's socket needs to pass no more than `/version`, `/events`, `/containers/json`,
 //! `/containers/ID/json` and `/networks`. Without the last one answers do not depend on the client's network.
+//!
+//! The library brings the octets here, over whatever leads to the engine; [`wire`] reads them, for the library would
+//! refuse an answer that has one word it does not know.
 
-use std::collections::HashMap;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, EventMessage, SystemVersion};
-use bollard::query_parameters::{
-    EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions, ListNetworksOptions,
-};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::endpoint::{Address, Endpoint};
+use super::events::HEARD;
 use super::failure::Failure;
 use super::listed::Listed;
-use super::networks;
-use crate::service::Network;
+use super::networks::{self, List};
+use super::stream::Lines;
+use super::wire;
 
 /// The oldest API whose answers we were tried with: Docker 20.10's.
 const API_OLDEST_TRIED: (usize, usize) = (1, 41);
@@ -29,6 +29,9 @@ const API_OLDEST_TRIED: (usize, usize) = (1, 41);
 /// before the first event comes, so this is no deadline; the periodic list finds out whether the engine lives.
 const EVENTS_ANSWER_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Longest answer that is read, in octets: a list of a hundred thousand containers. What is longer counts as failed.
+const ANSWER_OCTETS_MAX: usize = 256 << 20;
+
 /// A connection to an engine. Each request opens its own socket, so it is a plan to connect rather than a connection.
 #[derive(Clone)]
 pub(crate) struct Engine {
@@ -36,6 +39,8 @@ pub(crate) struct Engine {
     deadline: Duration,
     /// Whether the engine's clock is ours, so that it can be told from when on events are wanted.
     same_clock: bool,
+    /// In front of every path: `/v1.41`.
+    prefix: String,
     /// Product and version, for example `Docker 20.10.24`.
     pub(crate) version: String,
     /// Version of the API that both sides know, for example `1.41`.
@@ -48,28 +53,26 @@ impl Engine {
     /// Asks the engine for its version and agrees on the newest API that it and we know.
     pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Self, Failure> {
         let what = "read its version";
+        let failed = |error| Failure::Request { what, error };
         if let Address::Unix(path) = &endpoint.address {
             // The library calls a socket missing that it may not see; the system tells the two apart.
-            let socket = std::fs::metadata(path).map_err(|err| Failure::Request {
-                what,
-                error: Error::IOError { err },
-            })?;
+            let socket = std::fs::metadata(path).map_err(|err| failed(Error::IOError { err }))?;
             if !socket.file_type().is_socket() {
                 return Err(Failure::NotASocket);
             }
         }
-        let docker = client(endpoint, deadline).map_err(|error| Failure::Request { what, error })?;
-        let answer = within(deadline, what, docker.version()).await?;
-        let api = negotiate(&answer).ok_or(Failure::Request {
-            what,
-            error: Error::APIVersionParseError {},
-        })?;
+        let docker = client(endpoint, deadline).map_err(failed)?;
+        let answer = get(&docker, "/version", deadline, what).await?;
+        let answer: wire::Version = read(what, wire::read(&answer))?;
+        let api = negotiate(&answer).ok_or_else(|| failed(Error::APIVersionParseError {}))?;
+        let api_shown = format!("{}.{}", api.0, api.1);
         Ok(Self {
-            docker: docker.with_request_modifier(move |request| versioned(request, api)),
+            docker,
             deadline,
             same_clock: matches!(endpoint.address, Address::Unix(_)),
             version: product(&answer),
-            api: format!("{}.{}", api.0, api.1),
+            prefix: format!("/v{api_shown}"),
+            api: api_shown,
             is_old: api < API_OLDEST_TRIED,
         })
     }
@@ -80,45 +83,72 @@ impl Engine {
     /// sends what happened in between from memory: whatever a list misses that is asked for after this call is in the
     /// events. An engine on another host has another clock and is not told; what might be lost there the list shows
     /// that follows soon after the first.
-    pub(crate) fn events(&self) -> impl Stream<Item = Result<EventMessage, Error>> + use<> {
-        let filters = HashMap::from([("type", vec!["container", "network"])]);
-        let mut options = EventsOptionsBuilder::new().filters(&filters);
+    ///
+    /// Only what changes names is asked for: health checks alone would make the engine tell of hundreds of processes
+    /// that come and go.
+    pub(crate) fn events(&self) -> impl Stream<Item = Result<wire::Event, Failure>> + use<> {
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| format!("\"{word}\""))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let filters = format!(
+            "{{\"type\":[{}],\"event\":[{}]}}",
+            words(&["container", "network"]),
+            words(&HEARD)
+        );
+        let mut path = format!("{}/events?filters={}", self.prefix, escaped(&filters));
         if self.same_clock
             && let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)
         {
-            options = options.since(&format!("{}.{:09}", now.as_secs(), now.subsec_nanos()));
+            path += &format!("&since={}.{:09}", now.as_secs(), now.subsec_nanos());
         }
-        self.docker
-            .clone()
-            .with_timeout(EVENTS_ANSWER_DEADLINE)
-            .events(Some(options.build()))
+        let docker = self.docker.clone().with_timeout(EVENTS_ANSWER_DEADLINE);
+        let octets = stream(&docker, &path);
+        Lines::new(octets).map(|line| {
+            let event = wire::read(&line?);
+            event.map_err(|error| Failure::EventsBroke(error.into()))
+        })
     }
 
-    /// All containers that the engine calls running; paused ones and those between two restarts are among them.
+    /// All containers: those that run, paused ones, those between two restarts, and those that have ended.
     pub(crate) async fn list(&self) -> Result<Vec<Listed>, Failure> {
-        let request = self.docker.list_containers(None::<ListContainersOptions>);
-        let containers = within(self.deadline, "list containers", request).await?;
-        Ok(containers.into_iter().filter_map(Listed::from_summary).collect())
+        let what = "list containers";
+        let answer = self.get("/containers/json?all=1", what).await?;
+        let lines: Vec<wire::Summary> = read(what, wire::read_list(&answer))?;
+        Ok(lines.into_iter().filter_map(Listed::from_summary).collect())
     }
 
     /// All networks that have addresses to give.
-    pub(crate) async fn networks(&self) -> Result<Vec<Network>, Failure> {
-        let request = self.docker.list_networks(None::<ListNetworksOptions>);
-        let answer = within(self.deadline, "list networks", request).await?;
-        Ok(networks::read(answer))
+    pub(crate) async fn networks(&self) -> Result<List, Failure> {
+        let what = "list networks";
+        let answer = self.get("/networks", what).await?;
+        Ok(networks::read(read(what, wire::read_list(&answer))?))
     }
 
-    /// One container; `None` if there is none of that id.
-    pub(crate) async fn inspect(&self, id: &Arc<str>) -> Result<Option<ContainerInspectResponse>, Failure> {
-        let request = self.docker.inspect_container(id, None::<InspectContainerOptions>);
-        match within(self.deadline, "inspect a container", request).await {
-            Ok(container) => Ok(Some(container)),
+    /// One container, by its id or name; `None` if there is none.
+    pub(crate) async fn inspect(&self, id: &Arc<str>) -> Result<Option<wire::Inspect>, Failure> {
+        let what = "inspect a container";
+        match self.get(&format!("/containers/{}/json", escaped(id)), what).await {
+            Ok(answer) => Ok(Some(read(what, wire::read(&answer))?)),
             Err(Failure::Request {
                 error: Error::DockerResponseServerError { status_code: 404, .. },
                 ..
             }) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    async fn get(&self, path: &str, what: &'static str) -> Result<Vec<u8>, Failure> {
+        get(
+            &self.docker,
+            &format!("{}{path}", self.prefix),
+            self.deadline,
+            what,
+        )
+        .await
     }
 }
 
@@ -144,33 +174,83 @@ fn client(endpoint: &Endpoint, deadline: Duration) -> Result<Docker, Error> {
     }
 }
 
-async fn within<T>(
+/// The whole answer to GET `path`.
+async fn get(
+    docker: &Docker,
+    path: &str,
     deadline: Duration,
     what: &'static str,
-    request: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(deadline, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Failure::Request { what, error }),
-        Err(_) => Err(Failure::Deadline {
-            what,
-            seconds: deadline.as_secs_f32(),
-        }),
+) -> Result<Vec<u8>, Failure> {
+    let whole = async {
+        let mut octets = stream(docker, path);
+        let mut answer = Vec::new();
+        while let Some(chunk) = octets.next().await {
+            let chunk = chunk.map_err(|error| Failure::Request { what, error })?;
+            if answer.len() + chunk.len() > ANSWER_OCTETS_MAX {
+                return Err(Failure::TooLong { what });
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    };
+    let late = |_| Failure::Deadline {
+        what,
+        seconds: deadline.as_secs_f32(),
+    };
+    tokio::time::timeout(deadline, whole).await.map_err(late)?
+}
+
+/// The answer to GET `path`, as it comes.
+///
+/// Of all that the library offers, only the export of an image hands octets on as they are; so that is what we ask it
+/// for, and send it elsewhere.
+fn stream(docker: &Docker, path: &str) -> impl Stream<Item = Result<Vec<u8>, Error>> + Unpin + use<> {
+    let path: Arc<str> = path.into();
+    let docker = docker
+        .clone()
+        .with_request_modifier(move |request| sent_to(request, &path));
+    Box::pin(docker.export_image("").map_ok(Vec::from))
+}
+
+fn sent_to(mut request: BollardRequest, path: &str) -> BollardRequest {
+    let uri = request.uri();
+    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority())
+        && let Ok(elsewhere) = format!("{scheme}://{authority}{path}").parse()
+    {
+        *request.uri_mut() = elsewhere;
     }
+    request
+}
+
+fn read<T>(what: &'static str, answer: Result<T, serde_json::Error>) -> Result<T, Failure> {
+    answer.map_err(|error| Failure::Request {
+        what,
+        error: error.into(),
+    })
+}
+
+/// Puts `%XX` for all that may not stand in a path or query by itself (RFC 3986, section 2.3).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(octet));
+            }
+            _ => escaped += &format!("%{octet:02X}"),
+        }
+    }
+    escaped
 }
 
 /// The newest API version that both know; where the engine has dropped all that we know, its oldest.
-fn negotiate(engine: &SystemVersion) -> Option<(usize, usize)> {
+fn negotiate(engine: &wire::Version) -> Option<(usize, usize)> {
     let ClientVersion {
         major_version,
         minor_version,
     } = *API_DEFAULT_VERSION;
-    let newest = parse_version(engine.api_version.as_deref()?)?;
-    let oldest = engine
-        .min_api_version
-        .as_deref()
-        .and_then(parse_version)
-        .unwrap_or((0, 0));
+    let newest = parse_version(&engine.api_version)?;
+    let oldest = parse_version(&engine.min_api_version).unwrap_or((0, 0));
     Some(newest.min((major_version, minor_version)).max(oldest))
 }
 
@@ -179,53 +259,43 @@ fn parse_version(text: &str) -> Option<(usize, usize)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Puts the API version in front of the path. The library leaves it out, and an engine answers such a request in the
-/// newest form it knows, which may be newer than we do.
-fn versioned(mut request: BollardRequest, (major, minor): (usize, usize)) -> BollardRequest {
-    let uri = request.uri();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority())
-        && let Ok(versioned) = format!("{scheme}://{authority}/v{major}.{minor}{path}").parse()
-    {
-        *request.uri_mut() = versioned;
-    }
-    request
-}
-
-fn product(engine: &SystemVersion) -> String {
-    let component = engine
-        .components
-        .as_ref()
-        .and_then(|components| components.first());
-    let name = match component {
+fn product(engine: &wire::Version) -> String {
+    let name = match engine.components.first() {
         Some(component) if component.name.contains("Podman") => "Podman",
         _ => "Docker",
     };
-    format!(
-        "{name} {}",
-        engine.version.as_deref().unwrap_or("of unknown version")
-    )
+    let version = match engine.version.as_str() {
+        "" => "of unknown version",
+        version => version,
+    };
+    format!("{name} {version}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn agreed(newest: &str, oldest: Option<&str>) -> Option<(usize, usize)> {
-        negotiate(&SystemVersion {
-            api_version: Some(newest.to_owned()),
-            min_api_version: oldest.map(str::to_owned),
-            ..SystemVersion::default()
+    fn agreed(newest: &str, oldest: &str) -> Option<(usize, usize)> {
+        negotiate(&wire::Version {
+            api_version: newest.to_owned(),
+            min_api_version: oldest.to_owned(),
+            ..wire::Version::default()
         })
     }
 
     #[test]
     fn the_newest_api_that_both_know_is_spoken() {
-        assert_eq!(agreed("1.41", Some("1.12")), Some((1, 41)));
-        assert_eq!(agreed("1.41", None), Some((1, 41)));
-        assert_eq!(agreed("1.99", Some("1.44")), Some((1, 53)));
-        assert_eq!(agreed("1.99", Some("1.60")), Some((1, 60)));
-        assert_eq!(agreed("9", None), None);
-        assert_eq!(negotiate(&SystemVersion::default()), None);
+        assert_eq!(agreed("1.41", "1.12"), Some((1, 41)));
+        assert_eq!(agreed("1.41", ""), Some((1, 41)));
+        assert_eq!(agreed("1.99", "1.44"), Some((1, 53)));
+        assert_eq!(agreed("1.99", "1.60"), Some((1, 60)));
+        assert_eq!(agreed("9", ""), None);
+        assert_eq!(negotiate(&wire::Version::default()), None);
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_a_path_is_escaped() {
+        assert_eq!(escaped("a-b_c.d~1"), "a-b_c.d~1");
+        assert_eq!(escaped("a/b?c d%\u{fc}"), "a%2Fb%3Fc%20d%25%C3%BC");
     }
 }

@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use bollard::models::{EventMessage, EventMessageTypeEnum};
-
-use super::stop;
+use super::standing::Standing;
+use super::{stop, wire};
 
 /// An event that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +23,8 @@ pub(crate) struct Event {
     pub(crate) container: Arc<str>,
     /// What it asks for.
     pub(crate) effect: Effect,
+    /// Where the container stands if it is withdrawn for it, as far as the event says.
+    pub(crate) standing: Standing,
 }
 
 /// What an event asks for.
@@ -41,33 +42,69 @@ pub(crate) enum Effect {
 
 impl News {
     /// Reads an engine's event; `None` for those that change nothing in DNS.
-    pub(crate) fn from_message(message: EventMessage) -> Option<Self> {
-        let action = message.action?;
-        let actor = message.actor?;
-        let (container, effect) = match message.typ? {
-            EventMessageTypeEnum::CONTAINER if action == "kill" => {
-                let signal = actor.attributes.as_ref()?.get("signal")?;
-                (actor.id?, Effect::Signal(stop::number(signal)?))
+    pub(crate) fn of(event: wire::Event) -> Option<Self> {
+        let wire::Event { kind, action, actor } = event;
+        let attribute = |name: &str| actor.attributes.get(name);
+        let standing = match action.as_str() {
+            "kill" => Standing::Stopping,
+            "pause" => Standing::Paused,
+            _ => Standing::Stopped,
+        };
+        let (container, effect) = match kind.as_str() {
+            "container" if action == "kill" => {
+                (&actor.id, Effect::Signal(stop::number(attribute("signal")?)?))
             }
-            EventMessageTypeEnum::CONTAINER => (actor.id?, container_effect(&action)?),
+            "container" => (&actor.id, container_effect(&action)?),
             // The actor is the network; the container stands among its attributes.
-            EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "connect" | "disconnect") => {
-                (actor.attributes?.remove("container")?, Effect::Inspect)
+            "network" if matches!(action.as_str(), "connect" | "disconnect") => {
+                (attribute("container")?, Effect::Inspect)
             }
             // `remove` is Podman's word.
-            EventMessageTypeEnum::NETWORK if matches!(action.as_str(), "create" | "destroy" | "remove") => {
+            "network" if matches!(action.as_str(), "create" | "destroy" | "remove") => {
                 return Some(Self::Networks);
             }
             _ => return None,
         };
         (!container.is_empty()).then(|| {
             Self::Container(Event {
-                container: container.into(),
+                container: container.as_str().into(),
                 effect,
+                standing,
             })
         })
     }
 }
+
+impl Event {
+    /// Something about the container may have changed.
+    pub(crate) fn look_at(container: Arc<str>) -> Self {
+        Self {
+            container,
+            effect: Effect::Inspect,
+            standing: Standing::Stopped,
+        }
+    }
+}
+
+/// The actions that an engine is asked to tell of, Docker's words and Podman's. An engine matches them as beginnings of
+/// its own, so `health_status` stands for `health_status: healthy` too.
+pub(super) const HEARD: [&str; 15] = [
+    "start",
+    "restart",
+    "unpause",
+    "rename",
+    "update",
+    "health_status",
+    "kill",
+    "die",
+    "died",
+    "pause",
+    "destroy",
+    "remove",
+    "connect",
+    "disconnect",
+    "create",
+];
 
 fn container_effect(action: &str) -> Option<Effect> {
     // `health_status: healthy`, `exec_start: sh -c ...`: what follows the colon is detail.
@@ -86,8 +123,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Option<(String, Effect)> {
-        let message = serde_json::from_str(json).unwrap();
-        match News::from_message(message)? {
+        match News::of(wire::read(json.as_bytes()).unwrap())? {
             News::Container(event) => Some((event.container.to_string(), event.effect)),
             News::Networks => None,
         }
@@ -200,7 +236,7 @@ mod tests {
     fn a_network_that_comes_or_goes_asks_for_a_look_at_the_networks() {
         let network = |action: &str| {
             let json = format!(r#"{{"Type":"network","Action":"{action}","Actor":{{"ID":"n1"}}}}"#);
-            News::from_message(serde_json::from_str(&json).unwrap())
+            News::of(wire::read(json.as_bytes()).unwrap())
         };
         for action in ["create", "destroy", "remove"] {
             assert_eq!(network(action), Some(News::Networks), "{action}");

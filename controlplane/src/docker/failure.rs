@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     },
     /// A request took longer than its deadline.
     Deadline { what: &'static str, seconds: f32 },
+    /// The engine said more than is read at once.
+    TooLong { what: &'static str },
     /// What is at the socket's path is none.
     NotASocket,
     /// The engine ended its stream of events, as it does when it shuts down.
@@ -38,7 +40,11 @@ impl Failure {
     pub(crate) fn is_unreachable(&self) -> bool {
         let kind = match self {
             Self::Request { error, .. } => io_kind(error),
-            Self::Deadline { .. } | Self::NotASocket | Self::EventsEnded | Self::EventsBroke(_) => None,
+            Self::Deadline { .. }
+            | Self::TooLong { .. }
+            | Self::NotASocket
+            | Self::EventsEnded
+            | Self::EventsBroke(_) => None,
         };
         matches!(
             kind,
@@ -56,6 +62,10 @@ impl Failure {
             Self::NotASocket => trouble(
                 format!("{endpoint} is not a socket"),
                 "name the engine's socket with --docker",
+            ),
+            Self::TooLong { what } => trouble(
+                format!("the engine at {endpoint} said too much (to {what})"),
+                "see which container has labels of megabytes: `docker inspect`",
             ),
             Self::EventsEnded => trouble(
                 format!("the engine at {endpoint} closed its event stream"),

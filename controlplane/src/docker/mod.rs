@@ -1,8 +1,9 @@
 //! The container engine: what runs there, told to the pipeline as [`Change`]s.
 //!
 //! ```text
-//!  endpoint ─▶ session ┬ engine ── events ─┬▶ tracker ── inspect ─▶ container ─▶ Change::{Put, Remove, Reset}
-//!     ▲                │                   └▶ networks ── list ────────────────▶ Change::Networks
+//!  endpoint ─▶ session ┬ engine ── events ─┬▶ tracker ── inspect ─▶ container ─▶ publish ─▶ Change::{Put, Remove, Reset}
+//!     ▲                │                   │                            labels ──┘ └─▶ census: why it has names or none
+//!     │                │                   └▶ networks ── list ─▶ Change::Networks
 //!     │                └ fails: failure ─▶ EngineState::Away ─▶ backoff ┐
 //!     └────────────────────────────────────────────────────────────────┘
 //! ```
@@ -10,19 +11,30 @@
 //! [`run`] keeps one engine in view for ever. While the engine is away nothing is sent, so what was known last keeps
 //! serving; when it is back, one [`Change::Reset`] tells the whole truth. Requests are GET only.
 
-mod addresses;
+mod attachment;
 mod backoff;
+mod census;
 mod container;
 mod endpoint;
 mod engine;
 mod events;
 mod failure;
+mod image;
+mod label;
 mod listed;
+mod memory;
 mod networks;
+mod port;
+mod publish;
+mod selection;
 mod session;
+mod sharing;
+mod standing;
 mod state;
 mod stop;
+mod stream;
 mod tracker;
+mod wire;
 mod words;
 
 #[cfg(test)]
@@ -36,16 +48,19 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use container::ContainerSettings;
+pub use census::{Census, Sighting};
 pub use endpoint::{Address, Endpoint, EndpointError, Origin};
+pub use label::{Complaint, PREFIX_DEFAULT};
+pub use publish::ContainerSettings;
+pub use selection::{Constraint, ConstraintError, Selection};
+pub use standing::Standing;
 pub use state::{EngineCounters, EngineState};
 
 use crate::service::{Change, Source};
 use backoff::{Backoff, Bounds};
 use failure::Trouble;
+use memory::Memory;
 use session::{Outlets, Stopped};
-use tracker::Tracker;
-use words::Words;
 
 /// An engine to watch.
 #[derive(Clone, Debug)]
@@ -56,6 +71,8 @@ pub struct Watch {
     pub settings: ContainerSettings,
     /// Counted in while [`run`] goes on; keep a clone to read them.
     pub counters: EngineCounters,
+    /// All of its containers, kept up to date likewise.
+    pub census: Census,
     pace: Pace,
 }
 
@@ -95,6 +112,7 @@ impl Watch {
             endpoint,
             settings,
             counters: EngineCounters::default(),
+            census: Census::default(),
             pace: PACE,
         }
     }
@@ -120,18 +138,16 @@ pub async fn run(
     state: watch::Sender<EngineState>,
     stop: CancellationToken,
 ) {
-    let source = watch.source();
     let outlets = Outlets { changes, state, stop };
-    let mut tracker = Tracker::new(source.clone());
-    let mut words = Words::default();
+    let mut memory = Memory::of(&watch);
     let mut backoff = Backoff::new(watch.pace.backoff);
     loop {
         let began = Instant::now();
-        let failure = match session::serve(&watch, &source, &mut tracker, &mut words, &outlets).await {
+        let failure = match session::serve(&watch, &mut memory, &outlets).await {
             Ok(Stopped) => return,
             Err(failure) => failure,
         };
-        tracker.disconnected();
+        memory.tracker.disconnected();
         away(failure.explain(&watch.endpoint), &outlets.state);
         backoff.lived(began.elapsed());
         tokio::select! {

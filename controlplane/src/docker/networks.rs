@@ -4,12 +4,14 @@
 //! for after the last event.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bollard::models;
 use ipnet::IpNet;
 
-use crate::service::Network;
+use super::attachment::rank;
+use super::wire;
+use crate::service::{Address, Network};
 
 /// Networks of one engine that are told; the rest, last by name, have no addresses for us. Beyond what an engine's
 /// address pools allow.
@@ -22,29 +24,73 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 /// Drivers whose containers stand in a network of the outside world, which gives out addresses there, too.
 const OUTSIDE_DRIVERS: [&str; 2] = ["macvlan", "ipvlan"];
 
-/// Reads the engine's list: networks with subnets, by name, each name once.
-pub(super) fn read(list: Vec<models::Network>) -> Vec<Network> {
-    let by_name: BTreeMap<String, Network> = list
+/// Where Docker says that the host has no address of its own on a bridge network.
+const BRIDGE_WITHOUT_HOST: [(&str, &str); 3] = [
+    ("com.docker.network.bridge.inhibit_ipv4", "true"),
+    ("com.docker.network.bridge.gateway_mode_ipv4", "isolated"),
+    ("com.docker.network.bridge.gateway_mode_ipv6", "isolated"),
+];
+
+/// What the engine's list of networks tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct List {
+    /// Networks with subnets, by name, each name once.
+    pub(super) networks: Vec<Network>,
+    /// Where the engine's host is reached on them: its address on each bridge, the default one first.
+    pub(super) host: Vec<Address>,
+}
+
+/// Reads the engine's list.
+pub(super) fn read(list: Vec<wire::Network>) -> List {
+    let by_name: BTreeMap<String, wire::Network> = list
         .into_iter()
-        .filter_map(|network| {
-            let name = network.name.filter(|name| !name.is_empty())?;
-            let config = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-            let subnets = config
-                .iter()
-                .filter_map(|pool| pool.subnet.as_deref()?.parse().ok());
-            let mut subnets: Vec<IpNet> = subnets.collect();
-            subnets.sort_unstable();
-            subnets.dedup();
-            let driver = network.driver.unwrap_or_default();
-            let network = Network {
-                name: name.as_str().into(),
-                subnets,
-                is_own: !OUTSIDE_DRIVERS.contains(&driver.as_str()),
-            };
-            (!network.subnets.is_empty()).then_some((name, network))
-        })
+        .filter(|network| !network.name.is_empty())
+        .map(|network| (network.name.clone(), network))
         .collect();
-    by_name.into_values().take(NETWORKS_MAX).collect()
+    let mut host: Vec<Address> = by_name.values().flat_map(host_addresses).collect();
+    host.sort_by(|a, b| {
+        let rank = |it: &Address| it.network.clone().map(|name| (rank(&name).0, name));
+        rank(a).cmp(&rank(b))
+    });
+    let networks = by_name.into_values().filter_map(network);
+    List {
+        networks: networks.take(NETWORKS_MAX).collect(),
+        host,
+    }
+}
+
+/// A network; none if it has no subnet.
+fn network(network: wire::Network) -> Option<Network> {
+    let mut subnets: Vec<IpNet> = network
+        .ipam
+        .config
+        .iter()
+        .filter_map(|pool| pool.subnet.parse().ok())
+        .collect();
+    subnets.sort_unstable();
+    subnets.dedup();
+    (!subnets.is_empty()).then(|| Network {
+        name: network.name.into(),
+        subnets,
+        is_own: !OUTSIDE_DRIVERS.contains(&network.driver.as_str()),
+    })
+}
+
+/// The host's addresses on a network: a bridge's gateway is the bridge, and that is the host. The gateway of another
+/// driver may be anybody.
+fn host_addresses(network: &wire::Network) -> Vec<Address> {
+    let has_option = |(name, value): &(&str, &str)| network.options.get(*name).is_some_and(|it| it == value);
+    if network.driver != "bridge" || BRIDGE_WITHOUT_HOST.iter().any(has_option) {
+        return Vec::new();
+    }
+    let gateways = network.ipam.config.iter();
+    let gateways = gateways.filter_map(|pool| pool.gateway.split('/').next()?.parse().ok());
+    let gateways = gateways.filter(|ip: &IpAddr| !ip.is_unspecified());
+    let on_it = |ip| Address {
+        ip,
+        network: Some(network.name.as_str().into()),
+    };
+    gateways.map(on_it).collect()
 }
 
 /// What one connection knows of the engine's networks.
@@ -121,7 +167,31 @@ mod tests {
     use crate::fixture::network;
 
     fn check(list: &str, expected: &[Network]) {
-        assert_eq!(read(serde_json::from_str(list).unwrap()), expected, "{list}");
+        let found = read(wire::read_list(list.as_bytes()).unwrap());
+        assert_eq!(found.networks, expected, "{list}");
+    }
+
+    #[test]
+    fn the_host_is_reached_at_its_bridges_the_default_one_first() {
+        let list = r#"[
+            {"Name": "app", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.1"},
+                {"Subnet": "fd00:1::/64", "Gateway": "fd00:1::1/64"}]}},
+            {"Name": "bridge", "Driver": "bridge", "IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}},
+            {"Name": "lan", "Driver": "macvlan", "IPAM": {"Config": [{"Gateway": "192.168.1.1"}]}},
+            {"Name": "away", "Driver": "bridge", "IPAM": {"Config": [{"Gateway": "10.2.0.1"}]},
+                "Options": {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}},
+            {"Name": "odd", "Driver": "bridge", "IPAM": {"Config": [{}, {"Gateway": "x"}, {"Gateway": "0.0.0.0"}]}},
+            {"Name": "host", "Driver": "host", "IPAM": {"Config": null}}
+        ]"#;
+        let host = read(wire::read_list(list.as_bytes()).unwrap()).host;
+        let shown: Vec<_> = host
+            .iter()
+            .map(|it| format!("{} on {}", it.ip, it.network.as_deref().unwrap()))
+            .collect();
+        assert_eq!(
+            shown,
+            ["172.17.0.1 on bridge", "10.1.0.1 on app", "fd00:1::1 on app"]
+        );
     }
 
     #[test]

@@ -25,12 +25,12 @@ use super::engine::Engine;
 use super::events::News;
 use super::failure::Failure;
 use super::listed::Listed;
+use super::memory::{Look, Memory, Next};
 use super::networks::Networks;
 use super::state::EngineState;
-use super::tracker::{CONTAINERS_MAX, Inspection, ListTicket, Tracker, Verdict};
-use super::words::Words;
+use super::tracker::{CONTAINERS_MAX, ListTicket, Tracker};
 use super::{Pace, Watch};
-use crate::service::{Change, Source};
+use crate::service::Change;
 
 /// Why a session ended without a fault.
 pub(super) struct Stopped;
@@ -46,48 +46,43 @@ pub(super) struct Outlets {
 ///
 /// # Errors
 ///
-/// The [`Failure`] that ended it. What the tracker holds stays true as far as we know.
-pub(super) async fn serve(
-    watch: &Watch,
-    source: &Source,
-    tracker: &mut Tracker,
-    words: &mut Words,
-    outlets: &Outlets,
-) -> Result<Stopped, Failure> {
+/// The [`Failure`] that ended it. What `memory` holds stays true as far as we know.
+pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets) -> Result<Stopped, Failure> {
     let engine = tokio::select! {
         () = outlets.stop.cancelled() => return Ok(Stopped),
         engine = Engine::connect(&watch.endpoint, watch.pace.deadline) => engine?,
     };
     let mut events = pin!(engine.events());
-    let mut listing = Some(Listing::begin(&engine, tracker));
+    let mut listing = Some(Listing::begin(&engine, &memory.tracker));
     let mut lists = Lists::new(watch.pace);
     let mut inspects = FuturesUnordered::new();
     let mut networks = Networks::new(Instant::now());
     let mut network_lists = FuturesUnordered::new();
     let mut networks_are_refused = false;
-    let mut overflowed = tracker.overflowed();
+    let mut overflowed = memory.tracker.overflowed();
     loop {
         let now = Instant::now();
-        tracker.tick(now);
-        while let Some(id) = tracker.next_inspect(now) {
-            inspects.push(inspect(&engine, watch, id));
+        memory.tracker.tick(now);
+        while let Some(id) = memory.tracker.next_inspect(now) {
+            inspects.push(look(&engine, watch, id, None));
         }
         if listing.is_none() && now >= lists.next_at {
-            listing = Some(Listing::begin(&engine, tracker));
+            listing = Some(Listing::begin(&engine, &memory.tracker));
             networks.changed();
         }
         if networks.ask() {
             network_lists.push(engine.networks());
         }
-        report(watch, tracker, &engine, &outlets.state);
-        if tracker.overflowed() > overflowed {
+        report(watch, &memory.tracker, &engine, &outlets.state);
+        if memory.tracker.overflowed() > overflowed {
             if overflowed == 0 {
                 tracing::warn!(endpoint = %watch.endpoint, "over {CONTAINERS_MAX} containers; the rest get no names");
             }
-            overflowed = tracker.overflowed();
+            overflowed = memory.tracker.overflowed();
         }
         let networks_awaited = networks.awaited_until(now);
-        let wake_at = tracker
+        let wake_at = memory
+            .tracker
             .wake_at()
             .into_iter()
             .chain(listing.is_none().then_some(lists.next_at))
@@ -96,37 +91,25 @@ pub(super) async fn serve(
         tokio::select! {
             () = outlets.stop.cancelled() => return Ok(Stopped),
             event = events.next() => {
-                let message = event.ok_or(Failure::EventsEnded)?.map_err(Failure::EventsBroke)?;
+                let event = event.ok_or(Failure::EventsEnded)??;
                 watch.counters.count_event();
-                match News::from_message(message) {
+                match News::of(event) {
                     Some(News::Container(event)) => {
                         tracing::debug!(container = %event.container, effect = ?event.effect, "engine event");
-                        tracker.event(&event, Instant::now());
+                        memory.event(&event, Instant::now());
                     }
                     Some(News::Networks) => networks.changed(),
                     None => {}
                 }
             }
             (asked, containers) = Listing::finish(&mut listing) => {
-                tracker.listed(asked, &containers?, Instant::now());
+                memory.listed(asked, containers?, Instant::now());
                 lists.done();
             }
-            Some((id, outcome)) = inspects.next() => {
-                let outcome = match outcome {
-                    Look::Running(container) => {
-                        let stop = container.stop;
-                        let service = container.into_service(source, &watch.settings, words);
-                        Inspection::Running(Arc::new(service), stop)
-                    }
-                    Look::Absent => Inspection::Absent,
-                    Look::Failed => Inspection::Failed,
-                };
-                watch.counters.count_inspect(outcome == Inspection::Failed);
-                if tracker.inspected(&id, outcome, Instant::now()) == Verdict::GivenUp {
-                    tracing::warn!(
-                        container = %id,
-                        "the engine cannot inspect this container; its last record stays until its next event",
-                    );
+            Some((id, found)) = inspects.next() => {
+                watch.counters.count_inspect(matches!(found, Look::Failed));
+                if let Next::Owner(container, owner) = memory.looked(&id, found, watch, Instant::now()) {
+                    inspects.push(look(&engine, watch, id, Some((container, owner))));
                 }
             }
             Some(answer) = network_lists.next() => {
@@ -142,17 +125,21 @@ pub(super) async fn serve(
                         trouble.remedy,
                     );
                 }
-                networks.answered(answer.ok());
+                let list = answer.ok().map(|list| {
+                    memory.host(list.host, Instant::now());
+                    list.networks
+                });
+                networks.answered(list);
             }
             permit = outlets.changes.reserve(),
-                if networks.has_news() || networks_awaited.is_none() && tracker.has_change() =>
+                if networks.has_news() || networks_awaited.is_none() && memory.tracker.has_change() =>
             {
                 // The pipeline is gone only when the whole program ends.
                 let Ok(permit) = permit else { return Ok(Stopped) };
                 if let Some(networks) = networks.next() {
-                    let source = source.clone();
+                    let source = memory.source().clone();
                     permit.send(Change::Networks { source, networks });
-                } else if let Some(change) = tracker.next_change() {
+                } else if let Some(change) = memory.tracker.next_change() {
                     if matches!(change, Change::Reset { .. }) {
                         watch.counters.count_resync();
                     }
@@ -195,29 +182,34 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
     });
 }
 
-/// What an inspect found.
-enum Look {
-    Running(Box<Container>),
-    Absent,
-    Failed,
-}
-
-/// Inspects one container. A failure is logged at debug level: it is tried again, and given up aloud.
-async fn inspect(engine: &Engine, watch: &Watch, id: Arc<str>) -> (Arc<str>, Look) {
-    let look = match engine.inspect(&id).await {
+/// Inspects the container `id`; or, where that was done and it has the network of another, that other one. A failure is
+/// logged at debug level: it is tried again, and given up aloud.
+async fn look(
+    engine: &Engine,
+    watch: &Watch,
+    id: Arc<str>,
+    shares: Option<(Box<Container>, Arc<str>)>,
+) -> (Arc<str>, Look) {
+    let asked = shares.as_ref().map_or(&id, |(_, owner)| owner).clone();
+    let found = match engine.inspect(&asked).await {
         Ok(Some(answer)) => {
-            let container = Container::from_inspect(id.clone(), answer);
-            if container.running {
-                Look::Running(Box::new(container))
+            let found: Arc<str> = if answer.id.is_empty() {
+                asked.clone()
             } else {
-                Look::Absent
-            }
+                answer.id.as_str().into()
+            };
+            Some(Box::new(Container::from_inspect(found, answer)))
         }
-        Ok(None) => Look::Absent,
+        Ok(None) => None,
         Err(failure) => {
-            tracing::debug!(container = %id, reason = %failure.explain(&watch.endpoint).reason, "inspect failed");
-            Look::Failed
+            tracing::debug!(container = %asked, reason = %failure.explain(&watch.endpoint).reason, "inspect failed");
+            return (id, Look::Failed);
         }
+    };
+    let look = match (shares, found) {
+        (Some((container, owner)), found) => Look::Sharing(container, owner, found),
+        (None, Some(container)) => Look::Found(container),
+        (None, None) => Look::Absent,
     };
     (id, look)
 }

@@ -43,18 +43,18 @@ pub(crate) struct Stop {
 
 impl Default for Stop {
     fn default() -> Self {
-        Self::of(None, None)
+        Self::of("", None)
     }
 }
 
 impl Stop {
     /// Reads `Config.StopSignal` and `Config.StopTimeout`; what is missing or unknown is the engine's default.
-    pub(crate) fn of(signal: Option<&str>, timeout_seconds: Option<i64>) -> Self {
+    pub(crate) fn of(signal: &str, timeout_seconds: Option<i64>) -> Self {
         let seconds = timeout_seconds
             .unwrap_or(TIMEOUT_SECONDS)
             .clamp(0, TIMEOUT_SECONDS_MAX);
         Self {
-            signal: signal.and_then(number).unwrap_or(TERM),
+            signal: number(signal).unwrap_or(TERM),
             grace: Duration::from_secs(seconds.unsigned_abs()) + MARGIN,
         }
     }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn only_the_containers_own_stop_signal_and_a_kill_begin_its_end() {
-        let (plain, nginx) = (Stop::default(), Stop::of(Some("SIGQUIT"), Some(30)));
+        let (plain, nginx) = (Stop::default(), Stop::of("SIGQUIT", Some(30)));
         assert_eq!(
             [1, 2, 3, 9, 15].map(|signal| plain.is_begun_by(signal)),
             [false, false, false, true, true]
@@ -133,7 +133,7 @@ mod tests {
             [false, false, true, true, false]
         );
         assert_eq!((plain.grace.as_secs(), nginx.grace.as_secs()), (11, 31));
-        assert_eq!(Stop::of(None, Some(i64::MIN)).grace.as_secs(), 1);
-        assert_eq!(Stop::of(None, Some(i64::MAX)).grace.as_secs(), 601);
+        assert_eq!(Stop::of("", Some(i64::MIN)).grace.as_secs(), 1);
+        assert_eq!(Stop::of("", Some(i64::MAX)).grace.as_secs(), 601);
     }
 }

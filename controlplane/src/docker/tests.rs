@@ -47,11 +47,7 @@ impl Rig {
             address: Address::Unix(socket.to_owned()),
             origin: Origin::Flag,
         };
-        let settings = ContainerSettings {
-            environment: "dev".to_owned(),
-            region: "here".to_owned(),
-            ttl_seconds: 30,
-        };
+        let settings = ContainerSettings::new("dev", "here", 30);
         let watch = Watch {
             pace,
             ..Watch::new(endpoint, settings)
@@ -220,7 +216,7 @@ async fn containers_come_change_and_go_with_their_events() {
     engine.run("b", "10.0.0.9");
     engine.octets(
         format!(
-            r#"{{"Type":"network","Action":"connect","Actor":{{"ID":"n","Attributes":{{"container":"{}"}}}}}}"#,
+            "{{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{{\"ID\":\"n\",\"Attributes\":{{\"container\":\"{}\"}}}}}}\n",
             id("b")
         )
         .as_bytes(),
@@ -496,7 +492,10 @@ async fn an_event_that_arrives_in_pieces_is_read() {
 async fn an_event_that_cannot_be_read_ends_in_a_resync() {
     let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
     engine.run("b", "10.0.0.2");
-    engine.octets(b"{\"Type\":42}\n");
+    // A word that is not as we know it is none for us; what is no JSON may have been anything.
+    engine.octets(b"{\"Type\":42}\n[]\n");
+    rig.expect_quiet().await;
+    engine.octets(b"{\"Type\":\n");
     rig.until("a=10.0.0.1,b=10.0.0.2").await;
     assert_eq!(rig.told.last().unwrap(), "=a=10.0.0.1,b=10.0.0.2");
 }

@@ -26,9 +26,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::events::{Effect, Event};
-use super::listed::Listed;
+use super::listed::{Fingerprint, Listed};
 use super::stop::Stop;
-use crate::service::{Change, Service, ServiceId, Source};
+use crate::service::{Services, Source};
+
+mod outbox;
+mod plan;
 
 /// Inspects under way at once. One takes the engine about a millisecond of CPU, but waits for the container's lock
 /// while that starts or stops, up to seconds: enough that some may wait. The next ones stay queued.
@@ -56,26 +59,48 @@ const SYNC_STALL: Duration = Duration::from_millis(500);
 /// What an inspect came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inspection {
-    /// It runs, is this service, and would be stopped like this.
-    Running(Arc<Service>, Stop),
+    /// It runs.
+    Running(Running),
     /// It is stopped, paused, waits to be restarted, or does not exist.
     Absent,
     /// The engine did not tell.
     Failed,
 }
 
-/// Whether a container's inspects have failed so often that they are not repeated.
+/// A container that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// What it is published as; none if it is not.
+    pub(crate) services: Option<Services>,
+    /// What the list would show of it.
+    pub(crate) seen: Fingerprint,
+    /// How it is stopped.
+    pub(crate) stop: Stop,
+}
+
+/// What becomes of an inspect's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// All is well, or another try is planned.
-    GoOn,
-    /// Until the next event or list, what we hold for it stays.
+    /// It is what we hold now.
+    Held,
+    /// The container runs, but was told to stop, and is held back until it has or has not.
+    Stopping,
+    /// It is void or failed, and another inspect follows.
+    Again,
+    /// It failed too often. Until the next event or list, what we hold for it stays.
     GivenUp,
 }
 
 /// The moment a list was asked for, as [`Tracker`] counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListTicket(u64);
+
+impl ListTicket {
+    /// Whether what was touched at `clock` is older than the list.
+    pub(crate) fn is_after(self, clock: u64) -> bool {
+        clock <= self.0
+    }
+}
 
 /// See the module's text.
 pub(crate) struct Tracker {
@@ -101,9 +126,11 @@ pub(crate) struct Tracker {
 #[derive(Default)]
 struct Entry {
     /// What the pipeline shall hold for it; the last inspect that counted.
-    service: Option<Arc<Service>>,
+    services: Option<Services>,
     /// Whether the pipeline may hold anything for it.
     announced: bool,
+    /// What that inspect saw, if it runs, published or not.
+    seen: Option<Fingerprint>,
     /// Whether the pipeline must still be told; the entry is then in the outbox.
     unsent: bool,
     /// [`Tracker::clock`] at its last event.
@@ -187,8 +214,13 @@ impl Tracker {
         self.overflowed
     }
 
-    /// Takes in an event.
-    pub(crate) fn event(&mut self, event: &Event, now: Instant) {
+    /// How many events have come.
+    pub(crate) fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Takes in an event, and tells whether the container is withdrawn by it.
+    pub(crate) fn event(&mut self, event: &Event, now: Instant) -> bool {
         self.clock += 1;
         let clock = self.clock;
         let effect = match event.effect {
@@ -199,17 +231,17 @@ impl Tracker {
                     entry.stopping_until = entry.stopping_until.or(Some(until));
                     event.effect
                 }
-                _ => return,
+                _ => return false,
             },
             effect => effect,
         };
         let withdraw = effect != Effect::Inspect;
         // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
         if withdraw && !self.entries.contains_key(&event.container) {
-            return;
+            return true;
         }
         let Some(entry) = self.entry(&event.container) else {
-            return;
+            return false;
         };
         entry.changed_at = clock;
         entry.failures = 0;
@@ -218,7 +250,7 @@ impl Tracker {
         }
         let stopping_until = entry.stopping_until;
         if withdraw {
-            self.hold(&event.container, None);
+            self.hold(&event.container, None, None);
             self.unplan(&event.container, now + CONFIRM_AFTER);
             self.release(&event.container);
         }
@@ -229,6 +261,7 @@ impl Tracker {
             Effect::Forget => {}
         }
         self.tidy(&event.container);
+        withdraw
     }
 
     /// To be called when a list is asked for; its answer comes to [`Tracker::listed`].
@@ -236,8 +269,8 @@ impl Tracker {
         ListTicket(self.clock)
     }
 
-    /// Takes in the list of all running containers: after a connection all are inspected, later those that differ from
-    /// what we hold. What is not listed is withdrawn. A container that had an event since the list was asked for is left
+    /// Takes in the list of all containers that are alive: after a connection all are inspected, later those that differ
+    /// from what an inspect last showed. What is not listed is withdrawn. A container that had an event since the list was asked for is left
     /// as the event made it.
     pub(crate) fn listed(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
         let syncing = matches!(self.sync, Sync::Unlisted);
@@ -246,7 +279,7 @@ impl Tracker {
             let Some(entry) = self.entry(&listed.id) else {
                 continue;
             };
-            let doubtful = entry.failures > 0 || listed.differs_from(entry.service.as_deref());
+            let doubtful = entry.failures > 0 || listed.differs_from(entry.seen);
             if entry.changed_at <= asked.0 && (syncing || doubtful) {
                 entry.failures = 0;
                 self.plan(&listed.id, now);
@@ -271,7 +304,7 @@ impl Tracker {
             .map(|(id, _)| id.clone())
             .collect::<Vec<_>>()
         {
-            self.hold(&id, None);
+            self.hold(&id, None, None);
             self.unplan(&id, now);
             self.tidy(&id);
         }
@@ -284,23 +317,9 @@ impl Tracker {
         }
     }
 
-    /// The container to inspect now, unless as many as may are under way or none is due. Its result must be given to
-    /// [`Tracker::inspected`].
-    pub(crate) fn next_inspect(&mut self, now: Instant) -> Option<Arc<str>> {
-        if self.under_way >= INSPECTS_MAX || self.planned.first().is_none_or(|(at, _)| *at > now) {
-            return None;
-        }
-        let (_, id) = self.planned.pop_first()?;
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.work = Work::UnderWay { again: None };
-        }
-        self.under_way += 1;
-        Some(id)
-    }
-
     /// Takes in what the inspect of `id` came to. It counts only if no event for `id` came since it began.
     pub(crate) fn inspected(&mut self, id: &Arc<str>, outcome: Inspection, now: Instant) -> Verdict {
-        let mut verdict = Verdict::GoOn;
+        let mut verdict = Verdict::Again;
         let Some(entry) = self.entries.get_mut(id) else {
             return verdict;
         };
@@ -316,23 +335,26 @@ impl Tracker {
                 self.plan(id, now + wait);
             }
             (None, Inspection::Failed) => verdict = Verdict::GivenUp,
-            (None, Inspection::Running(service, stop)) => {
+            (None, Inspection::Running(Running { services, seen, stop })) => {
                 entry.failures = 0;
                 entry.stop = stop;
                 match entry.stopping_until.filter(|until| now < *until) {
                     Some(until) => {
-                        self.hold(id, None);
+                        verdict = Verdict::Stopping;
+                        self.hold(id, None, None);
                         self.plan(id, until);
                     }
                     None => {
                         entry.stopping_until = None;
-                        self.hold(id, Some(service));
+                        verdict = Verdict::Held;
+                        self.hold(id, services, Some(seen));
                     }
                 }
             }
             (None, Inspection::Absent) => {
                 entry.failures = 0;
-                self.hold(id, None);
+                verdict = Verdict::Held;
+                self.hold(id, None, None);
             }
         }
         if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
@@ -341,22 +363,6 @@ impl Tracker {
         self.release(id);
         self.tidy(id);
         verdict
-    }
-
-    /// When something is to be done next that neither an event nor a result brings: [`Tracker::next_inspect`] for what
-    /// is planned, [`Tracker::tick`] for the rest.
-    pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let stalled_at = match self.sync {
-            Sync::Inspecting { progress_at, .. } => Some(progress_at + SYNC_STALL),
-            Sync::Unlisted | Sync::Known | Sync::Sent => None,
-        };
-        // With all slots taken the next result comes first, however long something has been due.
-        let due_at = self
-            .planned
-            .first()
-            .map(|(at, _)| *at)
-            .filter(|_| self.under_way < INSPECTS_MAX);
-        due_at.into_iter().chain(stalled_at).min()
     }
 
     /// Gives up waiting for the rest of the first complete state once that has stalled.
@@ -368,64 +374,6 @@ impl Tracker {
         }
     }
 
-    /// Whether [`Tracker::next_change`] may give one.
-    pub(crate) fn has_change(&self) -> bool {
-        match self.sync {
-            Sync::Unlisted | Sync::Inspecting { .. } => false,
-            Sync::Known => true,
-            Sync::Sent => !self.outbox.is_empty(),
-        }
-    }
-
-    /// What the pipeline must be told next. It counts as told.
-    pub(crate) fn next_change(&mut self) -> Option<Change> {
-        match self.sync {
-            Sync::Unlisted | Sync::Inspecting { .. } => None,
-            Sync::Known => Some(self.reset()),
-            Sync::Sent => self.next_in_outbox(),
-        }
-    }
-
-    fn reset(&mut self) -> Change {
-        self.sync = Sync::Sent;
-        let mut services = Vec::with_capacity(self.services);
-        for entry in self.entries.values_mut() {
-            entry.announced = entry.service.is_some();
-            services.extend(entry.service.clone());
-        }
-        services.sort_unstable_by(|a, b| a.id.id.cmp(&b.id.id));
-        self.entries.retain(|_, entry| !entry.is_spent());
-        Change::Reset {
-            source: self.source.clone(),
-            services,
-        }
-    }
-
-    fn next_in_outbox(&mut self) -> Option<Change> {
-        while let Some(id) = self.outbox.pop_front() {
-            let Some(entry) = self.entries.get_mut(&id) else {
-                continue;
-            };
-            entry.unsent = false;
-            let was_announced = std::mem::replace(&mut entry.announced, entry.service.is_some());
-            let change = match &entry.service {
-                Some(service) => Some(Change::Put(service.clone().into())),
-                None => was_announced.then(|| {
-                    Change::Remove(ServiceId {
-                        source: self.source.clone(),
-                        id: id.clone(),
-                        part: 0,
-                    })
-                }),
-            };
-            self.tidy(&id);
-            if change.is_some() {
-                return change;
-            }
-        }
-        None
-    }
-
     /// Its entry, made if there is none and room is left.
     fn entry(&mut self, id: &Arc<str>) -> Option<&mut Entry> {
         if self.entries.len() >= CONTAINERS_MAX && !self.entries.contains_key(id) {
@@ -433,59 +381,6 @@ impl Tracker {
             return None;
         }
         Some(self.entries.entry(id.clone()).or_default())
-    }
-
-    /// Sets what the pipeline shall hold for it.
-    fn hold(&mut self, id: &Arc<str>, service: Option<Arc<Service>>) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        if entry.service == service {
-            return;
-        }
-        self.services += usize::from(service.is_some());
-        self.services -= usize::from(entry.service.is_some());
-        entry.service = service;
-        if matches!(self.sync, Sync::Sent) && !entry.unsent {
-            entry.unsent = true;
-            // Who leaves goes first: the engine may have given its address to another already.
-            match entry.service {
-                Some(_) => self.outbox.push_back(id.clone()),
-                None => self.outbox.push_front(id.clone()),
-            }
-        }
-    }
-
-    /// Plans an inspect at `at`, or earlier if it was; the one under way is void then.
-    fn plan(&mut self, id: &Arc<str>, at: Instant) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        match &mut entry.work {
-            Work::UnderWay { again } => *again = Some(at),
-            Work::Planned(before) if *before <= at => {}
-            Work::Planned(_) | Work::Idle => {
-                if let Work::Planned(before) = std::mem::replace(&mut entry.work, Work::Planned(at)) {
-                    self.planned.remove(&(before, id.clone()));
-                }
-                self.planned.insert((at, id.clone()));
-            }
-        }
-    }
-
-    /// Takes back a planned inspect. The one under way is void, and done again at `at` to be sure.
-    fn unplan(&mut self, id: &Arc<str>, at: Instant) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        match &mut entry.work {
-            Work::UnderWay { again } => *again = Some(at),
-            Work::Planned(before) => {
-                self.planned.remove(&(*before, id.clone()));
-                entry.work = Work::Idle;
-            }
-            Work::Idle => {}
-        }
     }
 
     /// The first complete state waits no longer for this one.
@@ -514,19 +409,10 @@ impl Tracker {
     }
 }
 
-impl Work {
-    fn is_due(&self, now: Instant) -> bool {
-        match self {
-            Work::Idle => false,
-            Work::Planned(at) => *at <= now,
-            Work::UnderWay { .. } => true,
-        }
-    }
-}
-
 impl Entry {
     fn is_spent(&self) -> bool {
-        self.service.is_none() && !self.announced && !self.unsent && matches!(self.work, Work::Idle)
+        let is_gone = self.services.is_none() && self.seen.is_none() && !self.announced;
+        is_gone && !self.unsent && matches!(self.work, Work::Idle)
     }
 }
 

@@ -13,11 +13,7 @@ use crate::service::Service;
 
 /// A pipeline that waits for the engines `/e` and so on, its reader and its status.
 fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {
-    let settings = ContainerSettings {
-        environment: "dev".into(),
-        region: "here".into(),
-        ttl_seconds: 30,
-    };
+    let settings = ContainerSettings::new("dev", "here", 30);
     let watches: Vec<_> = engines
         .iter()
         .map(|path| {

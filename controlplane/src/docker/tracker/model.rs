@@ -218,7 +218,7 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
                 .tracker
                 .entries
                 .values()
-                .filter(|entry| entry.service.is_some())
+                .filter(|entry| entry.services.is_some())
                 .count();
             assert_eq!(bench.tracker.services(), services, "seed {seed}");
         }

@@ -2,9 +2,11 @@
 
 use super::*;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::service::Health;
+use crate::docker::attachment::Attachment;
+use crate::docker::container::Life;
+use crate::service::{Change, Health, Service, ServiceId};
 
 fn source() -> Source {
     Source::Engine("unix:///test.sock".into())
@@ -37,11 +39,29 @@ fn service(id: &str, version: u8) -> Service {
 }
 
 pub(super) fn running(id: &str, version: u8) -> Inspection {
-    Inspection::Running(Arc::new(service(id, version)), Stop::default())
+    Inspection::Running(Running {
+        services: Some(service(id, version).into()),
+        seen: seen(id, version),
+        stop: Stop::default(),
+    })
+}
+
+fn seen(id: &str, version: u8) -> Fingerprint {
+    let place = Attachment {
+        ipv4: Some(Ipv4Addr::new(10, 0, 0, version)),
+        ..Attachment::default()
+    };
+    Fingerprint::of(id, &[place], Health::None)
 }
 
 pub(super) fn listed(id: &str, version: u8) -> Listed {
-    Listed::running(id, id, vec![address(version).into()])
+    Listed {
+        id: id.into(),
+        name: id.to_owned(),
+        image: "web".to_owned(),
+        life: Life::Running,
+        fingerprint: seen(id, version),
+    }
 }
 
 /// A tracker, its clock, and what the pipeline would hold.
@@ -83,8 +103,8 @@ impl Bench {
     pub(super) fn event(&mut self, id: &str, effect: Effect) -> &mut Self {
         self.tracker.event(
             &Event {
-                container: id.into(),
                 effect,
+                ..Event::look_at(id.into())
             },
             self.now,
         );
@@ -333,7 +353,7 @@ fn a_failed_inspect_is_repeated_ever_later_and_given_up_with_the_last_record_kep
     bench.event("a", Effect::Inspect);
     for wait_ms in [100, 400, 1600, 6400] {
         assert_eq!(bench.begin(), "a");
-        assert_eq!(bench.end("a", Inspection::Failed), Verdict::GoOn);
+        assert_eq!(bench.end("a", Inspection::Failed), Verdict::Again);
         bench.pass(Duration::from_millis(wait_ms - 1));
         assert_eq!(bench.begin(), "");
         bench.pass(Duration::from_millis(1));

@@ -1,0 +1,128 @@
+//! Every container of an engine, and why it has names or none: for whoever asks where a name is.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::label::Complaint;
+use super::listed::Listed;
+use super::standing::Standing;
+use super::tracker::{CONTAINERS_MAX, ListTicket};
+
+/// Containers known at once, those that have ended among them. What is above is known by its names alone.
+const SIGHTINGS_MAX: usize = CONTAINERS_MAX;
+
+/// A container, and why it has names or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Full id.
+    pub id: Arc<str>,
+    /// Its own name, without slashes; a label may give it another instance.
+    pub name: Arc<str>,
+    /// The image, as the engine shows it.
+    pub image: Arc<str>,
+    /// Why it has names or none.
+    pub standing: Standing,
+    /// Labels of it that were left aside.
+    pub complaints: Arc<[Complaint]>,
+}
+
+/// All containers of one engine. Cheap to clone; all clones show the same. While the engine is away it shows what was
+/// known last.
+#[derive(Clone, Debug, Default)]
+pub struct Census(Arc<Mutex<HashMap<Arc<str>, Entry>>>);
+
+#[derive(Debug)]
+struct Entry {
+    sighting: Sighting,
+    /// How many events had come when this was learned.
+    clock: u64,
+}
+
+impl Census {
+    /// All of them, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Sighting> {
+        let mut all: Vec<_> = self.entries().values().map(|it| it.sighting.clone()).collect();
+        all.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        all
+    }
+
+    /// How many stand where.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(Standing, usize)> {
+        let mut counts: HashMap<Standing, usize> = HashMap::new();
+        for entry in self.entries().values() {
+            *counts.entry(entry.sighting.standing).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_unstable();
+        counts
+    }
+
+    /// Those with this name, or an id that starts so, in any case of letters.
+    #[must_use]
+    pub fn find(&self, name_or_id: &str) -> Vec<Sighting> {
+        let wanted = name_or_id.to_ascii_lowercase();
+        let is_it = |it: &Sighting| {
+            it.name.eq_ignore_ascii_case(&wanted) || (!wanted.is_empty() && it.id.starts_with(&wanted))
+        };
+        self.all().into_iter().filter(is_it).collect()
+    }
+
+    /// An inspect showed it.
+    pub(super) fn saw(&self, sighting: Sighting, clock: u64) {
+        let mut entries = self.entries();
+        if entries.len() < SIGHTINGS_MAX || entries.contains_key(&sighting.id) {
+            entries.insert(sighting.id.clone(), Entry { sighting, clock });
+        }
+    }
+
+    /// An event, or an inspect that found nothing, tells where a container stands now.
+    pub(super) fn stands(&self, id: &str, standing: Standing, clock: u64) {
+        if let Some(entry) = self.entries().get_mut(id) {
+            entry.sighting.standing = standing;
+            entry.clock = clock;
+        }
+    }
+
+    /// It does not exist any more.
+    pub(super) fn forget(&self, id: &str) {
+        self.entries().remove(id);
+    }
+
+    /// The list shows who is there, and who has ended. What was learned since it was asked for stands.
+    pub(super) fn listed(&self, asked: ListTicket, lines: &[Listed], clock: u64) {
+        let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
+        let mut entries = self.entries();
+        entries.retain(|id, entry| present.contains(&**id) || !asked.is_after(entry.clock));
+        for line in lines {
+            let is_full = entries.len() >= SIGHTINGS_MAX;
+            let ended = line.life.standing();
+            match entries.get_mut(&line.id) {
+                Some(entry) if asked.is_after(entry.clock) => {
+                    if let Some(standing) = ended {
+                        entry.sighting.standing = standing;
+                    }
+                }
+                Some(_) => {}
+                None if is_full => {}
+                None => {
+                    let sighting = Sighting {
+                        id: line.id.clone(),
+                        name: line.name.as_str().into(),
+                        image: line.image.as_str().into(),
+                        // One that runs is inspected next, and then it is known.
+                        standing: ended.unwrap_or(Standing::Unread),
+                        complaints: Arc::default(),
+                    };
+                    entries.insert(line.id.clone(), Entry { sighting, clock });
+                }
+            }
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
+        // Whoever panicked while it held the lock had written one whole entry or none.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

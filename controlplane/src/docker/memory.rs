@@ -1,0 +1,230 @@
+//! What is known of an engine from one connection to the next, and what each piece of news does to it.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Watch;
+use super::census::{Census, Sighting};
+use super::container::{Container, NetworkMode};
+use super::events::{Effect, Event};
+use super::label::Complaint;
+use super::listed::Listed;
+use super::publish::{Context, Owner, publish};
+use super::sharing::{Sharing, Whose};
+use super::standing::Standing;
+use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
+use super::words::Words;
+use crate::service::{Address, Source};
+
+/// Complaints that are remembered as told. Past them all are forgotten, and told once more.
+const COMPLAINTS_TOLD_MAX: usize = 4096;
+
+/// See the module's text.
+pub(super) struct Memory {
+    pub(super) tracker: Tracker,
+    source: Source,
+    words: Words,
+    census: Census,
+    sharing: Sharing,
+    /// Where the engine's host is reached on the engine's networks.
+    host: Vec<Address>,
+    /// Hashes of container and complaint.
+    told: HashSet<u64>,
+}
+
+/// What an inspect found.
+pub(super) enum Look {
+    /// It exists, whether it runs or not.
+    Found(Box<Container>),
+    /// The same, and whose network it has: what the inspect of that one found, under the name it was asked for.
+    Sharing(Box<Container>, Arc<str>, Option<Box<Container>>),
+    /// There is none.
+    Absent,
+    /// The engine did not tell.
+    Failed,
+}
+
+/// What there is to do after an inspect.
+pub(super) enum Next {
+    /// Nothing.
+    Done,
+    /// The container has the network of that one: inspect it too.
+    Owner(Box<Container>, Arc<str>),
+}
+
+impl Memory {
+    pub(super) fn of(watch: &Watch) -> Self {
+        let source = watch.source();
+        Self {
+            tracker: Tracker::new(source.clone()),
+            source,
+            words: Words::default(),
+            census: watch.census.clone(),
+            sharing: Sharing::default(),
+            host: Vec::new(),
+            told: HashSet::new(),
+        }
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Takes in an event about a container.
+    pub(super) fn event(&mut self, event: &Event, now: Instant) {
+        let is_withdrawn = self.tracker.event(event, now);
+        let id = &event.container;
+        if event.effect == Effect::Forget {
+            self.census.forget(id);
+            self.sharing.note(id, None);
+        } else if is_withdrawn {
+            self.census.stands(id, event.standing, self.tracker.clock());
+        }
+        // A signal leaves the network as it is; the death that may follow does not.
+        if !self.sharing.is_empty() && !matches!(event.effect, Effect::Signal(_)) {
+            self.look_at_sharers(&Whose::Of(id.clone()), now);
+        }
+    }
+
+    /// Takes in where the engine's host is reached.
+    pub(super) fn host(&mut self, host: Vec<Address>, now: Instant) {
+        if self.host != host {
+            self.host = host;
+            self.look_at_sharers(&Whose::Host, now);
+        }
+    }
+
+    /// Takes in the list.
+    pub(super) fn listed(&mut self, asked: ListTicket, mut lines: Vec<Listed>, now: Instant) {
+        self.census.listed(asked, &lines, self.tracker.clock());
+        lines.retain(Listed::is_alive);
+        self.tracker.listed(asked, &lines, now);
+    }
+
+    /// Takes in what an inspect found.
+    pub(super) fn looked(&mut self, id: &Arc<str>, look: Look, watch: &Watch, now: Instant) -> Next {
+        let (container, owner) = match look {
+            Look::Failed => {
+                self.settle(id, Inspection::Failed, None, now);
+                return Next::Done;
+            }
+            Look::Absent => {
+                self.settle(id, Inspection::Absent, None, now);
+                return Next::Done;
+            }
+            Look::Found(container) => (container, None),
+            Look::Sharing(container, asked, owner) => (container, Some((asked, owner))),
+        };
+        // Whose network it has is noted before that one is inspected: what happens to it meanwhile counts.
+        let whose = match &container.network_mode {
+            NetworkMode::Host => Some(Whose::Host),
+            NetworkMode::Of(named) => {
+                let found = owner.as_ref().and_then(|(_, owner)| owner.as_ref());
+                Some(Whose::Of(found.map_or(named, |owner| &owner.id).clone()))
+            }
+            NetworkMode::Own | NetworkMode::None => None,
+        };
+        self.sharing.note(id, whose.clone());
+        let owner = match (whose, owner) {
+            (Some(Whose::Of(named)), None) if container.life.standing().is_none() => {
+                return Next::Owner(container, named);
+            }
+            // It was asked for by its name, and its events have its id.
+            (Some(Whose::Of(named)), Some((asked, Some(_)))) if named != asked => {
+                return Next::Owner(container, named);
+            }
+            (_, Some((_, Some(owner)))) if owner.life.standing().is_none() => Some(Owner::Running(owner)),
+            (_, Some(_)) => Some(Owner::Away),
+            (_, None) => None,
+        };
+        self.found(id, *container, owner, watch, now);
+        Next::Done
+    }
+
+    fn found(
+        &mut self,
+        id: &Arc<str>,
+        container: Container,
+        owner: Option<Owner>,
+        watch: &Watch,
+        now: Instant,
+    ) {
+        let mut sighting = Sighting {
+            id: id.clone(),
+            name: container.name.as_str().into(),
+            image: self.words.shared(&container.image),
+            standing: Standing::Stopped,
+            complaints: Arc::default(),
+        };
+        let inspection = match container.life.standing() {
+            Some(standing) => {
+                sighting.standing = standing;
+                Inspection::Absent
+            }
+            None => {
+                let (seen, stop) = (container.fingerprint(), container.stop);
+                let context = Context {
+                    source: &self.source,
+                    settings: &watch.settings,
+                    host: &self.host,
+                };
+                let publication = publish(container, owner, context, &mut self.words);
+                sighting.standing = publication.standing;
+                sighting.complaints = publication.complaints.into();
+                let services = publication.services;
+                Inspection::Running(Running { services, seen, stop })
+            }
+        };
+        self.settle(id, inspection, Some(sighting), now);
+    }
+
+    fn settle(&mut self, id: &Arc<str>, inspection: Inspection, sighting: Option<Sighting>, now: Instant) {
+        let verdict = self.tracker.inspected(id, inspection, now);
+        let clock = self.tracker.clock();
+        match (verdict, sighting) {
+            (Verdict::Held, Some(sighting)) => {
+                self.complain(&sighting);
+                self.census.saw(sighting, clock);
+            }
+            (Verdict::Held, None) => self.census.forget(id),
+            (Verdict::Stopping, Some(sighting)) => {
+                let standing = Standing::Stopping;
+                self.census.saw(Sighting { standing, ..sighting }, clock);
+            }
+            (Verdict::Stopping | Verdict::Again, _) => {}
+            (Verdict::GivenUp, _) => {
+                tracing::warn!(
+                    container = %id,
+                    "the engine cannot inspect this container; its last record stays until its next event",
+                );
+            }
+        }
+    }
+
+    /// Tells the operator what is wrong with a container's labels, once.
+    fn complain(&mut self, sighting: &Sighting) {
+        for complaint in &*sighting.complaints {
+            if self.told.len() >= COMPLAINTS_TOLD_MAX {
+                self.told.clear();
+            }
+            if self.told.insert(hash(&sighting.id, complaint)) {
+                let short = sighting.id.get(..12).unwrap_or(&sighting.id);
+                tracing::warn!("container {} ({short}): {complaint}", sighting.name);
+            }
+        }
+    }
+
+    fn look_at_sharers(&mut self, whose: &Whose, now: Instant) {
+        for sharer in self.sharing.with(whose) {
+            self.tracker.event(&Event::look_at(sharer), now);
+        }
+    }
+}
+
+fn hash(container: &str, complaint: &Complaint) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (container, complaint).hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,351 @@
+//! What we read of an engine's answers, and nothing else of them.
+//!
+//! Engines differ: fields come and go with API versions, Podman leaves some out, and an enumeration of one release has a
+//! new word in the next. So every field is read by itself, and one that is missing, null or of another type than we
+//! know counts as empty. Only an answer that is no JSON object at all is an error.
+
+use std::collections::HashMap;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::value::RawValue;
+
+/// `GET /version`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Version {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) version: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) api_version: String,
+    #[serde(rename = "MinAPIVersion", deserialize_with = "lenient")]
+    pub(super) min_api_version: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) components: Vec<Component>,
+}
+
+/// A part of the engine; the first one is the engine itself.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Component {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
+}
+
+/// `GET /containers/ID/json`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Inspect {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) created: String,
+    /// The image's id.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) image: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) state: State,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) config: Config,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) host_config: HostConfig,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) network_settings: NetworkSettings,
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct State {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) status: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) running: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) paused: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) restarting: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) dead: bool,
+    /// RFC 3339, in UTC as far as engines go.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) started_at: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) health: Health,
+}
+
+/// What the health check says, where there is one.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Health {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) status: String,
+}
+
+/// What a container was made from.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Config {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) hostname: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) domainname: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) env: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) image: String,
+    #[serde(deserialize_with = "map")]
+    pub(super) labels: HashMap<String, String>,
+    #[serde(deserialize_with = "map")]
+    pub(super) exposed_ports: HashMap<String, Nothing>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_signal: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_timeout: Option<i64>,
+}
+
+/// What a container was given of its host.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct HostConfig {
+    /// `default`, `bridge`, `host`, `none`, `container:ID`, or a network's name.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) network_mode: String,
+}
+
+/// Where a container is reached.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct NetworkSettings {
+    #[serde(deserialize_with = "map")]
+    pub(super) networks: HashMap<String, Endpoint>,
+    /// By `80/tcp`; an exposed port that is published nowhere has none.
+    #[serde(deserialize_with = "map")]
+    pub(super) ports: HashMap<String, Vec<Binding>>,
+}
+
+/// A container's place on one network.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Endpoint {
+    #[serde(rename = "IPAddress", deserialize_with = "lenient")]
+    pub(super) ip_address: String,
+    #[serde(rename = "GlobalIPv6Address", deserialize_with = "lenient")]
+    pub(super) global_ipv6_address: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) gateway: String,
+    #[serde(rename = "IPv6Gateway", deserialize_with = "lenient")]
+    pub(super) ipv6_gateway: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) mac_address: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) aliases: Vec<String>,
+}
+
+/// A port of the host that leads to one of the container's.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Binding {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) host_ip: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) host_port: String,
+}
+
+/// One line of `GET /containers/json`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Summary {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "list")]
+    pub(super) names: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) image: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) state: String,
+    /// A sentence: `Up 2 minutes (healthy)`.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) status: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) network_settings: NetworkSettings,
+}
+
+/// One line of `GET /networks`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Network {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) driver: String,
+    #[serde(rename = "IPAM", deserialize_with = "lenient")]
+    pub(super) ipam: Ipam,
+    #[serde(deserialize_with = "map")]
+    pub(super) options: HashMap<String, String>,
+}
+
+/// How a network gives out addresses.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Ipam {
+    #[serde(deserialize_with = "list")]
+    pub(super) config: Vec<Pool>,
+}
+
+/// One subnet of a network.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Pool {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) subnet: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) gateway: String,
+}
+
+/// One line of `GET /events`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Event {
+    #[serde(rename = "Type", deserialize_with = "lenient")]
+    pub(super) kind: String,
+    #[serde(rename = "Action", deserialize_with = "lenient")]
+    pub(super) action: String,
+    #[serde(rename = "Actor", deserialize_with = "lenient")]
+    pub(super) actor: Actor,
+}
+
+/// What an event is about.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Actor {
+    #[serde(rename = "ID", deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(rename = "Attributes", deserialize_with = "map")]
+    pub(super) attributes: HashMap<String, String>,
+}
+
+/// Whatever stands there.
+#[derive(Debug, Default)]
+pub(super) struct Nothing;
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+///
+/// What is not JSON, or not of the outermost shape.
+pub(super) fn read<'de, T: Deserialize<'de>>(octets: &'de [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(octets)
+}
+
+/// Reads an answer that is a list; entries that are no objects are left out.
+///
+/// # Errors
+///
+/// What is not JSON, or no list.
+pub(super) fn read_list<'de, T: Deserialize<'de>>(octets: &'de [u8]) -> Result<Vec<T>, serde_json::Error> {
+    let entries: Vec<&RawValue> = match serde_json::from_slice(octets) {
+        Ok(entries) => entries,
+        // Podman gives null for a list without entries.
+        Err(_) if octets.trim_ascii() == b"null" => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(entries.into_iter().filter_map(of).collect())
+}
+
+/// A field as it should be, or the default.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    let raw = raw(deserializer)?;
+    Ok(of(raw).unwrap_or_default())
+}
+
+/// The entries of a list that are as they should be.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let entries: Vec<&RawValue> = of(raw(deserializer)?).unwrap_or_default();
+    Ok(entries.into_iter().filter_map(of).collect())
+}
+
+/// The entries of a map, those that are not as they should be with the default.
+fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<HashMap<String, T>, D::Error> {
+    let entries: HashMap<String, &RawValue> = of(raw(deserializer)?).unwrap_or_default();
+    let entries = entries.into_iter();
+    Ok(entries
+        .map(|(key, raw)| (key, of(raw).unwrap_or_default()))
+        .collect())
+}
+
+fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de RawValue, D::Error> {
+    <&RawValue>::deserialize(deserializer).map_err(D::Error::custom)
+}
+
+fn of<'de, T: Deserialize<'de>>(raw: &'de RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inspect(json: &str) -> Inspect {
+        read(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_field_that_is_missing_null_or_of_another_type_costs_nothing_but_itself() {
+        let whole = inspect(
+            r#"{"Id": 7, "Name": "/web", "Mounts": [{"Type": "hologram"}], "State": {"Running": true, "Status": null,
+                "Health": "fine"}, "Config": {"Labels": {"a": "b", "c": 3}, "Env": ["X=1", null, 2], "StopTimeout": "x",
+                "ExposedPorts": {"80/tcp": {}, "81/tcp": 5}}, "HostConfig": [],
+                "NetworkSettings": {"Networks": {"x": {"IPAddress": "10.0.0.1", "Aliases": null}, "y": "?"},
+                                    "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": 80}], "81/tcp": null}}}"#,
+        );
+        assert_eq!((whole.id.as_str(), whole.name.as_str()), ("", "/web"));
+        assert!(whole.state.running && whole.state.health.status.is_empty());
+        assert_eq!(
+            (
+                whole.config.labels["a"].as_str(),
+                whole.config.labels["c"].as_str()
+            ),
+            ("b", "")
+        );
+        assert_eq!(
+            (whole.config.env, whole.config.exposed_ports.len()),
+            (vec!["X=1".to_owned()], 2)
+        );
+        assert_eq!(whole.network_settings.networks["x"].ip_address, "10.0.0.1");
+        assert!(whole.network_settings.networks["y"].ip_address.is_empty());
+        assert_eq!(whole.network_settings.ports["80/tcp"][0].host_ip, "0.0.0.0");
+        assert!(whole.network_settings.ports["81/tcp"].is_empty());
+        assert_eq!(inspect("{}").config.stop_timeout, None);
+    }
+
+    #[test]
+    fn only_what_is_no_json_object_is_an_error() {
+        for octets in ["", "{", "nonsense", "\"text\"", "{\"Name\": \u{0}}"] {
+            assert!(read::<Inspect>(octets.as_bytes()).is_err(), "{octets}");
+        }
+    }
+
+    #[test]
+    fn a_list_leaves_out_what_is_no_line_of_it() {
+        let lines = |json: &str| {
+            read_list::<Summary>(json.as_bytes())
+                .map(|lines| lines.into_iter().map(|line| line.id).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            lines(r#"[{"Id": "a"}, 5, {"Id": "b", "State": 3}]"#).unwrap(),
+            ["a", "b"]
+        );
+        assert!(lines("null").unwrap().is_empty() && lines("[]").unwrap().is_empty());
+        assert!(lines("{}").is_err() && lines("").is_err());
+    }
+}
