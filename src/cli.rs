@@ -14,6 +14,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
+use crate::caching;
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::spelling;
@@ -207,6 +208,10 @@ pub(crate) struct Flags {
         help_heading = "Serving"
     )]
     pub(crate) policy: String,
+
+    /// What is kept of other servers' answers.
+    #[command(flatten)]
+    pub(crate) caching: caching::CacheFlags,
 
     /// Networks that may ask, besides this host: its loopback, and the addresses that its interfaces have at the start;
     /// repeat it, or separate several with commas [default: private and link-local networks]

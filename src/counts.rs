@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use controlplane::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
+use controlplane::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 use dataplane::{Counters, Totals};
 
 /// A closure that reads `counters`, for whoever shows them.
@@ -48,6 +48,17 @@ fn of_one(core: Cow<'static, str>, transport: &'static str, totals: &Totals) -> 
         forward_failures: totals.forward_failures,
         forward_mismatches: totals.forward_mismatches,
         forward_shares: totals.forward_shares,
+        cache: CacheCounts {
+            hits: totals.cache_answers().collect(),
+            misses: totals.cache_misses,
+            refreshes: totals.cache_refreshes,
+            inserts: totals.cache_inserts,
+            evictions: totals.cache_evictions,
+            flushes: totals.cache_flushes,
+            blocked: totals.cache_blocked,
+            entries: totals.cache_entries,
+            octets: totals.cache_octets,
+        },
         rate_slips: totals.rate_slips,
         rate_proven: totals.rate_proven,
         drops: totals.drops().collect(),

@@ -12,6 +12,7 @@
 
 mod address;
 mod admin;
+mod caching;
 mod cli;
 mod command;
 mod counts;

@@ -89,6 +89,11 @@ impl Planes {
             cores: settings.cores.clone(),
             listeners,
             upstreams: upstreams.config(),
+            cache: dataplane::cache::Settings {
+                octets: settings.caching.octets,
+                rules: settings.caching.rules.clone(),
+            },
+            fallthrough: settings.caching.fallthrough.clone(),
             allow: settings.allow.iter().copied().chain(this_host).collect(),
             engine,
         };

@@ -15,6 +15,7 @@ use dns::snapshot::is_wildcard;
 use ipnet::IpNet;
 
 use crate::address::{self, DNS_PORT};
+use crate::caching::{self, Caching};
 use crate::cli::Cli;
 use crate::engines;
 use crate::failure::Failure;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// Whom to ask what is not ours.
     pub(crate) upstreams: upstreams::Given,
+    /// What is kept of other servers' answers.
+    pub(crate) caching: Caching,
     /// Networks that may ask, loopback among them; the addresses of this host's interfaces are not.
     pub(crate) allow: Vec<IpNet>,
     /// Replies a second for each public network, from each core; 0: no limit.
@@ -230,7 +233,15 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         bad("published-address", value, remedy)
     })?;
 
+    let cores = cores(flags.cores.as_deref(), &bad)?;
     Ok(Settings {
+        caching: caching::from(
+            &flags.caching,
+            &zones,
+            cores.len(),
+            |flag| cli.is_given(flag),
+            bad,
+        )?,
         zones,
         environment,
         region,
@@ -243,7 +254,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         allow,
         rate_limit,
         nsid: nsid.as_bytes().to_vec(),
-        cores: cores(flags.cores.as_deref(), &bad)?,
+        cores,
         engine,
         http: Http {
             address: http,
@@ -436,6 +447,8 @@ fn notes(cli: &Cli) -> Vec<String> {
 mod tests {
     use std::ffi::OsString;
 
+    use dataplane::cache::Rules;
+
     use super::*;
     use crate::cli::{self, Asked};
     use crate::report;
@@ -453,6 +466,61 @@ mod tests {
             Err(Failure::Usage(sentence)) => assert!(sentence.starts_with(expected), "{line}: {sentence}"),
             other => panic!("{line}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn the_cache_is_as_it_was_asked_for() {
+        let caching = settings("--cores 1").unwrap().caching;
+        assert_eq!((caching.octets, caching.rules), (32 << 20, Rules::default()));
+        let line = "--cores 1 --cache-size 64 --cache-max-ttl 3600 --cache-min-ttl 5 --serve-stale 86400 \
+                    --rebind-protection --rebind-allow Corp.Example,lan --fallthrough docker";
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect::<Vec<Name>>()
+        };
+        let rules = Rules {
+            max_ttl: 3600,
+            min_ttl: 5,
+            stale_seconds: 86_400,
+            rebind_protection: true,
+            rebind_allow: names(&["corp.example", "lan"]),
+        };
+        let caching = settings(line).unwrap().caching;
+        assert_eq!((caching.octets, caching.rules), (64 << 20, rules));
+        assert_eq!(caching.fallthrough, names(&["docker"]));
+        assert_eq!(settings("--cache-size 0").unwrap().caching.octets, 0);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_is_refused_with_the_remedy() {
+        check(
+            "--cores 1 --cache-size lots",
+            "--cache-size \"lots\": give mebibytes: for one core from 1 to 32768, or 0 for no cache",
+        );
+        check("--cache-size -1", "--cache-size \"-1\": give mebibytes");
+        check(
+            "--cache-max-ttl 0",
+            "--cache-max-ttl \"0\": give whole seconds from 1 to 604800",
+        );
+        check(
+            "--cache-min-ttl 3601",
+            "--cache-min-ttl \"3601\": give whole seconds from 0 to 3600",
+        );
+        check(
+            "--cache-min-ttl 60 --cache-max-ttl 30",
+            "--cache-min-ttl \"60\": no answer can be kept as long",
+        );
+        check(
+            "--serve-stale 259201",
+            "--serve-stale \"259201\": give whole seconds from 0 to 259200",
+        );
+        check("--rebind-allow a..b", "--rebind-allow \"a..b\": ");
+        check(
+            "--fallthrough example.org",
+            "--fallthrough \"example.org\": lies in no domain of ours",
+        );
     }
 
     #[test]

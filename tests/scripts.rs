@@ -94,6 +94,8 @@ impl Served {
             cores,
             upstreams: forward::Config::all_to(vec![upstream.address()]),
             allow: default_networks().collect(),
+            cache: dataplane::cache::Settings::default(),
+            fallthrough: Vec::new(),
             rate_limit: 0,
             nsid: Vec::new(),
             cookie_secret: [0; 16],

@@ -58,6 +58,8 @@ impl Served {
             upstreams: dataplane::forward::Config::all_to(vec![upstream.address()]),
             // So that other addresses of loopback are strangers.
             allow: vec!["127.0.0.1/32".parse().expect("a network")],
+            cache: dataplane::cache::Settings::default(),
+            fallthrough: Vec::new(),
             rate_limit: 0,
             nsid: Vec::new(),
             cookie_secret: [0; 16],

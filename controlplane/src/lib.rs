@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use metrics::{CoreCounts, CountCores, StreamCounts, WorkerCounts};
+pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
     Address, Change, Compose, Health, NamedPort, Network, Port, Protocol, Publish, PublishedPort, Service,

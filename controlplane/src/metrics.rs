@@ -79,6 +79,8 @@ pub struct CoreCounts {
     pub forward_mismatches: u64,
     /// Queries not forwarded because their client had its share of those that wait.
     pub forward_shares: u64,
+    /// Of its cache.
+    pub cache: CacheCounts,
     /// Replies over the rate limit that were sent cut, so that a real client asks over TCP.
     pub rate_slips: u64,
     /// Replies over the rate limit that were sent, since a cookie proved the client's address.
@@ -89,6 +91,29 @@ pub struct CoreCounts {
     pub batches: u64,
     /// Times the core went to sleep.
     pub parks: u64,
+}
+
+/// Counters of the cache of one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Queries that it answered, by what it had: `success`, `denial`, `failure`, `stale`.
+    pub hits: Vec<(&'static str, u64)>,
+    /// Queries that it had nothing for.
+    pub misses: u64,
+    /// Questions asked again before their answer was over.
+    pub refreshes: u64,
+    /// Answers and failures kept.
+    pub inserts: u64,
+    /// Entries that made room for others.
+    pub evictions: u64,
+    /// Orders to forget that were carried out.
+    pub flushes: u64,
+    /// Answers kept back because they lead into private networks.
+    pub blocked: u64,
+    /// Entries there are.
+    pub entries: u64,
+    /// Octets that they take.
+    pub octets: u64,
 }
 
 /// Asks the data plane for the counters of all its workers.
@@ -336,6 +361,7 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             ConstCounter::new(read(core)).encode(family.encode_family(&labels)?)?;
         }
     }
+    encode_caches(to, cores)?;
     let mut family = to.encode_descriptor("dns_responses", "Replies sent", None, MetricType::Counter)?;
     for core in cores {
         for (rcode, replies) in &core.responses {
@@ -350,6 +376,63 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             let [core, transport] = labels(core);
             let labels = [core, transport, ("reason", *reason)];
             ConstCounter::new(*packets).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Caches, under the names that CoreDNS gives its own.
+fn encode_caches(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
+    let counters: [Reading<CacheCounts, u64>; 6] = [
+        ("cache_misses", "Queries that nothing was kept for", |cache| {
+            cache.misses
+        }),
+        (
+            "cache_prefetches",
+            "Questions asked again before their answer was over",
+            |cache| cache.refreshes,
+        ),
+        ("cache_inserts", "Answers and failures kept", |cache| {
+            cache.inserts
+        }),
+        ("cache_evictions", "Entries that made room for others", |cache| {
+            cache.evictions
+        }),
+        (
+            "cache_flushes",
+            "Orders to forget that were carried out",
+            |cache| cache.flushes,
+        ),
+        (
+            "cache_blocked",
+            "Answers kept back because they lead into private networks",
+            |cache| cache.blocked,
+        ),
+    ];
+    for (name, help, read) in counters {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for core in cores {
+            ConstCounter::new(read(&core.cache)).encode(family.encode_family(&labels(core))?)?;
+        }
+    }
+    let gauges: [Reading<CacheCounts, u64>; 2] = [
+        ("cache_entries", "Entries there are", |cache| cache.entries),
+        ("cache_bytes", "Octets that entries take", |cache| cache.octets),
+    ];
+    for (name, help, read) in gauges {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for core in cores {
+            let value = i64::try_from(read(&core.cache)).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&labels(core))?)?;
+        }
+    }
+    let help = "Queries that were answered with what was kept";
+    let mut family = to.encode_descriptor("cache_hits", help, None, MetricType::Counter)?;
+    for core in cores {
+        for (kind, queries) in &core.cache.hits {
+            let [core, transport] = labels(core);
+            let labels = [core, transport, ("type", *kind)];
+            ConstCounter::new(*queries).encode(family.encode_family(&labels)?)?;
         }
     }
     Ok(())

@@ -138,6 +138,30 @@ counters! {
     forward_shares,
     /// Packets from an upstream that answer nothing we asked. Many of them mean that someone guesses.
     forward_mismatches,
+    /// Queries answered with records that were kept.
+    cache_hits,
+    /// Queries answered with what was kept of there being nothing.
+    cache_denials,
+    /// Queries answered SERVFAIL, or as it may be, because upstreams had failed a moment before.
+    cache_failures,
+    /// Queries answered with what was past its time, as upstreams failed.
+    cache_stale,
+    /// Queries that nothing was kept for.
+    cache_misses,
+    /// Questions asked again before their answer was over, because many ask them.
+    cache_refreshes,
+    /// Answers and failures of upstreams that were kept.
+    cache_inserts,
+    /// Entries that made room for others.
+    cache_evictions,
+    /// Orders to forget that were carried out.
+    cache_flushes,
+    /// Answers kept back because they lead into private networks, also those that were kept.
+    cache_blocked,
+    /// Entries there are now.
+    cache_entries,
+    /// Octets that they take now.
+    cache_octets,
     /// Dropped: not a query, so nothing that may be answered.
     dropped_malformed,
     /// Dropped: longer than the receive buffer.
@@ -179,6 +203,17 @@ impl Totals {
         COUNTED.into_iter().map(Some).chain([None]).zip(self.replies)
     }
 
+    /// Queries that the cache answered, by what it had.
+    pub fn cache_answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("success", self.cache_hits),
+            ("denial", self.cache_denials),
+            ("failure", self.cache_failures),
+            ("stale", self.cache_stale),
+        ]
+        .into_iter()
+    }
+
     /// All drops, by reason.
     pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
@@ -216,6 +251,12 @@ impl Cell {
             self.0.load(Ordering::Relaxed).wrapping_add(more),
             Ordering::Relaxed,
         );
+    }
+
+    /// Puts `value` in its place. Only the owning core may call this.
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {

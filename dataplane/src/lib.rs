@@ -48,8 +48,8 @@ pub mod io;
 
 use std::net::SocketAddr;
 
-use dns::Reader;
 use dns::wire::CookieJar;
+use dns::{Name, Reader};
 use ipnet::IpNet;
 
 use self::access::Access;
@@ -69,6 +69,10 @@ pub struct Config {
     pub listeners: Vec<BoundAddress>,
     /// Whom to ask what is not ours, until [`Handle::set_upstreams`] says otherwise.
     pub upstreams: forward::Config,
+    /// What is kept of upstreams' answers.
+    pub cache: cache::Settings,
+    /// Domains in zones of ours whose names upstreams are asked about where we know none.
+    pub fallthrough: Vec<Name>,
     /// Networks whose clients get answers; [`access::default_networks`] if the user named none.
     pub allow: Vec<IpNet>,
     /// Replies a second that each public network gets from each core over UDP, [`limits::RATE_LIMIT_DEFAULT`] if the
@@ -155,6 +159,7 @@ pub struct Handle {
     counters: Counters,
     crew: Crew,
     routes: forward::config::Writer,
+    flusher: cache::Flusher,
     listeners: Vec<SocketAddr>,
     /// Tells the workers to stop when it is dropped.
     bell: Box<dyn Send>,
@@ -186,6 +191,8 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         cores,
         listeners,
         upstreams,
+        cache,
+        fallthrough,
         allow,
         rate_limit,
         nsid,
@@ -203,6 +210,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         cookies: Some(CookieJar::new(cookie_secret)),
         nsid: nsid.into_boxed_slice(),
         rate_limit,
+        fallthrough: fallthrough.into_boxed_slice(),
         ..Policy::new(false, Access::of(allow))
     };
     let (mut sockets, streams): (Vec<_>, Vec<_>) = listeners
@@ -210,6 +218,16 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         .map(BoundAddress::into_parts)
         .map(|(datagrams, streams)| (datagrams.into_iter(), streams))
         .unzip();
+    let flusher = cache::Flusher::default();
+    // One for each core, and one for TCP.
+    let octets = cache.octets / (cores.len() + 1);
+    let share = || worker::Share {
+        settings: cache::Settings {
+            octets,
+            rules: cache.rules.clone(),
+        },
+        flushes: flusher.listen(),
+    };
     let (tcp_counters, tcp_streams) = counters.tcp_writers();
     let streams = tcp::Setup {
         cores: cores.clone(),
@@ -217,6 +235,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         reader: reader.clone(),
         policy: policy.clone(),
         routes: upstreams.clone(),
+        cache: share(),
         seed: seed()?,
         counters: tcp_counters,
         streams: tcp_streams,
@@ -229,6 +248,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
             reader: reader.clone(),
             policy: policy.clone(),
             routes: upstreams.clone(),
+            cache: share(),
             seed: seed()?,
             counters: counters.writer(index),
         });
@@ -241,6 +261,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         counters,
         crew,
         routes,
+        flusher,
         listeners: addresses,
         bell,
     })
@@ -251,6 +272,12 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters.clone()
+    }
+
+    /// Has all workers forget what they keep, each before its next batch. It does nothing once they have stopped.
+    #[must_use]
+    pub fn flusher(&self) -> cache::Flusher {
+        self.flusher.clone()
     }
 
     /// Has `upstreams` asked from now on. Each worker looks once a batch; queries that wait go on waiting, and what is

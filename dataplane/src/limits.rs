@@ -210,11 +210,9 @@ pub const CACHE_TTL_MAX: u32 = 24 * 60 * 60;
 /// Longest time that it is kept that there is nothing, in seconds (RFC 2308, section 5: one to three hours).
 pub const CACHE_NEGATIVE_TTL_MAX: u32 = 3 * 60 * 60;
 
-/// How long a failure is kept, in seconds, unless told otherwise (RFC 9520, section 3.2: at least one).
-pub const FAILURE_TTL_DEFAULT: u32 = 5;
-
-/// Longest time that a failure can be kept, in seconds (RFC 9520, section 3.2).
-pub const FAILURE_TTL_MAX: u32 = 5 * 60;
+/// How long a failure is kept, in seconds (RFC 9520, section 3.2: one to 300). Short, so that an upstream that is well
+/// again is noticed.
+pub const CACHE_FAILURE_TTL: u32 = 5;
 
 /// Longest time past its end that an answer can be told, in seconds (RFC 8767, section 5: one to three days).
 pub const STALE_SECONDS_MAX: u32 = 3 * 24 * 60 * 60;

@@ -42,6 +42,8 @@ pub struct Policy {
     pub rate_limit: u32,
     /// Domains that others are asked about although the RFCs decide about them, as `local` where a network uses it.
     pub forwarded_specials: Box<[Name]>,
+    /// Domains in zones of ours whose names others are asked about where we know none.
+    pub fallthrough: Box<[Name]>,
 }
 
 /// How a message travels.
@@ -114,6 +116,7 @@ impl Policy {
             nsid: Box::default(),
             rate_limit: 0,
             forwarded_specials: Box::default(),
+            fallthrough: Box::default(),
         }
     }
 
@@ -133,6 +136,13 @@ impl Policy {
         if let Some(cookies) = &mut self.cookies {
             cookies.set_time(now_seconds);
         }
+    }
+
+    /// Whether others are asked about `name`, which lies in a zone of ours and does not exist.
+    #[must_use]
+    pub fn falls_through(&self, name: NameRef<'_>) -> bool {
+        let mut domains = self.fallthrough.iter();
+        domains.any(|domain| name.start_of(domain).is_some())
     }
 
     /// Whether others are asked about `name`, which the RFCs decide about.
@@ -174,6 +184,8 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         }
         _ => None,
     };
+    let falls_through =
+        forward && matches!(lookup, Ok(Lookup::NxDomain(_))) && policy.falls_through(query.question.qname);
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
     let mut reply = Answering {
         policy,
@@ -188,6 +200,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         Ok(Lookup::Alias(alias)) => reply.alias(&alias, qtype, client.transport),
         Ok(Lookup::Soa(soa)) => reply.soa(soa),
         Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),
+        Ok(Lookup::NxDomain(_)) if falls_through => Outcome::Forward,
         Ok(Lookup::NxDomain(denial)) => reply.negative(Rcode::NX_DOMAIN, denial),
         Ok(Lookup::NotOurs) => match special {
             Some(special) => reply.special(&special, qtype),
@@ -360,6 +373,40 @@ struct Answering<'a, 'b> {
     limit: usize,
     cookie: Option<[u8; COOKIE_OCTETS]>,
     message: &'a mut Message<'b>,
+}
+
+/// What a reply takes of its query, for records that are not of a snapshot.
+pub(crate) struct Opening {
+    head: Head,
+    limit: usize,
+    cookie: Option<[u8; COOKIE_OCTETS]>,
+}
+
+impl Opening {
+    /// Of a query that `client` sent.
+    pub(crate) fn of(policy: &Policy, client: Client, query: &Query<'_>) -> Self {
+        let cookie = policy.answer_cookie(query.cookie(), client);
+        Self {
+            head: Head::from(query),
+            limit: limit(client.transport, query.edns),
+            cookie: cookie.map(|(_, octets)| octets),
+        }
+    }
+
+    /// What the reply keeps of the query.
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Begins the reply in the buffer that holds the query.
+    pub(crate) fn begin<'b>(&self, policy: &Policy, message: &'b mut Message<'_>) -> Reply<'b> {
+        let mut reply = Reply::begin(message.buffer, self.head, self.limit, UDP_SIZE);
+        if policy.recursion {
+            reply.offer_recursion();
+        }
+        put_options(&mut reply, policy, self.head, self.cookie);
+        reply
+    }
 }
 
 impl<'a, 'b> Answering<'a, 'b> {

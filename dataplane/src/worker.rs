@@ -3,13 +3,15 @@
 //! ```text
 //!  Batch ─▶ [ load the snapshot, once ] ─▶ RateLimiter ─▶ respond ─▶ respond ─▶ …       Reply │ Forward │ Drop
 //!                                              │             │
-//!                                              │             └─ Forward ─▶ Forwarder::submit ─▶ ask an upstream, or SERVFAIL
+//!                                              │             └─ Forward ─▶ Recall::answer, else Forwarder::submit ─▶ ask an upstream, or SERVFAIL
 //!                                              └─ too many: slip, or Drop
 //! ```
 //!
 //! A query of a stream goes the same way by itself: [`Worker::answer_one`].
 //!
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
+
+mod recall;
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -18,6 +20,8 @@ use dns::{Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::recall::Recall;
+pub(crate) use self::recall::Share;
 use crate::counters::Writer;
 use crate::forward::config;
 use crate::forward::{Answer, Ask, Cause, Forwarder, Refusal, ReturnPath};
@@ -33,6 +37,8 @@ pub(crate) struct Now {
     pub(crate) seconds: u32,
     /// Milliseconds of a clock that never goes back, modulo 2^32.
     pub(crate) milliseconds: u32,
+    /// Seconds of that clock.
+    pub(crate) uptime: u32,
 }
 
 /// What one core knows: the zones, who may ask, who asked too much, and which queries wait for an upstream.
@@ -43,6 +49,7 @@ pub(crate) struct Worker {
     /// Whom to ask, as last told.
     routes: config::Reader,
     pub(crate) forwarder: Forwarder,
+    recall: Recall,
     pub(crate) counters: Writer,
 }
 
@@ -52,6 +59,7 @@ impl Worker {
         reader: Reader,
         policy: Policy,
         routes: config::Reader,
+        cache: Share,
         seed: [u8; 32],
         counters: Writer,
     ) -> Self {
@@ -65,6 +73,7 @@ impl Worker {
             policy,
             routes,
             forwarder: Forwarder::new(forwarder_seed),
+            recall: Recall::new(cache, random.next_u64()),
             counters,
         };
         worker.look_at_routes();
@@ -79,9 +88,10 @@ impl Worker {
         }
     }
 
-    /// Tells the time that cookies are made with. [`Worker::answer`] does so itself.
+    /// Tells the time that cookies are made with and answers are kept by. [`Worker::answer`] does so itself.
     pub(crate) fn set_time(&mut self, now: Now) {
         self.policy.set_time(now.seconds);
+        self.recall.catch_up(now.uptime, &self.counters);
     }
 
     /// Gives every datagram of `batch` its outcome. Returns whether some are to be forwarded.
@@ -166,6 +176,14 @@ impl Worker {
             let (Outcome::Forward, Ok(peer)) = (*outcome, peer) else {
                 continue;
             };
+            let client = Client {
+                address: peer.ip(),
+                transport: Transport::Udp,
+            };
+            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, len)) {
+                *outcome = recalled;
+                continue;
+            }
             let query = buffer.get(..len).unwrap_or_default();
             let path = ReturnPath::Datagram {
                 listener,
@@ -178,10 +196,6 @@ impl Worker {
                     continue;
                 }
                 Err(rcode) => rcode,
-            };
-            let client = Client {
-                address: peer.ip(),
-                transport: Transport::Udp,
             };
             *outcome = fail(&self.policy, client, &mut Message::new(buffer, len), rcode);
             if let Outcome::Reply { rcode, truncated, .. } = *outcome {
@@ -216,6 +230,9 @@ impl Worker {
             &mut Message::new(buffer, length),
         );
         if outcome == Outcome::Forward {
+            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, length)) {
+                return recalled;
+            }
             let query = buffer.get(..length).unwrap_or_default();
             let path = ReturnPath::Stream { key, peer: address };
             match self.submit(now, query, path, &mut ask) {
@@ -230,6 +247,17 @@ impl Worker {
             Outcome::Forward | Outcome::Drop => self.counters.dropped_malformed.increment(),
         }
         outcome
+    }
+
+    /// Answers a query for an upstream with what was kept, if there is something, and counts the reply.
+    fn recall(&mut self, client: Client, message: &mut Message<'_>) -> Option<Outcome> {
+        let outcome = self
+            .recall
+            .answer(&self.policy, &self.counters, client, message, |_| {})?;
+        if let Outcome::Reply { rcode, truncated, .. } = outcome {
+            count_reply(&self.counters, rcode, truncated);
+        }
+        Some(outcome)
     }
 
     /// Hands a query to the forwarder, and what it has to ask to `ask`; or says what its client is to be told.

@@ -46,6 +46,8 @@ fn ours(world: &World, questions: &[Question]) -> Vec<Seen> {
         cores,
         upstreams: dataplane::forward::Config::default(),
         allow: default_networks().collect(),
+        cache: dataplane::cache::Settings::default(),
+        fallthrough: Vec::new(),
         rate_limit: 0,
         nsid: Vec::new(),
         cookie_secret: [0; 16],

@@ -21,7 +21,7 @@ pub struct Answer<'a> {
     /// What it is.
     pub kind: Kind,
     /// How old it is.
-    pub(super) age: Age,
+    pub age: Age,
 }
 
 /// How old an answer is.

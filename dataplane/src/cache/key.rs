@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 
 use dns::name::NAME_OCTETS_MAX;
-use dns::{Flags, Query};
+use dns::{Flags, Query, Question};
 use foldhash::quality::FixedState;
 
 /// Octets before the name: type, class, and whether DNSSEC records are wanted (DO) and checked by the client (CD).
@@ -45,19 +45,26 @@ impl Hash {
 }
 
 impl Key {
-    pub(super) fn new(hash: &Hash, query: &Query<'_>) -> Self {
-        let mut octets = [0; KEY_OCTETS_MAX];
-        let name = query.question.qname.octets();
-        let length = HEAD_OCTETS + name.len();
-        let [t0, t1] = query.question.qtype.0.to_be_bytes();
-        let [c0, c1] = query.question.qclass.0.to_be_bytes();
+    /// Of what `query` asks.
+    pub(super) fn of(hash: &Hash, query: &Query<'_>) -> Self {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        let flags = if dnssec_ok { DNSSEC_OK } else { 0 }
-            | if query.flags.contains(Flags::CD) {
-                CHECKING_DISABLED
-            } else {
-                0
-            };
+        Self::new(hash, &query.question, dnssec_ok, query.flags.contains(Flags::CD))
+    }
+
+    /// Of a question, whether DNSSEC records are wanted, and what does not validate, too.
+    pub(super) fn new(
+        hash: &Hash,
+        question: &Question<'_>,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> Self {
+        let mut octets = [0; KEY_OCTETS_MAX];
+        let name = question.qname.octets();
+        let length = HEAD_OCTETS + name.len();
+        let [t0, t1] = question.qtype.0.to_be_bytes();
+        let [c0, c1] = question.qclass.0.to_be_bytes();
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let flags = flag(dnssec_ok, DNSSEC_OK) | flag(checking_disabled, CHECKING_DISABLED);
         let (head, tail) = octets.split_at_mut(HEAD_OCTETS);
         head.copy_from_slice(&[t0, t1, c0, c1, flags]);
         for (to, from) in tail.iter_mut().zip(name) {

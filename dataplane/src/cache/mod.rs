@@ -37,6 +37,15 @@ use crate::limits::{
     CACHE_REFRESH_HITS, CACHE_REFRESH_PAUSE, CACHE_REFRESH_SHARE, CACHE_STALE_PAUSE, CACHE_TTL_REFRESHED_MIN,
 };
 
+/// What the caches of all cores are to be. By default there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Octets that they take together; 0: nothing is kept.
+    pub octets: usize,
+    /// How long what is kept.
+    pub rules: Rules,
+}
+
 /// One core's answers.
 pub struct Cache {
     hash: Hash,
@@ -74,7 +83,7 @@ impl Cache {
     /// What the question of `query` is kept under.
     #[must_use]
     pub fn key(&self, query: &Query<'_>) -> Key {
-        Key::new(&self.hash, query)
+        Key::of(&self.hash, query)
     }
 
     /// The answer to `key`'s question, if there is one that is good at `now`; or one past its time, while asking for a
@@ -149,7 +158,7 @@ impl Cache {
     /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns how that is told. What they said
     /// before stays, and [`Cache::stale`] has it, if the rules allow that.
     pub fn insert_failure(&mut self, key: &Key, rcode: Rcode, now: u32) -> Answer<'_> {
-        self.draft.fail(rcode, &self.rules);
+        self.draft.fail(rcode);
         self.keep_failure(key, now);
         self.draft.answer()
     }

@@ -7,7 +7,7 @@ use domain::base::ToName;
 
 use super::chain::Chain;
 use super::entry::{Kind, Meta};
-use crate::limits::{CACHE_NEGATIVE_TTL_MAX, CACHE_TTL_MAX, FAILURE_TTL_DEFAULT};
+use crate::limits::{CACHE_NEGATIVE_TTL_MAX, CACHE_TTL_MAX};
 
 /// How long answers are kept, and which are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,6 @@ pub struct Rules {
     pub min_ttl: u32,
     /// Most seconds that an answer is kept and told for.
     pub max_ttl: u32,
-    /// Seconds that a failure is kept for (RFC 9520, section 3.2: one to 300).
-    pub failure_ttl: u32,
     /// Seconds past its time that an answer is still told when no upstream has a newer one (RFC 8767); 0: never.
     pub stale_seconds: u32,
     /// Addresses of private networks are not believed of names outside.
@@ -31,7 +29,6 @@ impl Default for Rules {
         Self {
             min_ttl: 0,
             max_ttl: CACHE_TTL_MAX,
-            failure_ttl: FAILURE_TTL_DEFAULT,
             stale_seconds: 0,
             rebind_protection: false,
             rebind_allow: Vec::new(),

@@ -25,7 +25,7 @@ use super::chain::{Chain, ReplyName, ReplyRecord, covered, raw};
 use super::entry::{Kind, Rotation};
 use super::key::Key;
 use super::rules::{Rules, is_private};
-use crate::limits::{CACHE_LINKS_MAX, REPLY_OCTETS_MAX};
+use crate::limits::{CACHE_FAILURE_TTL, CACHE_LINKS_MAX, REPLY_OCTETS_MAX};
 
 /// What was kept of a reply. Used again for the next one, so that sifting allocates nothing.
 #[derive(Debug, Default)]
@@ -111,11 +111,11 @@ impl Draft {
     }
 
     /// Holds that upstreams failed with `rcode`.
-    pub(super) fn fail(&mut self, rcode: Rcode, rules: &Rules) {
+    pub(super) fn fail(&mut self, rcode: Rcode) {
         self.clear();
         self.kind = Kind::Failure;
         self.rcode = (rcode.0 & 0xf) as u8;
-        self.ttl = rules.failure_ttl;
+        self.ttl = CACHE_FAILURE_TTL;
     }
 
     fn clear(&mut self) {
@@ -138,7 +138,7 @@ impl Draft {
         let message = Message::from_slice(reply).map_err(|_| Unusable)?;
         let rcode = Rcode(message.header().rcode().to_int().into());
         if rcode != Rcode::NO_ERROR && rcode != Rcode::NX_DOMAIN {
-            self.fail(rcode, rules);
+            self.fail(rcode);
             return Ok(());
         }
         self.rcode = (rcode.0 & 0xf) as u8;

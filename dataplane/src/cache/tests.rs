@@ -736,13 +736,13 @@ fn a_scan_stays_at_the_bound_and_leaves_what_is_in_use() {
         query[13..20].copy_from_slice(format!("{number:07}").as_bytes());
         query
     };
-    let key = Key::new(
+    let key = Key::of(
         &hash,
         &Query::parse(&query("www.example.org A", PLAIN, 0)).unwrap(),
     );
     draft.sift(&key, &reply, &Rules::default(), |_| false).unwrap();
     let hot: Vec<Vec<u8>> = (0..500).map(|number| query_for(9_000_000 + number)).collect();
-    let key_of = |query: &[u8]| Key::new(&hash, &Query::parse(query).unwrap());
+    let key_of = |query: &[u8]| Key::of(&hash, &Query::parse(query).unwrap());
     for round in 0..3 {
         for query in &hot {
             let key = key_of(query);

@@ -20,7 +20,7 @@ use crate::forward::config;
 use crate::forward::{Answer, ReturnPath};
 use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX, UPSTREAM_SOCKETS_MAX};
 use crate::respond::Policy;
-use crate::worker::Worker;
+use crate::worker::{Share, Worker};
 
 /// All that one core needs, before its thread exists.
 pub(crate) struct Setup {
@@ -29,6 +29,7 @@ pub(crate) struct Setup {
     pub(crate) reader: Reader,
     pub(crate) policy: Policy,
     pub(crate) routes: config::Reader,
+    pub(crate) cache: Share,
     pub(crate) seed: [u8; 32],
     pub(crate) counters: Writer,
 }
@@ -60,12 +61,13 @@ impl Shell {
             reader,
             policy,
             routes,
+            cache,
             seed,
             counters,
             ..
         } = setup;
         Self {
-            worker: Worker::new(reader, policy, routes, seed, counters),
+            worker: Worker::new(reader, policy, routes, cache, seed, counters),
             relay: Relay::new(),
             batch: Batch::new(),
             set: PollSet::with_capacity(LISTENERS_MAX + UPSTREAM_SOCKETS_MAX + 1),

@@ -778,3 +778,38 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
         assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
     }
 }
+
+#[test]
+fn names_that_we_do_not_know_fall_through_in_domains_where_that_was_asked_for() {
+    let client = Client {
+        address: [10, 0, 0, 1].into(),
+        transport: Transport::Udp,
+    };
+    let check = |owner: &str, recursion: bool, recurse: bool, expected: Rcode| {
+        let policy = Policy {
+            fallthrough: Box::new([name("dev.docker")]),
+            ..policy(recursion)
+        };
+        let mut packet = query(owner, RType::A.0, 7, &[]);
+        packet[2] = u8::from(recurse);
+        let length = packet.len();
+        packet.resize(512, 0);
+        let outcome = respond(
+            &snapshot(),
+            &policy,
+            client,
+            &mut Message::new(&mut packet, length),
+        );
+        match outcome {
+            Outcome::Forward => assert_eq!(expected, Rcode(99), "{owner}"),
+            Outcome::Reply { rcode, .. } => assert_eq!(rcode, expected, "{owner}"),
+            Outcome::Drop => panic!("{owner}"),
+        }
+    };
+    let forwarded = Rcode(99);
+    check("nobody.redis.dev.docker", true, true, forwarded);
+    check("nobody.redis.dev.docker", true, false, Rcode::NX_DOMAIN);
+    check("nobody.redis.dev.docker", false, true, Rcode::NX_DOMAIN);
+    check("redis1.redis.dev.docker", true, true, Rcode::NO_ERROR);
+    check("nobody.redis.prod.docker", true, true, Rcode::NX_DOMAIN);
+}

@@ -36,7 +36,7 @@ use crate::limits::{
 };
 use crate::path::StreamKey;
 use crate::respond::{Outcome, Policy};
-use crate::worker::Worker;
+use crate::worker::{Share, Worker};
 
 /// All that the worker of streams needs, before its thread exists.
 pub(crate) struct Setup {
@@ -46,6 +46,7 @@ pub(crate) struct Setup {
     pub(crate) reader: Reader,
     pub(crate) policy: Policy,
     pub(crate) routes: config::Reader,
+    pub(crate) cache: Share,
     pub(crate) seed: [u8; 32],
     pub(crate) counters: Writer,
     pub(crate) streams: StreamWriter,
@@ -102,6 +103,7 @@ impl Shell {
                 setup.reader,
                 setup.policy,
                 setup.routes,
+                setup.cache,
                 setup.seed,
                 setup.counters,
             ),
