@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use dns::{Endpoint, Name, NameError};
 
+pub(crate) use label::words;
 pub use label::{Kind, Mapping, label};
 pub(crate) use reverse::reverse_zones;
 pub use role::Role;

@@ -15,6 +15,7 @@
 //! [`Compiler::apply`] is called for each difference of a burst and [`Compiler::compile`] once after it, so a
 //! name that a thousand services of the burst share is compiled once.
 
+mod explain;
 mod networks;
 mod owner;
 mod records;
@@ -26,7 +27,9 @@ use std::sync::Arc;
 
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, ZoneSettings};
 
+pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::networks::Networks;
+pub use self::owner::Verdict;
 use self::owner::{Left, Member, Owner};
 use crate::naming::{Mapping, Names, Naming, NamingError};
 use crate::registry::Delta;

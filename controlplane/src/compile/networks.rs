@@ -78,13 +78,25 @@ impl Networks {
 
     /// The addresses of a service that other clients than everybody get, each with its view.
     pub(super) fn views(&self, service: &Service) -> Vec<(View, IpAddr)> {
-        let is_primary = |ip: IpAddr| service.addresses_for(None).any(|primary| primary == ip);
-        let others = service.addresses.iter().filter(|address| !is_primary(address.ip));
-        let with_view = others.filter_map(|address| {
-            let view = self.view(&service.id.source, address.network.as_deref()?);
-            Some((view, address.ip))
-        });
-        with_view.filter(|(view, _)| *view != View::EVERYONE).collect()
+        let networks: BTreeSet<&str> = service
+            .addresses
+            .iter()
+            .filter_map(|address| address.network.as_deref())
+            .collect();
+        let mut views = Vec::new();
+        for network in networks {
+            let view = self.view(&service.id.source, network);
+            for is_ipv6 in [false, true] {
+                let family = |network| {
+                    let addresses = service.addresses_for(network);
+                    addresses.filter(move |ip| ip.is_ipv6() == is_ipv6)
+                };
+                if view != View::EVERYONE && !family(Some(network)).eq(family(None)) {
+                    views.extend(family(Some(network)).map(|ip| (view, ip)));
+                }
+            }
+        }
+        views
     }
 
     /// Which view clients of which address have.
@@ -113,6 +125,20 @@ impl Networks {
             }
         }
         prefixes
+    }
+
+    /// The network that the client at that address is in, as its view has it: the one of the longest prefix.
+    pub(super) fn of_client(&self, client: IpAddr) -> Option<(Source, Arc<str>)> {
+        let client = client.to_canonical();
+        let prefixes = self.prefixes();
+        let (_, view) = prefixes
+            .iter()
+            .filter(|(subnet, _)| subnet.contains(&client))
+            .max_by_key(|(subnet, _)| subnet.prefix_len())?;
+        self.held.iter().find_map(|(source, networks)| {
+            let network = networks.iter().find(|(_, held)| held.view == *view)?;
+            Some((source.clone(), network.0.clone()))
+        })
     }
 
     /// The outermost zones of the reverse names of all subnets that are their sources' own, none of them in a zone of

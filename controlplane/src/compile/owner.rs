@@ -40,6 +40,23 @@ pub(super) struct Crowd {
     is_contested: bool,
 }
 
+/// Whether a service that stands at a name answers for it; those that do come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It does.
+    Answers,
+    /// It would, but more stand there than one answer can hold.
+    BeyondRoom,
+    /// It has not been healthy yet, and others are.
+    Starting,
+    /// It is not healthy.
+    Unhealthy,
+    /// Several Compose projects have a service of that name, so it is nobody's.
+    Contested,
+    /// Those who stand there for that reason go before it.
+    Outranked(Role),
+}
+
 /// What a removal left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
@@ -111,6 +128,37 @@ impl Owner {
         }
     }
 
+    /// Everybody, why they stand here, and whether they answer.
+    pub(super) fn verdicts(&self) -> Vec<(&Arc<Service>, Role, Verdict)> {
+        let crowd = match self {
+            Self::One(role, one) => return vec![(&one.0, *role, verdict(*role, one.0.tier(), false))],
+            Self::Many(crowd) => crowd,
+        };
+        let first = crowd.members.keys().copied().find(|role| *role != Role::Reverse);
+        let mut verdicts = Vec::new();
+        for (&role, members) in &crowd.members {
+            let is_contested = role == Role::ComposeBare && !rivals(members).is_empty();
+            let some_ready = members.iter().any(|member| member.0.tier() == Tier::Ready);
+            let mut answering = 0;
+            for Member(service) in members {
+                let verdict = match first {
+                    Some(first) if role != first && role != Role::Reverse => Verdict::Outranked(first),
+                    _ if is_contested => Verdict::Contested,
+                    _ => match verdict(role, service.tier(), some_ready) {
+                        Verdict::Answers if answering == MEMBERS_MAX => Verdict::BeyondRoom,
+                        Verdict::Answers => {
+                            answering += 1;
+                            Verdict::Answers
+                        }
+                        other => other,
+                    },
+                };
+                verdicts.push((service, role, verdict));
+            }
+        }
+        verdicts
+    }
+
     /// Whom the records are to speak for: at most [`MEMBERS_MAX`] of each direction.
     pub(super) fn choose(&mut self) -> Chosen<'_> {
         match self {
@@ -141,14 +189,19 @@ fn ready<'m>(
     role: Role,
     members: impl Iterator<Item = &'m Member> + Clone,
 ) -> impl Iterator<Item = &'m Member> {
-    let is_gated = role.is_gated();
-    let some_ready = is_gated && members.clone().any(|member| member.0.tier() == Tier::Ready);
-    members.filter(move |member| match member.0.tier() {
-        _ if !is_gated => true,
-        Tier::Ready => true,
-        Tier::Starting => !some_ready,
-        Tier::Withheld => false,
-    })
+    let some_ready = role.is_gated() && members.clone().any(|member| member.0.tier() == Tier::Ready);
+    members.filter(move |member| verdict(role, member.0.tier(), some_ready) == Verdict::Answers)
+}
+
+/// Whether one of that tier answers at a name of that kind.
+pub(super) fn verdict(role: Role, tier: Tier, some_ready: bool) -> Verdict {
+    match tier {
+        _ if !role.is_gated() => Verdict::Answers,
+        Tier::Ready => Verdict::Answers,
+        Tier::Starting if some_ready => Verdict::Starting,
+        Tier::Starting => Verdict::Answers,
+        Tier::Withheld => Verdict::Unhealthy,
+    }
 }
 
 impl Crowd {

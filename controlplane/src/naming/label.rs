@@ -45,6 +45,11 @@ pub enum Kind {
     Project,
 }
 
+/// The words of a service that the labels of the grammar are made of, in their order.
+pub(crate) fn words(service: &Service) -> [&str; 6] {
+    Kind::GRAMMAR.map(|kind| kind.word(service))
+}
+
 /// Makes one label of a word; none if the word is empty.
 ///
 /// ASCII letters become lower-case; dots, which would part labels, and control characters, which no terminal
