@@ -19,6 +19,7 @@
 //! [`compile`]; then what shows how it goes: [`status`], [`metrics`], `api`.
 
 pub mod docker;
+pub mod plugin;
 pub mod service;
 
 mod pipeline;
