@@ -8,7 +8,7 @@
 //! A label that cannot be read is left aside and complained of; it costs the container none of the others. What each
 //! means is in `docs/labels.md`.
 
-mod value;
+pub(crate) mod value;
 
 use std::collections::HashMap;
 use std::fmt;

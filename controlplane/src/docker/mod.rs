@@ -20,7 +20,7 @@ mod engine;
 mod events;
 mod failure;
 mod image;
-mod label;
+pub(crate) mod label;
 mod listed;
 mod memory;
 mod networks;

@@ -15,10 +15,10 @@ use dns::Name;
 use dns::name::NAME_OCTETS_MAX;
 use rquickjs::{Array, Coerced, Object, Value};
 
-use super::check;
 use super::limits::{NAMES_MAX, PORTS_MAX, SERVICES_MAX, TEXTS_MAX};
 use super::run::Stop;
-use crate::service::{NamedPort, Port};
+use crate::docker::label::value as check;
+use crate::service::{NamedPort, Port, TTL_SECONDS_MAX};
 
 /// What `createService` gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,16 +125,15 @@ fn wanted(value: &Value<'_>) -> Read<Wanted> {
             .transpose()?,
         port: port.or(first.map(|port| port.number)),
         // A record for ever was written with a large number; a week is as good.
-        ttl_seconds: ttl.map(|ttl| {
-            u32::try_from(ttl).map_or(check::TTL_SECONDS_MAX, |ttl| ttl.min(check::TTL_SECONDS_MAX))
-        }),
+        ttl_seconds: ttl
+            .map(|ttl| u32::try_from(ttl).map_or(TTL_SECONDS_MAX, |ttl| ttl.min(TTL_SECONDS_MAX))),
         priority: small("Priority", object)?,
         weight: small("Weight", object)?,
         texts: texts("Text", "a text", &member(object, "Text")?, TEXTS_MAX)?
             .map(|texts| {
                 let checked = texts
                     .into_iter()
-                    .map(|text| check::text(&text).map(|()| text).map_err(of("Text")));
+                    .map(|text| check::text(&text).map(str::to_owned).map_err(of("Text")));
                 checked.collect()
             })
             .transpose()?,
@@ -153,8 +152,9 @@ fn word(what: &str, object: &Object<'_>) -> Read<Option<String>> {
     let Some(word) = word.as_deref().map(str::trim).filter(|word| !word.is_empty()) else {
         return Ok(None);
     };
-    check::word(word).map_err(|remedy| answer_of(what, &quoted(word), &remedy))?;
-    Ok(Some(word.to_owned()))
+    check::word(word)
+        .map(Some)
+        .map_err(|remedy| answer_of(what, &quoted(word), &remedy))
 }
 
 fn host(text: &str) -> Read<Host> {
@@ -305,7 +305,7 @@ fn port(value: &Value<'_>) -> Read<(Port, Option<String>)> {
 }
 
 fn parse_port(text: &str) -> Read<Port> {
-    check::port(text.trim()).ok_or_else(|| {
+    check::transport(text.trim()).map_err(|_| {
         answer_of(
             "Ports",
             &quoted(text),

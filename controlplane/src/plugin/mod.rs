@@ -13,7 +13,6 @@
 
 mod answer;
 mod ask;
-mod check;
 mod complaints;
 mod container;
 mod fault;

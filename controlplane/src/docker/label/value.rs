@@ -27,7 +27,7 @@ pub(super) fn truth(value: &str) -> Result<bool, String> {
 }
 
 /// A word that becomes a label of names; `naming` maps what DNS does not carry.
-pub(super) fn word(value: &str) -> Result<String, String> {
+pub(crate) fn word(value: &str) -> Result<String, String> {
     match value {
         "" => Err("an empty label names nothing; give 1 to 63 letters, digits and hyphens".to_owned()),
         _ if value.len() > LABEL_OCTETS_MAX => {
@@ -69,7 +69,7 @@ pub(super) fn list<T>(
 }
 
 /// `shop.example` or `*.shop.example`.
-pub(super) fn name(value: &str) -> Result<Name, String> {
+pub(crate) fn name(value: &str) -> Result<Name, String> {
     let name: Name = value.parse().map_err(|error: dns::NameError| error.to_string())?;
     let mut labels = name.labels();
     let first = labels.next().unwrap_or_default();
@@ -101,13 +101,13 @@ pub(super) fn port_number(value: &str) -> Result<u16, String> {
 }
 
 /// `80/tcp`, or `80` for TCP.
-pub(super) fn transport(value: &str) -> Result<Port, String> {
+pub(crate) fn transport(value: &str) -> Result<Port, String> {
     let expected = || format!("{value:?} is no port with a protocol; write 80/tcp, 53/udp or 7/sctp");
     port::parse(value).ok_or_else(expected)
 }
 
 /// RFC 6335, section 5.1: letters, digits and hyphens; underscores are added in the name.
-pub(super) fn port_name(name: &str) -> Result<String, String> {
+pub(crate) fn port_name(name: &str) -> Result<String, String> {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
     if name.is_empty() || !name.bytes().all(is_plain) || name.len() > PORT_NAME_OCTETS_MAX {
         return Err(format!(
@@ -128,7 +128,7 @@ pub(super) fn ttl(value: &str) -> Result<u32, String> {
     ttl.ok_or_else(|| format!("give whole seconds from 0 to {TTL_SECONDS_MAX}, which is a week"))
 }
 
-pub(super) fn text(value: &str) -> Result<&str, String> {
+pub(crate) fn text(value: &str) -> Result<&str, String> {
     match value.len() {
         0..=TEXT_OCTETS_MAX => Ok(value),
         given => Err(format!(
