@@ -300,6 +300,17 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
             ConstCounter::new(read(&engine.counters)).encode(family.encode_family(&labels)?)?;
         }
     }
+    let help = "Containers, by why they have names or none";
+    let mut family = to.encode_descriptor("engine_containers", help, None, MetricType::Gauge)?;
+    for engine in &status.engines {
+        for (standing, containers) in engine.census.counts() {
+            let labels = [
+                ("engine", engine.endpoint.to_string()),
+                ("standing", standing.word().to_owned()),
+            ];
+            ConstGauge::new(count(containers)).encode(family.encode_family(&labels)?)?;
+        }
+    }
     Ok(())
 }
 

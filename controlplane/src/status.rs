@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dns::Name;
 
-use crate::docker::{EngineCounters, EngineState, Watch};
+use crate::docker::{Census, EngineCounters, EngineState, Watch};
 use crate::service::Source;
 
 /// How the control plane is doing. The pipeline and the watches keep one up to date in a
@@ -31,6 +31,8 @@ pub struct EngineStatus {
     pub is_synced: bool,
     /// What its watch counts.
     pub counters: EngineCounters,
+    /// All of its containers, and why each has names or none.
+    pub census: Census,
 }
 
 /// What was published last.
@@ -54,6 +56,7 @@ impl Status {
             state: EngineState::Connecting,
             is_synced: false,
             counters: watch.counters.clone(),
+            census: watch.census.clone(),
         });
         Self {
             engines: engines.collect(),

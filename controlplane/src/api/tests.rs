@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{CONNECTIONS_MAX, HEAD_OCTETS_MAX};
 use super::*;
-use crate::docker::{EngineCounters, EngineState};
+use crate::docker::{Census, EngineCounters, EngineState};
 use crate::metrics::{CoreCounts, Metrics, StreamCounts, WorkerCounts};
 use crate::service::{Change, Source};
 use crate::status::{EngineStatus, Published};
@@ -59,6 +59,7 @@ fn engine(state: EngineState, is_synced: bool) -> EngineStatus {
         state,
         is_synced,
         counters: EngineCounters::default(),
+        census: Census::default(),
     }
 }
 

@@ -47,16 +47,18 @@ impl Census {
         all
     }
 
-    /// How many stand where.
+    /// How many stand where, in the order of [`Standing::ALL`].
     #[must_use]
     pub fn counts(&self) -> Vec<(Standing, usize)> {
         let mut counts: HashMap<Standing, usize> = HashMap::new();
         for entry in self.entries().values() {
             *counts.entry(entry.sighting.standing).or_default() += 1;
         }
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_unstable();
-        counts
+        let count = |standing| counts.get(standing).copied().unwrap_or_default();
+        Standing::ALL
+            .iter()
+            .map(|standing| (*standing, count(standing)))
+            .collect()
     }
 
     /// Those with this name, or an id that starts so, in any case of letters.
@@ -124,5 +126,87 @@ impl Census {
     fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
         // Whoever panicked while it held the lock had written one whole entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::container::Life;
+    use crate::docker::listed::Fingerprint;
+    use crate::service::Health;
+
+    fn line(id: &str, life: Life) -> Listed {
+        Listed {
+            id: id.into(),
+            name: format!("name-of-{id}"),
+            image: "web".to_owned(),
+            life,
+            fingerprint: Fingerprint::of(id, &[], Health::None),
+        }
+    }
+
+    fn sighting(id: &str, standing: Standing) -> Sighting {
+        Sighting {
+            id: id.into(),
+            name: format!("name-of-{id}").as_str().into(),
+            image: "web".into(),
+            standing,
+            complaints: Arc::default(),
+        }
+    }
+
+    fn shown(census: &Census) -> String {
+        let all = census.all();
+        let shown = all.iter().map(|it| format!("{} {}", it.id, it.standing.word()));
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_list_shows_who_has_ended_and_an_inspect_why_the_others_have_names_or_none() {
+        let census = Census::default();
+        let lines = [
+            line("a", Life::Running),
+            line("b", Life::Stopped),
+            line("c", Life::Paused),
+        ];
+        census.listed(ListTicket::at(0), &lines, 0);
+        assert_eq!(shown(&census), "a unread, b stopped, c paused");
+        census.saw(sighting("a", Standing::NotOptedIn), 0);
+        assert_eq!(shown(&census), "a not-opted-in, b stopped, c paused");
+        let count = |standing| census.counts().iter().find(|(it, _)| *it == standing).unwrap().1;
+        assert_eq!((count(Standing::Stopped), count(Standing::Published)), (1, 0));
+    }
+
+    #[test]
+    fn what_was_learned_since_the_list_was_asked_for_stands() {
+        let census = Census::default();
+        census.saw(sighting("old", Standing::Published), 3);
+        census.saw(sighting("new", Standing::Published), 5);
+        census.saw(sighting("both", Standing::Published), 5);
+        census.listed(ListTicket::at(4), &[line("both", Life::Stopped)], 5);
+        assert_eq!(shown(&census), "both published, new published");
+        census.stands("both", Standing::Stopping, 6);
+        census.stands("nobody", Standing::Stopped, 6);
+        census.forget("new");
+        assert_eq!(shown(&census), "both stopping");
+    }
+
+    #[test]
+    fn a_container_is_found_by_its_name_and_by_the_beginning_of_its_id() {
+        let census = Census::default();
+        census.saw(sighting("ab12", Standing::Published), 0);
+        census.saw(sighting("ab34", Standing::Published), 0);
+        let found = |wanted| census.find(wanted).len();
+        assert_eq!(
+            [
+                found("NAME-of-ab12"),
+                found("ab"),
+                found("AB3"),
+                found(""),
+                found("x")
+            ],
+            [1, 2, 1, 0, 0]
+        );
     }
 }

@@ -13,7 +13,7 @@ use super::listed::Fingerprint;
 use super::standing::Standing;
 use super::stop::Stop;
 use super::{port, wire};
-use crate::service::{Compose, Health, Port, PublishedPort};
+use crate::service::{Address, Compose, Health, Port, PublishedPort};
 
 /// Labels that Compose, and Podman's too, gives its containers.
 const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -110,6 +110,31 @@ impl Container {
             published_ports: published_ports(&network.ports),
             compose: compose(&config.labels),
             labels: config.labels,
+        }
+    }
+
+    /// Its addresses on the engine's networks, each once.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        let mut addresses: Vec<Address> = Vec::new();
+        for place in &self.attachments {
+            let network: Arc<str> = place.network.as_str().into();
+            for ip in place.addresses() {
+                if !addresses.iter().any(|known| known.ip == ip) {
+                    addresses.push(Address {
+                        ip,
+                        network: Some(network.clone()),
+                    });
+                }
+            }
+        }
+        addresses
+    }
+
+    /// Those that no other container can have at the same time.
+    pub(crate) fn own_addresses(&self) -> Vec<Address> {
+        match self.network_mode {
+            NetworkMode::Own => self.addresses(),
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Of(_) => Vec::new(),
         }
     }
 

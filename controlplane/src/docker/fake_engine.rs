@@ -123,6 +123,11 @@ impl FakeEngine {
         world.containers.get_mut(&id(name)).unwrap()["State"]["Health"] = json!({"Status": status});
     }
 
+    /// Makes the container's inspect and line of the list other than they were.
+    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        change(self.world().containers.get_mut(&id(name)).unwrap());
+    }
+
     /// Makes it true that the container is paused.
     pub(super) fn pause(&self, name: &str) {
         let mut world = self.world();
@@ -319,7 +324,13 @@ fn answer(request: &str, world: &Mutex<World>) -> (u16, String) {
 
 /// The line of the list for an inspect's answer.
 fn summary(inspect: &Value) -> Value {
+    let status = match inspect["State"]["Health"]["Status"].as_str() {
+        Some("starting") => "Up 2 seconds (health: starting)".to_owned(),
+        Some(health) => format!("Up 2 seconds ({health})"),
+        None => "Up 2 seconds".to_owned(),
+    };
     json!({
+        "Status": status,
         "Id": inspect["Id"],
         "Names": [inspect["Name"]],
         "Image": inspect["Config"]["Image"],

@@ -165,6 +165,7 @@ impl Memory {
             }
             None => {
                 let (seen, stop) = (container.fingerprint(), container.stop);
+                let claims = container.own_addresses();
                 let context = Context {
                     source: &self.source,
                     settings: &watch.settings,
@@ -174,7 +175,12 @@ impl Memory {
                 sighting.standing = publication.standing;
                 sighting.complaints = publication.complaints.into();
                 let services = publication.services;
-                Inspection::Running(Running { services, seen, stop })
+                Inspection::Running(Running {
+                    services,
+                    seen,
+                    stop,
+                    claims,
+                })
             }
         };
         self.settle(id, inspection, Some(sighting), now);

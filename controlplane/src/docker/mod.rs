@@ -40,6 +40,8 @@ mod words;
 #[cfg(test)]
 mod fake_engine;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};

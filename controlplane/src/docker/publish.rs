@@ -11,7 +11,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::attachment::Attachment;
 use super::container::{Container, NetworkMode};
 use super::image::image_name;
 use super::label::{self, Asked, Complaint};
@@ -141,7 +140,7 @@ fn place(
             Place {
                 addresses: match owner.network_mode {
                     NetworkMode::Host => context.host.to_vec(),
-                    _ => addresses(&owner.attachments),
+                    _ => owner.addresses(),
                 },
                 published_ports: owner.published_ports.into_iter().filter(leads_here).collect(),
             }
@@ -165,7 +164,7 @@ fn place(
             return Err(Standing::NoNetwork);
         }
         (NetworkMode::None | NetworkMode::Own, _) => Place {
-            addresses: addresses(&container.attachments),
+            addresses: container.addresses(),
             published_ports,
         },
     };
@@ -208,23 +207,6 @@ fn networks_there(addresses: &[Address]) -> String {
         [] => "it has an address on no network of the engine; leave the label out".to_owned(),
         networks => format!("it has an address on {}; give one of these", networks.join(", ")),
     }
-}
-
-/// All addresses, each once.
-fn addresses(attachments: &[Attachment]) -> Vec<Address> {
-    let mut addresses: Vec<Address> = Vec::new();
-    for place in attachments {
-        let network: Arc<str> = place.network.as_str().into();
-        for ip in place.addresses() {
-            if !addresses.iter().any(|known| known.ip == ip) {
-                addresses.push(Address {
-                    ip,
-                    network: Some(network.clone()),
-                });
-            }
-        }
-    }
-    addresses
 }
 
 fn service(

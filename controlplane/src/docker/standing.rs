@@ -38,6 +38,25 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 15] = [
+        Self::Published,
+        Self::Stopped,
+        Self::Stopping,
+        Self::Paused,
+        Self::Restarting,
+        Self::Disabled,
+        Self::NotOptedIn,
+        Self::NotSelected,
+        Self::NoNetwork,
+        Self::OwnerAway,
+        Self::OwnerRestarted,
+        Self::NoHostAddress,
+        Self::NoAddress,
+        Self::PluginSkipped,
+        Self::Unread,
+    ];
+
     /// One word for tables and metrics.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -22,14 +22,16 @@
 //! [`Change::Reset`]. Until then nothing is told, and what it was told before keeps serving.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::events::{Effect, Event};
 use super::listed::{Fingerprint, Listed};
 use super::stop::Stop;
-use crate::service::{Services, Source};
+use crate::service::{Address, Services, Source};
 
+mod claims;
 mod outbox;
 mod plan;
 
@@ -76,6 +78,8 @@ pub(crate) struct Running {
     pub(crate) seen: Fingerprint,
     /// How it is stopped.
     pub(crate) stop: Stop,
+    /// Addresses that it alone has on the engine's networks.
+    pub(crate) claims: Vec<Address>,
 }
 
 /// What becomes of an inspect's result.
@@ -96,6 +100,11 @@ pub(crate) enum Verdict {
 pub(crate) struct ListTicket(u64);
 
 impl ListTicket {
+    #[cfg(test)]
+    pub(crate) fn at(clock: u64) -> Self {
+        Self(clock)
+    }
+
     /// Whether what was touched at `clock` is older than the list.
     pub(crate) fn is_after(self, clock: u64) -> bool {
         clock <= self.0
@@ -116,6 +125,8 @@ pub(crate) struct Tracker {
     /// complete state was sent.
     outbox: VecDeque<Arc<str>>,
     sync: Sync,
+    /// Who was last seen to have an address; may be out of date, which is why it is looked up here.
+    holders: HashMap<IpAddr, Arc<str>>,
     /// How many entries hold a service.
     services: usize,
     /// How many times a container was passed over because of [`CONTAINERS_MAX`].
@@ -142,6 +153,8 @@ struct Entry {
     stopping_until: Option<Instant>,
     /// Inspects that failed in a row.
     failures: u32,
+    /// Another was seen to have an address of its, and it is looked at again for that.
+    is_doubted: bool,
     /// Whether the first complete state waits for it.
     awaited: bool,
 }
@@ -177,6 +190,7 @@ impl Tracker {
             planned: BTreeSet::new(),
             under_way: 0,
             outbox: VecDeque::new(),
+            holders: HashMap::new(),
             sync: Sync::Unlisted,
             services: 0,
             overflowed: 0,
@@ -335,7 +349,13 @@ impl Tracker {
                 self.plan(id, now + wait);
             }
             (None, Inspection::Failed) => verdict = Verdict::GivenUp,
-            (None, Inspection::Running(Running { services, seen, stop })) => {
+            (None, Inspection::Running(running)) => {
+                let Running {
+                    services,
+                    seen,
+                    stop,
+                    claims,
+                } = running;
                 entry.failures = 0;
                 entry.stop = stop;
                 match entry.stopping_until.filter(|until| now < *until) {
@@ -348,6 +368,7 @@ impl Tracker {
                         entry.stopping_until = None;
                         verdict = Verdict::Held;
                         self.hold(id, services, Some(seen));
+                        self.claim(id, &claims, now);
                     }
                 }
             }

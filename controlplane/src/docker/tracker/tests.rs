@@ -43,7 +43,56 @@ pub(super) fn running(id: &str, version: u8) -> Inspection {
         services: Some(service(id, version).into()),
         seen: seen(id, version),
         stop: Stop::default(),
+        claims: Vec::new(),
     })
+}
+
+/// The same, and nobody else can be at its address.
+fn alone(id: &str, version: u8) -> Inspection {
+    match running(id, version) {
+        Inspection::Running(running) => Inspection::Running(Running {
+            claims: vec![address(version).into()],
+            ..running
+        }),
+        other => other,
+    }
+}
+
+#[test]
+fn who_has_an_address_takes_it_from_whom_we_thought_to_be_there_who_goes_first() {
+    let mut bench = Bench::synced(&[]);
+    for id in ["a", "b"] {
+        bench.event(id, Effect::Inspect).begin();
+    }
+    bench.end("a", alone("a", 1));
+    bench.expect("+a1");
+    bench.end("b", alone("b", 1));
+    bench.expect("-a +b1");
+    // It is looked at, and found elsewhere.
+    assert_eq!(bench.begin(), "a");
+    bench.end("a", alone("a", 2));
+    bench.expect("+a2");
+    // Where it was before, it is not looked for any more.
+    for (id, version) in [("b", 3), ("c", 1)] {
+        bench.event(id, Effect::Inspect).begin();
+        bench.end(id, alone(id, version));
+    }
+    bench.expect("+b3 +c1");
+}
+
+#[test]
+fn two_that_are_at_one_address_as_the_engine_says_are_both_told() {
+    let mut bench = Bench::synced(&[]);
+    for id in ["a", "b"] {
+        bench.event(id, Effect::Inspect).begin();
+    }
+    bench.end("a", alone("a", 1));
+    bench.end("b", alone("b", 1));
+    bench.begin();
+    bench.end("a", alone("a", 1));
+    bench.drain();
+    assert_eq!(bench.begin(), "", "nobody is in doubt any more");
+    assert_eq!(bench.held.len(), 2);
 }
 
 fn seen(id: &str, version: u8) -> Fingerprint {
