@@ -44,6 +44,8 @@ pub mod forward;
 pub mod counters;
 mod worker;
 
+mod rehearsal;
+
 pub mod io;
 
 use std::net::SocketAddr;
@@ -58,6 +60,7 @@ use self::io::shell::Setup;
 pub use self::io::{BindError, BoundAddress, Protocol, bind};
 use self::io::{Crew, glommio, tcp, threads};
 use self::limits::{LISTENERS_MAX, NSID_OCTETS_MAX};
+pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::respond::Policy;
 
 /// What the workers are to do, and where.
@@ -160,6 +163,7 @@ pub struct Handle {
     crew: Crew,
     routes: forward::config::Writer,
     flusher: cache::Flusher,
+    rehearsal: Rehearsal,
     listeners: Vec<SocketAddr>,
     /// Tells the workers to stop when it is dropped.
     bell: Box<dyn Send>,
@@ -213,6 +217,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         fallthrough: fallthrough.into_boxed_slice(),
         ..Policy::new(false, Access::of(allow))
     };
+    let rehearsal = Rehearsal::new(reader.clone(), policy.clone(), upstreams.clone());
     let (mut sockets, streams): (Vec<_>, Vec<_>) = listeners
         .into_iter()
         .map(BoundAddress::into_parts)
@@ -262,6 +267,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         crew,
         routes,
         flusher,
+        rehearsal,
         listeners: addresses,
         bell,
     })
@@ -278,6 +284,13 @@ impl Handle {
     #[must_use]
     pub fn flusher(&self) -> cache::Flusher {
         self.flusher.clone()
+    }
+
+    /// Tells what the workers would answer, to whoever wants to know why. What it shows stays as it was once they have
+    /// stopped.
+    #[must_use]
+    pub fn rehearsal(&self) -> Rehearsal {
+        self.rehearsal.clone()
     }
 
     /// Has `upstreams` asked from now on. Each worker looks once a batch; queries that wait go on waiting, and what is

@@ -57,6 +57,9 @@ pub struct Candidate {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A service that stands at a name; why, where that is by a name of its own; and whether it answers.
+type Standing<'c> = (&'c Arc<Service>, Option<Role>, Verdict);
+
 impl Compiler {
     /// Why `name` is answered as it is when `client` asks.
     ///
@@ -89,7 +92,7 @@ impl Compiler {
         }
     }
 
-    fn found(&self, name: &Name) -> (Way, Vec<(&Arc<Service>, Option<Role>, Verdict)>) {
+    fn found(&self, name: &Name) -> (Way, Vec<Standing<'_>>) {
         let at = |name: &Name| {
             let verdicts = self.owners.get(name)?.verdicts();
             let with_role = verdicts

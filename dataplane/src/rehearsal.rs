@@ -1,0 +1,137 @@
+//! What the workers would answer, for whoever wants to know why: without a socket, a limit or a count.
+
+use std::net::{IpAddr, SocketAddr};
+
+use dns::{Query, Reader};
+
+use crate::forward::config::{self, is_within, longest_first};
+use crate::limits::REPLY_OCTETS_MAX;
+use crate::respond::{Client, Message, Outcome, Policy, Transport, respond};
+
+/// Answers as a worker would. Cheap to clone; made by [`crate::Handle::rehearsal`].
+#[derive(Clone)]
+pub struct Rehearsal {
+    reader: Reader,
+    policy: Policy,
+    routes: config::Reader,
+    upstreams: config::Config,
+}
+
+/// What would become of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rehearsed {
+    /// This reply, as over TCP: whole.
+    Reply(Vec<u8>),
+    /// One of these upstreams would be asked, in the order of preference, unless its answer is kept.
+    Forward(Vec<SocketAddr>),
+    /// Nothing: it is no query.
+    Silence,
+}
+
+impl Rehearsal {
+    /// What `reader` gives, by `policy`.
+    pub(crate) fn new(reader: Reader, policy: Policy, routes: config::Reader) -> Self {
+        Self {
+            reader,
+            policy,
+            routes,
+            upstreams: config::Config::default(),
+        }
+    }
+
+    /// What would become of `query` if `client` sent it.
+    pub fn ask(&mut self, client: IpAddr, query: &[u8]) -> Rehearsed {
+        if let Some(changed) = self.routes.changed() {
+            self.policy.forward_as(changed);
+            self.upstreams = changed.clone();
+        }
+        let mut buffer = vec![0; REPLY_OCTETS_MAX];
+        let Some(room) = buffer.get_mut(..query.len()) else {
+            return Rehearsed::Silence;
+        };
+        room.copy_from_slice(query);
+        let client = Client {
+            address: client,
+            transport: Transport::Tcp,
+        };
+        let mut message = Message::new(&mut buffer, query.len());
+        match respond(self.reader.load(), &self.policy, client, &mut message) {
+            Outcome::Reply { length, .. } => {
+                buffer.truncate(length);
+                Rehearsed::Reply(buffer)
+            }
+            Outcome::Forward => Rehearsed::Forward(self.upstreams_for(query)),
+            Outcome::Drop => Rehearsed::Silence,
+        }
+    }
+
+    fn upstreams_for(&self, query: &[u8]) -> Vec<SocketAddr> {
+        let Ok(query) = Query::parse(query) else {
+            return Vec::new();
+        };
+        let mut routes = longest_first(&self.upstreams.routes).into_iter();
+        let route = routes.find(|route| is_within(query.question.qname, &route.domain));
+        route.map(|route| route.upstreams.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Access, default_networks};
+    use crate::forward::config::Route;
+    use dns::{Builder, Name, Rcode, ZoneSettings};
+
+    fn query(name: &str) -> Vec<u8> {
+        let name: Name = name.parse().unwrap();
+        let header = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        [&header, name.octets(), &[0, 1, 0, 1]].concat()
+    }
+
+    #[test]
+    fn it_is_answered_refused_or_forwarded_as_by_a_worker() {
+        let zone = ZoneSettings::of("docker".parse().unwrap(), 30);
+        let (_publisher, reader) = dns::channel(Builder::new(vec![zone], 1, 0).unwrap().build());
+        let corp = Route {
+            domain: "corp.example".parse().unwrap(),
+            upstreams: vec!["192.0.2.2:53".parse().unwrap()],
+        };
+        let mut upstreams = config::Config::all_to(vec!["192.0.2.1:53".parse().unwrap()]);
+        upstreams.routes.push(corp);
+        let (writer, routes) = config::channel(upstreams);
+        let policy = Policy::new(false, Access::of(default_networks()));
+        let mut rehearsal = Rehearsal::new(reader, policy, routes);
+
+        let local = "127.0.0.1".parse().unwrap();
+        let rcode = |rehearsed| match rehearsed {
+            Rehearsed::Reply(octets) => Some(u16::from(octets[3] & 15)),
+            _ => None,
+        };
+        assert_eq!(
+            rcode(rehearsal.ask(local, &query("a.docker"))),
+            Some(Rcode::NX_DOMAIN.0)
+        );
+        let stranger = "8.8.8.8".parse().unwrap();
+        assert_eq!(
+            rcode(rehearsal.ask(stranger, &query("a.docker"))),
+            Some(Rcode::REFUSED.0)
+        );
+        for (name, upstream) in [
+            ("www.example", "192.0.2.1:53"),
+            ("a.corp.example", "192.0.2.2:53"),
+        ] {
+            let expected = Rehearsed::Forward(vec![upstream.parse().unwrap()]);
+            assert_eq!(rehearsal.ask(local, &query(name)), expected);
+        }
+        writer.set(config::Config::default());
+        assert_eq!(
+            rcode(rehearsal.ask(local, &query("www.example"))),
+            Some(Rcode::REFUSED.0)
+        );
+        assert_eq!(rehearsal.ask(local, b"no query"), Rehearsed::Silence);
+        assert_eq!(
+            rehearsal.ask(local, &vec![0; REPLY_OCTETS_MAX + 1]),
+            Rehearsed::Silence
+        );
+    }
+}
