@@ -1,0 +1,162 @@
+//! All servers at once, each on a port of its own and all on one core: whoever is not measured sleeps.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::load::Transport;
+use crate::mix::Mix;
+use crate::network;
+use crate::process::{self, Process};
+use crate::servers::{self, Kind, Setup, free_port};
+use crate::world::World;
+
+/// How long a server may take from its start to the first right answer about the last name.
+const START_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long one try at that takes.
+const TRY_TIME: Duration = Duration::from_millis(5);
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// Which.
+    pub kind: Kind,
+    /// What it says it is.
+    pub version: String,
+    /// Its port on every address.
+    pub port: u16,
+    /// It.
+    pub process: Process,
+    /// From its start to its first right answer about the last of the names, in seconds.
+    pub start_seconds: f64,
+    /// What it then took, in octets.
+    pub memory_octets: u64,
+}
+
+/// What all servers have in common.
+#[derive(Debug)]
+pub struct Ground<'g> {
+    /// The zone.
+    pub world: World,
+    /// Where each gets a directory.
+    pub directory: &'g Path,
+    /// Addresses to listen on.
+    pub addresses: &'g [Ipv4Addr],
+    /// Whom forwarders ask.
+    pub upstream: Option<SocketAddr>,
+    /// Their core.
+    pub core: usize,
+    /// Our binary.
+    pub skydock: &'g Path,
+    /// What `--docker` takes.
+    pub engine: &'g str,
+}
+
+impl Running {
+    /// Starts the server and waits until it knows every name.
+    ///
+    /// # Errors
+    ///
+    /// There is none here, or it does not come to answer; a sentence for the report.
+    pub fn start(kind: Kind, ground: &Ground<'_>) -> Result<Self, String> {
+        let executable = match kind {
+            Kind::Skydock | Kind::SkydockThreads => ground.skydock.to_owned(),
+            Kind::BareGlommio | Kind::BareThreads => {
+                std::env::current_exe().map_err(|error| error.to_string())?
+            }
+            _ => kind
+                .executable()
+                .ok_or_else(|| format!("not installed; {}", kind.remedy()))?,
+        };
+        let explain = |error: std::io::Error| format!("cannot be set up ({error})");
+        let port = free_port(ground.addresses).map_err(explain)?;
+        let directory = ground.directory.join(kind.word());
+        let setup = Setup {
+            world: ground.world,
+            directory: &directory,
+            addresses: ground.addresses,
+            port,
+            upstream: ground.upstream,
+            core: ground.core,
+            engine: ground.engine,
+        };
+        let command = kind.command(&executable, &setup).map_err(explain)?;
+        let started = Instant::now();
+        let process = process::start(&command, &[ground.core], &directory.join("log")).map_err(explain)?;
+        let mut running = Self {
+            kind,
+            version: kind.version(&executable),
+            port,
+            process,
+            start_seconds: 0.0,
+            memory_octets: 0,
+        };
+        let mix = if kind.takes(Mix::Uniform, Transport::Udp) {
+            Mix::Uniform
+        } else {
+            Mix::Hot
+        };
+        running.await_last_name(ground.world, mix, started)?;
+        running.start_seconds = started.elapsed().as_secs_f64();
+        running.memory_octets = running.process.memory_octets();
+        Ok(running)
+    }
+
+    /// Where it is asked on that way.
+    #[must_use]
+    pub fn address(&self, path: network::Path) -> SocketAddr {
+        SocketAddr::from((path.address(), self.port))
+    }
+
+    fn await_last_name(&mut self, world: World, mix: Mix, started: Instant) -> Result<(), String> {
+        let question = mix.last_name(world);
+        let (mut query, mut reply) = (Vec::new(), [0; 512]);
+        question.write(1, true, &mut query);
+        let to = self.address(network::Path::Loopback);
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|socket| socket.connect(to).map(|()| socket))
+            .and_then(|socket| socket.set_read_timeout(Some(TRY_TIME)).map(|()| socket))
+            .map_err(|error| error.to_string())?;
+        loop {
+            self.process.check()?;
+            let asked = Instant::now();
+            // An error is one of the server's absence, and nothing has come then either.
+            let length = socket
+                .send(&query)
+                .and_then(|_| socket.recv(&mut reply))
+                .unwrap_or(0);
+            let checked = question.check(&reply[..length]);
+            if checked.is_ok() {
+                return Ok(());
+            }
+            if started.elapsed() > START_TIME_MAX {
+                return Err(format!(
+                    "did not know every name after {START_TIME_MAX:?}: {checked:?}"
+                ));
+            }
+            std::thread::sleep(TRY_TIME.saturating_sub(asked.elapsed()));
+        }
+    }
+}
+
+/// Starts a name server that forwarders ask, on `core`.
+///
+/// # Errors
+///
+/// Neither Knot nor NSD is here, or it does not start.
+pub fn start_upstream(directory: &Path, core: usize) -> Result<(Process, SocketAddr), String> {
+    let found = [Kind::Knot, Kind::Nsd]
+        .into_iter()
+        .find_map(|kind| Some((kind, kind.executable()?)));
+    let (kind, executable) = found.ok_or("neither knot nor nsd is installed to be asked by forwarders")?;
+    let explain = |error: std::io::Error| format!("no upstream ({error})");
+    let address = SocketAddr::from((
+        Ipv4Addr::LOCALHOST,
+        free_port(&[Ipv4Addr::LOCALHOST]).map_err(explain)?,
+    ));
+    let directory = directory.join("upstream");
+    let command: Command = servers::upstream(kind, &executable, &directory, address).map_err(explain)?;
+    let process = process::start(&command, &[core], &directory.join("log")).map_err(explain)?;
+    Ok((process, address))
+}
