@@ -11,8 +11,12 @@ instructions() {
 }
 none=$(instructions docker 1 0)
 printf '%-18s %s\n' question instructions
-while read -r kind owner qtype; do
-  printf '%-18s %s\n' "$kind" $((($(instructions "$owner" "$qtype" "$times") - none) / times))
+while read -r kind owner qtype kept; do
+  before=$none
+  # What is kept is sifted once, before the first question.
+  [ -z "$kept" ] || before=$(instructions "$owner" "$qtype" 0 "$kept")
+  # shellcheck disable=SC2086 # no word where nothing is kept
+  printf '%-18s %s\n' "$kind" $((($(instructions "$owner" "$qtype" "$times" $kept) - before) / times))
 done <<'QUESTIONS'
 one_a instance77.image7.dev.docker 1
 ten_a image7.dev.docker 1
@@ -23,4 +27,5 @@ wildcard_of_one instance77.*.dev.docker 1
 wildcard_of_ten *.image7.*.docker 1
 long_name_of_one region.instance77.image7.dev.docker 1
 forward example.org 1
+cached example.org 1 kept
 QUESTIONS

@@ -5,8 +5,10 @@ mod fixture;
 
 use std::net::IpAddr;
 
+use dataplane::cache::{Cache, Flush, Rules};
 use dataplane::respond::{Client, Message, Outcome, Transport, fail, respond};
-use dns::{Rcode, RecordData, RrSet, View};
+use dns::wire::Head;
+use dns::{Query, Rcode, RecordData, Reply, RrSet, View};
 
 /// Owner and type of a question of each kind: stored, rotated, with additional records, absent, matched by
 /// wildcards, matched by its length, an alias, covered by a wildcard owner, cut, and not ours.
@@ -74,4 +76,33 @@ fn answering_allocates_nothing() {
     publisher.publish(builder.build());
     let counted = allocation_counter::measure(|| assert_eq!(reader.load().serial(), 2));
     assert_eq!((counted.count_total, counted.count_current), (0, 0));
+}
+
+#[test]
+fn keeping_an_answer_and_telling_it_again_allocates_nothing() {
+    let mut cache = Cache::new(1 << 20, Rules::default(), 7);
+    let packets: Vec<Vec<u8>> = (0..20_000)
+        .map(|number| fixture::query(&format!("host{number}.example.org"), 1))
+        .collect();
+    let replies: Vec<Vec<u8>> = packets.iter().map(|packet| fixture::reply(packet, 3)).collect();
+    let mut buffer = vec![0; 65_535];
+    let below = Flush::Below(fixture::name("example.org"));
+    // More names than there is room for: entries come, are told, move, and go.
+    let counted = allocation_counter::measure(|| {
+        for (packet, reply) in packets.iter().zip(&replies) {
+            let query = Query::parse(packet).unwrap();
+            let key = cache.key(&query);
+            let _ = cache.lookup(&key, 0);
+            cache.insert(&key, reply, 0, |_| false).unwrap();
+            let hit = cache.lookup(&key, 1).unwrap();
+            let head = Head::from(&query);
+            let (length, cut) = hit
+                .answer
+                .write(Reply::begin(&mut buffer, head, 1232, 1232), head.id());
+            assert!(length > packet.len() && !cut);
+            let _ = cache.insert_failure(&key, Rcode::SERV_FAIL, None, 2);
+        }
+        cache.flush(&below);
+    });
+    assert_eq!((counted.count_total, cache.entries()), (0, 0));
 }

@@ -2,9 +2,11 @@
 //! for each file of the corpus. They panic when something is promised and does not hold.
 
 mod answer;
+mod cache;
 mod model;
 mod query;
 mod snapshot;
 
+pub use cache::cache;
 pub use query::query;
 pub use snapshot::snapshot;

@@ -53,3 +53,8 @@ fn no_packet_in_the_corpus_breaks_a_promise() {
 fn no_history_in_the_corpus_parts_the_snapshot_from_its_model() {
     replay("snapshot", skydock_fuzz::snapshot);
 }
+
+#[test]
+fn no_history_in_the_corpus_has_the_cache_tell_what_nobody_said() {
+    replay("cache", skydock_fuzz::cache);
+}

@@ -22,6 +22,8 @@ pub struct Answer<'a> {
     pub kind: Kind,
     /// How old it is.
     pub age: Age,
+    /// Why it is none, where that is known.
+    pub(super) why: Option<ExtendedError>,
 }
 
 /// How old an answer is.
@@ -64,7 +66,7 @@ impl Answer<'_> {
     fn why(&self) -> Option<ExtendedError> {
         match (self.kind, self.age) {
             (Kind::Blocked, _) => Some(ExtendedError::BLOCKED),
-            (Kind::Failure, Age::New) => None,
+            (Kind::Failure, Age::New) => self.why,
             (Kind::Failure, _) => Some(ExtendedError::CACHED_ERROR),
             (_, Age::Stale) if self.rcode() == Rcode::NX_DOMAIN => Some(ExtendedError::STALE_NXDOMAIN_ANSWER),
             (_, Age::Stale) => Some(ExtendedError::STALE_ANSWER),

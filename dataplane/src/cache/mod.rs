@@ -22,6 +22,7 @@ mod rules;
 mod sift;
 mod store;
 
+use dns::wire::ExtendedError;
 use dns::{NameRef, Query, Rcode};
 
 pub use self::answer::{Age, Answer};
@@ -113,26 +114,6 @@ impl Cache {
         Some(Hit { answer, refresh })
     }
 
-    /// The answer to `key`'s question although it is past its time, for want of a newer one: none unless the rules
-    /// allow it, or once it is too old.
-    pub fn stale(&mut self, key: &Key, now: u32) -> Option<Answer<'_>> {
-        let store = self.store.as_mut()?;
-        let position = store.find(key)?;
-        let meta = store.meta(position)?;
-        if !self.rules.may_be_told(&meta, now) {
-            return None;
-        }
-        store.hit(position, &meta);
-        // It may be good still: then the failure was that of a refreshment.
-        let age = meta.age(now);
-        let age = if age < meta.ttl {
-            Age::Kept(age)
-        } else {
-            Age::Stale
-        };
-        answer(store, position, &meta, age)
-    }
-
     /// Takes in `reply`, the octets in which an upstream answered `key`'s question, keeps what may be kept, and returns
     /// what is to be told of it. `is_ours` says which names are not for others to tell.
     ///
@@ -155,12 +136,23 @@ impl Cache {
         Ok(self.draft.answer())
     }
 
-    /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns how that is told. What they said
-    /// before stays, and [`Cache::stale`] has it, if the rules allow that.
-    pub fn insert_failure(&mut self, key: &Key, rcode: Rcode, now: u32) -> Answer<'_> {
+    /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns what is to be told: what they said
+    /// before, if that is there still and the rules allow it, else `rcode` and `why`.
+    pub fn insert_failure(
+        &mut self,
+        key: &Key,
+        rcode: Rcode,
+        why: Option<ExtendedError>,
+        now: u32,
+    ) -> Answer<'_> {
         self.draft.fail(rcode);
-        self.keep_failure(key, now);
-        self.draft.answer()
+        let before = self.keep_failure(key, now);
+        let stale = self.store.as_ref().zip(before);
+        let stale = stale.and_then(|(store, (position, meta, age))| answer(store, position, &meta, age));
+        stale.unwrap_or(Answer {
+            why,
+            ..self.draft.answer()
+        })
     }
 
     /// Does what was asked for since the last time.
@@ -197,20 +189,28 @@ impl Cache {
         }
     }
 
-    /// Keeps the failure that the draft holds, unless there is something better: then only that there was one.
-    fn keep_failure(&mut self, key: &Key, now: u32) {
-        let Some(store) = &mut self.store else {
-            return;
-        };
+    /// Keeps the failure that the draft holds, unless there is something better: then only that there was one. Returns
+    /// the better.
+    fn keep_failure(&mut self, key: &Key, now: u32) -> Option<(Position, Meta, Age)> {
+        let store = self.store.as_mut()?;
         if let Some(position) = store.find(key)
             && let Some(mut meta) = store.meta(position)
             && self.rules.may_be_told(&meta, now)
         {
+            meta.hits = store.hit(position, &meta);
             meta.failed_at = now.max(1);
             store.set_meta(position, &meta);
-            return;
+            // It may be good still: then the failure was that of a refreshment.
+            let age = meta.age(now);
+            let age = if age < meta.ttl {
+                Age::Kept(age)
+            } else {
+                Age::Stale
+            };
+            return Some((position, meta, age));
         }
         store.insert(key, &self.draft, now);
+        None
     }
 }
 
@@ -225,6 +225,7 @@ impl Draft {
             rcode: self.rcode,
             kind: self.kind,
             age: Age::New,
+            why: None,
         }
     }
 }
@@ -240,6 +241,7 @@ fn answer<'a>(store: &'a Store, position: Position, meta: &Meta, age: Age) -> Op
         rcode: meta.rcode,
         kind: meta.kind,
         age,
+        why: None,
     })
 }
 

@@ -152,14 +152,12 @@ fn told(answer: &Answer<'_>, query: &[u8], limit: usize) -> Vec<String> {
 
 struct Case {
     cache: Cache,
-    rules: Rules,
 }
 
 impl Case {
     fn new(rules: Rules) -> Self {
         Self {
-            cache: Cache::new(OCTETS, rules.clone(), 1),
-            rules,
+            cache: Cache::new(OCTETS, rules, 1),
         }
     }
 
@@ -192,18 +190,16 @@ impl Case {
         Some((told(&hit.answer, &query, 65_535), hit.refresh))
     }
 
-    fn fail(&mut self, question: &str, now: u32) {
+    /// What is told when upstreams fail to answer `question` at `now`.
+    fn fail(&mut self, question: &str, now: u32) -> Vec<String> {
         let query = query(question, PLAIN, 0);
         let key = self.cache.key(&Query::parse(&query).unwrap());
-        self.cache.insert_failure(&key, Rcode::SERV_FAIL, now);
-    }
-
-    fn stale(&mut self, question: &str, now: u32) -> Option<Vec<String>> {
-        let query = query(question, PLAIN, 0);
-        let key = self.cache.key(&Query::parse(&query).unwrap());
-        self.cache
-            .stale(&key, now)
-            .map(|answer| told(&answer, &query, 65_535))
+        let why = Some(ExtendedError::NO_REACHABLE_AUTHORITY);
+        told(
+            &self.cache.insert_failure(&key, Rcode::SERV_FAIL, why, now),
+            &query,
+            65_535,
+        )
     }
 }
 
@@ -517,7 +513,7 @@ fn a_failure_is_remembered_for_some_seconds_and_said_to_be() {
         ["2", "why 13"]
     );
     assert_eq!(case.lookup("www.example.org A", PLAIN, 15), None);
-    case.fail("www.example.org A", 20);
+    assert_eq!(case.fail("www.example.org A", 20), ["2", "why 22"]);
     assert_eq!(
         case.lookup("www.example.org A", PLAIN, 24).unwrap().0,
         ["2", "why 13"]
@@ -553,10 +549,11 @@ fn a_name_that_is_asked_for_often_is_refreshed_before_it_is_over_once() {
 fn an_answer_past_its_time_is_told_only_while_upstreams_fail_and_the_rules_allow_it() {
     let record = ["answer www.example.org 100 A 192.0.2.1"];
     let question = "www.example.org A";
-    let stale = ["0", "answer www.example.org 30 A 192.0.2.1", "why 3"].map(str::to_owned);
+    let stale = ["0", "answer www.example.org 30 A 192.0.2.1", "why 3"];
+    let failure = ["2", "why 22"];
     let mut case = Case::new(Rules::default());
     case.insert(question, PLAIN, 0, &record, 0);
-    assert_eq!(case.stale(question, 100), None);
+    assert_eq!(case.fail(question, 100), failure);
 
     let mut case = Case::new(Rules {
         stale_seconds: 1000,
@@ -568,22 +565,26 @@ fn an_answer_past_its_time_is_told_only_while_upstreams_fail_and_the_rules_allow
         None,
         "upstreams are asked first"
     );
-    case.fail(question, 102);
-    assert_eq!(case.stale(question, 102).unwrap(), stale);
+    assert_eq!(case.fail(question, 102), stale);
     assert_eq!(case.lookup(question, PLAIN, 131).unwrap().0, stale);
     assert_eq!(case.lookup(question, PLAIN, 132), None, "they are asked again");
-    assert_eq!(case.stale(question, 1099).unwrap(), stale);
-    assert_eq!(case.stale(question, 1100), None);
-    assert_eq!(case.stale("other.example.org A", 102), None);
+    assert_eq!(case.fail(question, 1099), stale);
+    assert_eq!(case.fail(question, 1100), failure);
+    assert_eq!(case.fail("other.example.org A", 102), failure);
+    case.insert(question, PLAIN, 0, &record, 1200);
+    assert_eq!(case.lookup(question, PLAIN, 1200).unwrap().0[1], record[0]);
+    assert_eq!(
+        case.fail(question, 1210)[1],
+        "answer www.example.org 90 A 192.0.2.1",
+        "it is good still"
+    );
 
     let gone = ["authority example.org 900 SOA 60"];
     case.insert("gone.example.org A", PLAIN, 3, &gone, 0);
-    case.fail("gone.example.org A", 70);
     assert_eq!(
-        case.stale("gone.example.org A", 70).unwrap(),
+        case.fail("gone.example.org A", 70),
         ["3", "authority example.org 30 SOA 60", "why 19"]
     );
-    assert_eq!(case.rules.stale_seconds, 1000);
 }
 
 #[test]
