@@ -47,7 +47,6 @@ fn of_one(core: Cow<'static, str>, transport: &'static str, totals: &Totals) -> 
         forward_timeouts: totals.forward_timeouts,
         forward_failures: totals.forward_failures,
         forward_mismatches: totals.forward_mismatches,
-        forward_shares: totals.forward_shares,
         cache: CacheCounts {
             hits: totals.cache_answers().collect(),
             misses: totals.cache_misses,
@@ -59,6 +58,10 @@ fn of_one(core: Cow<'static, str>, transport: &'static str, totals: &Totals) -> 
             entries: totals.cache_entries,
             octets: totals.cache_octets,
         },
+        forward_joins: totals.forward_joins,
+        forward_asks: totals.forward_asks,
+        forward_streams: totals.forward_streams,
+        forward_bounds: totals.forward_bounds().collect(),
         rate_slips: totals.rate_slips,
         rate_proven: totals.rate_proven,
         drops: totals.drops().collect(),

@@ -77,10 +77,16 @@ pub struct CoreCounts {
     pub forward_failures: u64,
     /// Packets from upstreams that answer nothing that was asked.
     pub forward_mismatches: u64,
-    /// Queries not forwarded because their client had its share of those that wait.
-    pub forward_shares: u64,
     /// Of its cache.
     pub cache: CacheCounts,
+    /// Queries whose question an upstream was being asked already.
+    pub forward_joins: u64,
+    /// Questions sent to upstreams, retries and probes among them.
+    pub forward_asks: u64,
+    /// Questions sent to upstreams over TCP, as a reply was cut.
+    pub forward_streams: u64,
+    /// Times that forwarding came to a bound, by which.
+    pub forward_bounds: Vec<(&'static str, u64)>,
     /// Replies over the rate limit that were sent cut, so that a real client asks over TCP.
     pub rate_slips: u64,
     /// Replies over the rate limit that were sent, since a cookie proved the client's address.
@@ -315,7 +321,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 }
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 12] = [
+    let plain: [Reading<CoreCounts, u64>; 14] = [
         (
             "dns_requests",
             "Messages read, those dropped among them",
@@ -337,7 +343,7 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
         ),
         (
             "dns_forward_failures",
-            "Queries that could not be forwarded, or that every upstream refused",
+            "Queries that failed because nobody is at any upstream",
             |core| core.forward_failures,
         ),
         (
@@ -346,9 +352,19 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             |core| core.forward_mismatches,
         ),
         (
-            "dns_forward_shares",
-            "Queries not forwarded because their client had its share of those that wait",
-            |core| core.forward_shares,
+            "dns_forward_joins",
+            "Queries whose question an upstream was being asked already",
+            |core| core.forward_joins,
+        ),
+        (
+            "dns_forward_asks",
+            "Questions sent to upstreams, retries and probes among them",
+            |core| core.forward_asks,
+        ),
+        (
+            "dns_forward_streams",
+            "Questions sent to upstreams over TCP, as a reply was cut",
+            |core| core.forward_streams,
         ),
         (
             "dns_rate_slips",
@@ -379,6 +395,15 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             let [core, transport] = labels(core);
             let labels = [core, transport, ("rcode", rcode.as_ref())];
             ConstCounter::new(*replies).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Queries not forwarded, or not over TCP, because a bound was reached";
+    let mut family = to.encode_descriptor("dns_forward_bounds", help, None, MetricType::Counter)?;
+    for core in cores {
+        for (bound, times) in &core.forward_bounds {
+            let [core, transport] = labels(core);
+            let labels = [core, transport, ("bound", *bound)];
+            ConstCounter::new(*times).encode(family.encode_family(&labels)?)?;
         }
     }
     let mut family = to.encode_descriptor("dns_drops", "Packets not answered", None, MetricType::Counter)?;

@@ -126,16 +126,30 @@ counters! {
     rate_slips,
     /// Queries of such a network that were answered all the same, as a cookie proved who asked.
     rate_proven,
-    /// Queries passed on to an upstream; a retry does not count again.
+    /// Queries that waited for an upstream; a retry does not count again.
     forwards,
+    /// Of these, queries whose question an upstream was being asked already.
+    forward_joins,
+    /// Questions sent to upstreams, retries and probes among them.
+    forward_asks,
+    /// Of these, questions over TCP, because a reply was cut.
+    forward_streams,
     /// Forwarded queries whose answer from upstream went to the client.
     forward_answers,
     /// Forwarded queries answered SERVFAIL because no upstream answered in time.
     forward_timeouts,
-    /// Forwarded queries answered SERVFAIL for another reason: no room, too long, every upstream refused.
+    /// Forwarded queries answered SERVFAIL because nobody is at any upstream, or because we stop.
     forward_failures,
     /// Queries answered SERVFAIL because their client had its share of queries waiting for an upstream.
     forward_shares,
+    /// Queries answered SERVFAIL because each upstream had its share of queries waiting for it.
+    forward_overruns,
+    /// Queries answered SERVFAIL because too many waited for the answer to the same question.
+    forward_crowds,
+    /// Queries answered SERVFAIL because there was no room for one more to wait.
+    forward_full,
+    /// Cut replies that were not asked for over TCP, because there were too many connections.
+    forward_stream_bounds,
     /// Packets from an upstream that answer nothing we asked. Many of them mean that someone guesses.
     forward_mismatches,
     /// Queries answered with records that were kept.
@@ -210,6 +224,18 @@ impl Totals {
             ("denial", self.cache_denials),
             ("failure", self.cache_failures),
             ("stale", self.cache_stale),
+        ]
+        .into_iter()
+    }
+
+    /// Times that forwarding came to a bound, by which.
+    pub fn forward_bounds(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("client", self.forward_shares),
+            ("upstream", self.forward_overruns),
+            ("question", self.forward_crowds),
+            ("table", self.forward_full),
+            ("streams", self.forward_stream_bounds),
         ]
         .into_iter()
     }

@@ -41,6 +41,8 @@ mod path;
 pub mod cache;
 pub mod forward;
 
+mod pass_on;
+
 pub mod counters;
 mod worker;
 

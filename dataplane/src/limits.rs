@@ -130,12 +130,13 @@ pub const TCP_EVENTS_PER_TURN_MAX: usize = 256;
 
 // --- forwarding ---
 
-/// Queries that wait for an upstream, per core. The next one is answered SERVFAIL.
-pub const PENDING_MAX: usize = 4096;
+/// Clients' queries that wait for upstreams, per core, and so questions that upstreams are asked at once. The next one
+/// is answered SERVFAIL.
+pub const PENDING_MAX: usize = 16_384;
 
-/// Largest query that is forwarded, in octets: what fits into one unfragmented datagram. A longer one is
-/// answered SERVFAIL.
-pub const FORWARD_QUERY_OCTETS_MAX: usize = UDP_REPLY_OCTETS_MAX;
+/// Clients that wait for the answer to one question. The next one is answered SERVFAIL: writing so many replies at once
+/// already takes some milliseconds, in which nobody else is answered.
+pub const CROWD_MAX: usize = 1024;
 
 /// Upstreams of one domain. A configuration with more is refused.
 pub const UPSTREAMS_MAX: usize = 8;
@@ -154,6 +155,10 @@ pub const UPSTREAM_SOCKETS_MAX: usize = 256;
 /// Sockets towards one upstream, per core, even where there are few upstreams. Each query gets a fresh one, on a
 /// fresh source port, while there is a free place; at the bound queries share them and differ by id only.
 pub const UPSTREAM_SOCKETS_EACH_MAX: usize = 32;
+
+/// Connections to upstreams, per core, for replies that were cut. Each is for one question. A question that finds none
+/// goes to the next upstream, or is answered SERVFAIL.
+pub const UPSTREAM_STREAMS_MAX: usize = 32;
 
 /// Tries that an upstream must leave without a reply, one after the other, before others are asked in its stead. One
 /// lost packet is nothing.
@@ -174,16 +179,31 @@ pub const UPSTREAM_REPLY_OCTETS_MAX: usize = REPLY_OCTETS_MAX;
 /// Replies read from one upstream socket before the listeners get a turn. The rest waits in the socket.
 pub const UPSTREAM_REPLIES_PER_TURN_MAX: usize = 32;
 
-/// How long each try of a forwarded query waits for its answer. Stub resolvers give up after five seconds
-/// and most ask again after one or two, so the first retry comes before theirs.
-pub const TRY_TIMEOUTS: [Duration; TRIES_MAX] = [
-    Duration::from_millis(800),
-    Duration::from_millis(800),
-    Duration::from_millis(900),
-];
+/// How long a try waits for its reply before another one is made. Stub resolvers give up after five seconds and most
+/// ask again after one or two, so the first retry comes before theirs.
+pub const TRY_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Tries of one forwarded query. After the last one the client gets SERVFAIL.
+/// No try is made that could wait for less than this before its query is given up, and none that waited for less says
+/// that its upstream is slow.
+pub const TRY_TIMEOUT_MIN: Duration = Duration::from_millis(300);
+
+/// Tries of one question that may still be answered, the newest of them.
 pub const TRIES_MAX: usize = 3;
+
+/// How often upstreams are asked one question, whatever they say to it: each of them once with EDNS and once without. The
+/// last error is told after it.
+pub const ASKS_MAX: u32 = 2 * UPSTREAMS_MAX as u32;
+
+/// How long an upstream is asked without EDNS, or without a spelling that it would have to keep, once it showed that it
+/// does not know them.
+pub const MANNERS_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Replies in another spelling than was asked, one after the other, before an upstream is taken for one that does not
+/// keep it.
+pub const MANGLED_MIN: u32 = 3;
+
+/// Questions that may be under way for a cache to be refreshed: half of them all, so that clients come first.
+pub const REFRESHES_MAX: usize = PENDING_MAX / 2;
 
 /// How long a client waits at most for the answer to a forwarded query, be it SERVFAIL.
 pub const FORWARD_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -277,15 +297,10 @@ const _: () = assert!(
     "every upstream gets a socket"
 );
 const _: () = assert!(
-    PENDING_MAX < u16::MAX as usize,
-    "u16::MAX marks the end of a list of waiting queries"
+    PENDING_MAX * TRIES_MAX < u16::MAX as usize,
+    "tries are numbered in 16 bits"
 );
 const _: () = assert!(
     PENDING_MAX * TRIES_MAX / (UPSTREAM_SOCKETS_MAX / UPSTREAMS_IN_ALL_MAX) < 1 << 15,
     "most ids stay free on a socket even when all queries wait on one upstream"
-);
-const _: () = assert!(
-    TRY_TIMEOUTS[0].as_millis() + TRY_TIMEOUTS[1].as_millis() + TRY_TIMEOUTS[2].as_millis()
-        == FORWARD_TIMEOUT.as_millis(),
-    "the tries fill the whole wait"
 );

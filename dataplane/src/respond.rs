@@ -152,7 +152,7 @@ impl Policy {
     }
 
     /// What `cookie` proves of `client`, and what it is answered.
-    fn answer_cookie(
+    pub(crate) fn answer_cookie(
         &self,
         cookie: Option<Cookie<'_>>,
         client: Client,
@@ -273,11 +273,11 @@ pub fn slip(policy: &Policy, client: Client, message: &mut Message<'_>) -> Outco
 }
 
 /// The size of datagram that our OPT record asks clients to keep to.
-const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
+pub(crate) const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
 const _: () = assert!(UDP_REPLY_OCTETS_MAX <= u16::MAX as usize, "it is a 16-bit field");
 
 /// The largest reply in octets that the client takes (RFC 6891, section 6.2.3) and we send.
-fn limit(transport: Transport, edns: Option<Edns>) -> usize {
+pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => REPLY_OCTETS_MAX,
         (Transport::Udp, None) => UDP_REPLY_OCTETS_MIN,
@@ -527,7 +527,12 @@ impl<'a, 'b> Answering<'a, 'b> {
 }
 
 /// What every reply tells a client that asked for it in its OPT record. There is room, whatever the question.
-fn put_options(reply: &mut Reply<'_>, policy: &Policy, head: Head, cookie: Option<[u8; COOKIE_OCTETS]>) {
+pub(crate) fn put_options(
+    reply: &mut Reply<'_>,
+    policy: &Policy,
+    head: Head,
+    cookie: Option<[u8; COOKIE_OCTETS]>,
+) {
     if let Some(cookie) = &cookie {
         reply.option(OptionCode::COOKIE, &[cookie]);
     }

@@ -106,8 +106,10 @@ fn upstream(count: usize) -> (SocketAddr, thread::JoinHandle<Vec<SocketAddr>>) {
         let mut buffer = [0; 4096];
         while peers.len() < count {
             let (length, peer) = socket.recv_from(&mut buffer).unwrap();
+            // Without the OPT record that ends the question.
+            let length = length - 11;
             buffer[2] |= 0x80;
-            buffer[7] = 1;
+            (buffer[7], buffer[11]) = (1, 0);
             let record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x04\xc0\x00\x02\x09";
             buffer[length..length + record.len()].copy_from_slice(record);
             // Something made up comes first: it must not be believed, nor end the wait.
@@ -234,7 +236,7 @@ fn a_closed_upstream_port_is_passed_over_at_once_and_is_servfail_when_it_is_the_
             2
         );
         assert!(
-            start.elapsed() < limits::TRY_TIMEOUTS[0],
+            start.elapsed() < limits::TRY_TIMEOUT,
             "{engine:?}: {:?}",
             start.elapsed()
         );
@@ -252,7 +254,7 @@ fn a_silent_upstream_ends_in_servfail_within_a_stubs_patience_and_local_names_do
         waiting.send_to(&query(1, "example.com"), server.address).unwrap();
         assert_eq!(rcode(&ask(&local, server.address, &query(2, "web.docker"))), 0);
         // Bounds that a busy machine keeps, too: a stub waits five seconds.
-        assert!(start.elapsed() < limits::TRY_TIMEOUTS[0]);
+        assert!(start.elapsed() < limits::TRY_TIMEOUT);
         assert_eq!(rcode(&receive(&waiting, server.address)), 2);
         let waited = start.elapsed();
         assert!(

@@ -3,11 +3,12 @@
 //! ```text
 //!  Batch ─▶ [ load the snapshot, once ] ─▶ RateLimiter ─▶ respond ─▶ respond ─▶ …       Reply │ Forward │ Drop
 //!                                              │             │
-//!                                              │             └─ Forward ─▶ Recall::answer, else Forwarder::submit ─▶ ask an upstream, or SERVFAIL
+//!                                              │             └─ Forward ─▶ Recall::answer, else Forwarder::submit ─▶ ask an upstream, or an error
 //!                                              └─ too many: slip, or Drop
 //! ```
 //!
-//! A query of a stream goes the same way by itself: [`Worker::answer_one`].
+//! A query of a stream goes the same way by itself: [`Worker::answer_one`]. What upstreams say comes in by
+//! [`Worker::on_reply`], and goes out as an [`Answer`] to each client that waits for it.
 //!
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
@@ -16,7 +17,7 @@ mod recall;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use dns::{Rcode, Reader};
+use dns::{Query, Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -24,8 +25,10 @@ use self::recall::Recall;
 pub(crate) use self::recall::Share;
 use crate::counters::Writer;
 use crate::forward::config;
-use crate::forward::{Answer, Ask, Cause, Forwarder, Refusal, ReturnPath};
+use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Nobody, Place, Refusal, ReturnPath, Submitted};
 use crate::io::udp::{Batch, Datagram, Unusable};
+use crate::limits::REPLY_OCTETS_MAX;
+use crate::pass_on::{pass_on, waiter};
 use crate::path::StreamKey;
 use crate::ratelimit::{RateLimiter, Verdict};
 use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, is_proven, respond, slip};
@@ -41,6 +44,23 @@ pub(crate) struct Now {
     pub(crate) uptime: u32,
 }
 
+/// An answer for a client that waited for an upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    /// Where to.
+    pub(crate) to: ReturnPath,
+    /// The message.
+    pub(crate) octets: &'a [u8],
+}
+
+/// Where a worker's answers and questions go.
+pub(crate) trait Outlet {
+    /// Sends a question to an upstream.
+    fn ask(&mut self, ask: &Ask<'_>);
+    /// Sends an answer to a client.
+    fn answer(&mut self, answer: &Answer<'_>, counters: &Writer);
+}
+
 /// What one core knows: the zones, who may ask, who asked too much, and which queries wait for an upstream.
 pub(crate) struct Worker {
     reader: Reader,
@@ -51,6 +71,8 @@ pub(crate) struct Worker {
     pub(crate) forwarder: Forwarder,
     recall: Recall,
     pub(crate) counters: Writer,
+    /// Room for one reply to a client that waited.
+    reply: Box<[u8]>,
 }
 
 impl Worker {
@@ -75,6 +97,7 @@ impl Worker {
             forwarder: Forwarder::new(forwarder_seed),
             recall: Recall::new(cache, random.next_u64()),
             counters,
+            reply: vec![0; REPLY_OCTETS_MAX].into_boxed_slice(),
         };
         worker.look_at_routes();
         worker
@@ -154,8 +177,8 @@ impl Worker {
         forwards
     }
 
-    /// Passes those datagrams of `batch` on that [`Worker::answer`] marked, and hands each question for an
-    /// upstream to `ask`. One that cannot be passed on becomes SERVFAIL in its place.
+    /// Passes those datagrams of `batch` on that [`Worker::answer`] marked, and hands what there is to ask to `outlet`. One
+    /// that cannot be passed on becomes an error in its place.
     ///
     /// `listener` is the socket the batch came from, for the way back.
     pub(crate) fn forward(
@@ -163,7 +186,7 @@ impl Worker {
         batch: &mut Batch,
         listener: u8,
         now: Instant,
-        mut ask: impl FnMut(&Ask<'_>),
+        outlet: &mut impl Outlet,
     ) {
         for Datagram {
             buffer,
@@ -190,7 +213,7 @@ impl Worker {
                 peer,
                 local,
             };
-            let rcode = match self.submit(now, query, path, &mut ask) {
+            let rcode = match self.submit(now, query, path, outlet) {
                 Ok(()) => {
                     *outcome = Outcome::Drop;
                     continue;
@@ -207,7 +230,7 @@ impl Worker {
 
 impl Worker {
     /// What becomes of the one query in the first `length` octets of `buffer`, which came from `address` over the
-    /// stream `key`. [`Outcome::Forward`]: its question was handed to `ask`, and an answer will come.
+    /// stream `key`. [`Outcome::Forward`]: an upstream is asked, through `outlet`, and an answer will come.
     pub(crate) fn answer_one(
         &mut self,
         address: IpAddr,
@@ -215,7 +238,7 @@ impl Worker {
         buffer: &mut [u8],
         length: usize,
         now: Instant,
-        mut ask: impl FnMut(&Ask<'_>),
+        outlet: &mut impl Outlet,
     ) -> Outcome {
         let client = Client {
             address,
@@ -235,7 +258,7 @@ impl Worker {
             }
             let query = buffer.get(..length).unwrap_or_default();
             let path = ReturnPath::Stream { key, peer: address };
-            match self.submit(now, query, path, &mut ask) {
+            match self.submit(now, query, path, outlet) {
                 Ok(()) => return Outcome::Forward,
                 Err(rcode) => {
                     outcome = fail(&self.policy, client, &mut Message::new(buffer, length), rcode);
@@ -260,42 +283,108 @@ impl Worker {
         Some(outcome)
     }
 
-    /// Hands a query to the forwarder, and what it has to ask to `ask`; or says what its client is to be told.
+    /// Looks at a packet that came in on the socket of `place`.
+    pub(crate) fn on_reply(&mut self, place: Place, packet: &[u8], now: Instant, outlet: &mut impl Outlet) {
+        let heard = {
+            let (forwarder, mut sink) = self.forwarding(outlet);
+            forwarder.on_reply(place, packet, now, &mut sink)
+        };
+        if heard == Heard::Stray {
+            self.counters.forward_mismatches.increment();
+        }
+    }
+
+    /// The socket of `place` reported an error.
+    pub(crate) fn on_error(&mut self, place: Place, now: Instant, outlet: &mut impl Outlet) {
+        let (forwarder, mut sink) = self.forwarding(outlet);
+        forwarder.on_error(place, now, &mut sink);
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn on_timeout(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        let (forwarder, mut sink) = self.forwarding(outlet);
+        forwarder.on_timeout(now, &mut sink);
+    }
+
+    /// Ends all that waits, with SERVFAIL.
+    pub(crate) fn give_up(&mut self, outlet: &mut impl Outlet) {
+        let (forwarder, mut sink) = self.forwarding(outlet);
+        forwarder.give_up(&mut sink);
+    }
+
+    /// Hands a query to the forwarder, or says what its client is to be told.
     fn submit(
         &mut self,
         now: Instant,
         query: &[u8],
         path: ReturnPath,
-        ask: &mut impl FnMut(&Ask<'_>),
+        outlet: &mut impl Outlet,
     ) -> Result<(), Rcode> {
-        if self.forwarder.has_its_share(path.client()) {
-            self.counters.forward_shares.increment();
-            return Err(Rcode::SERV_FAIL);
-        }
-        match self.forwarder.submit(now, query, path) {
-            Ok(question) => {
-                self.counters.forwards.increment();
-                ask(&question);
-                Ok(())
+        // `respond` has read it before.
+        let query = Query::parse(query).map_err(|_| Rcode::SERV_FAIL)?;
+        let waiter = waiter(&self.policy, &query, path);
+        let submitted = {
+            let (forwarder, mut sink) = self.forwarding(outlet);
+            forwarder.submit(now, &query, waiter, &mut sink)
+        };
+        let counters = &self.counters;
+        let refusal = match submitted {
+            Ok(submitted) => {
+                counters.forwards.increment();
+                let joined = u64::from(submitted == Submitted::Joined);
+                counters.forward_joins.add(joined);
+                return Ok(());
             }
-            Err(refusal) => {
-                if refusal == Refusal::Full {
-                    self.counters.forward_failures.increment();
-                }
-                Err(refusal.rcode())
-            }
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::Nobody(Nobody::NoRoute | Nobody::Nowhere) => {}
+            Refusal::Nobody(Nobody::Overrun) => counters.forward_overruns.increment(),
+            Refusal::Share => counters.forward_shares.increment(),
+            Refusal::Crowd => counters.forward_crowds.increment(),
+            Refusal::Full => counters.forward_full.increment(),
         }
+        Err(refusal.rcode())
     }
-}
 
-/// Counts an answer that a forwarded query came to.
-pub(crate) fn count_answer(counters: &Writer, answer: &Answer<'_>) {
-    match answer.cause {
-        Cause::Answered => counters.forward_answers.increment(),
-        Cause::TimedOut => counters.forward_timeouts.increment(),
-        Cause::Failed => counters.forward_failures.increment(),
+    /// The forwarder, and what is done with all that it wants done.
+    fn forwarding<'w>(
+        &'w mut self,
+        outlet: &'w mut impl Outlet,
+    ) -> (&'w mut Forwarder, impl FnMut(Action<'_>) + 'w) {
+        let Self {
+            forwarder,
+            policy,
+            counters,
+            reply,
+            ..
+        } = self;
+        let sink = |action: Action<'_>| match action {
+            Action::Ask(ask) => {
+                counters.forward_asks.increment();
+                counters.forward_streams.add(u64::from(ask.place.is_stream()));
+                outlet.ask(&ask);
+            }
+            Action::NoStream => counters.forward_stream_bounds.increment(),
+            Action::Ended(mut ended) => {
+                while let Some(waiter) = ended.served.next() {
+                    let written = pass_on(policy, &waiter, &ended, reply);
+                    match ended.cause {
+                        Cause::Answered => counters.forward_answers.increment(),
+                        Cause::TimedOut => counters.forward_timeouts.increment(),
+                        Cause::Failed => counters.forward_failures.increment(),
+                    }
+                    count_reply(counters, written.rcode, written.truncated);
+                    let answer = Answer {
+                        to: waiter.to,
+                        octets: reply.get(..written.length).unwrap_or_default(),
+                    };
+                    outlet.answer(&answer, counters);
+                }
+            }
+        };
+        (forwarder, sink)
     }
-    count_reply(counters, answer.rcode, answer.truncated);
 }
 
 fn count_reply(counters: &Writer, rcode: Rcode, truncated: bool) {

@@ -1,122 +1,75 @@
 //! What becomes of a query that is not ours to answer.
 //!
 //! ```text
-//!  query ─submit─▶ Pending ─Ask─▶ upstream ─on_reply─▶ is it the answer? ─yes─▶ Answer ─▶ client
-//!                    ▲  │                                 └─no: dropped, waiting goes on
-//!                    │  ├─on_timeout─▶ try again, the next upstream first ──┐
-//!                    │  └─on_error───▶ the next upstream at once ───────────┤
-//!                    └──────────────────────────────────────────────────────┴─▶ SERVFAIL when none is left
+//!  query ─submit─▶ the same is asked already? ─yes─▶ its line
+//!                      └─no: an exchange begins
+//!                             │
+//!              ┌──── Ask ◀────┤ the name spelled at random, our own OPT, a port and id of its own
+//!              ▼              │
+//!          upstream ─reply─▶ is it one to this? ─no: dropped, waiting goes on
+//!              │              └─yes─┬─ an answer ─────────────────────────────────▶ Ended, and its line is served
+//!              │                    ├─ cut (TC) ─▶ asked again over TCP
+//!              │                    ├─ FORMERR, NOTIMP ─▶ asked again without EDNS
+//!              │                    └─ another error ─▶ the next upstream ─ none is left ─▶ Ended
+//!              ├─ nothing in time ─▶ asked again, elsewhere if possible ─ 2.5 s are over ─▶ Ended
+//!              └─ nobody is there ─▶ the next upstream at once ─ none is left ─▶ Ended
 //! ```
 //!
 //! A state machine of octets, addresses and times: it opens no socket and reads no clock. What is to be
-//! sent comes back as an [`Action`], so the same code runs under both engines and in a simulated network.
+//! sent is handed out as an [`Action`], so the same code runs under both engines and in a simulated network.
 //! Every query taken in gets exactly one answer, at the latest after [`FORWARD_TIMEOUT`].
 //!
 //! A reply counts only if it came in on the connected socket that the question left by, with its id, and
-//! repeats the question octet for octet (RFC 5452, section 9.1). Socket, and so source port, and id are
-//! drawn anew for each try, from a generator that cannot be predicted (section 9.2).
+//! repeats the question (RFC 5452, section 9.1), as it was spelled unless the upstream is known not to keep that. Socket,
+//! and so source port, and id are drawn anew for each try, from a generator that cannot be predicted (section 9.2).
 //!
 //! [`FORWARD_TIMEOUT`]: crate::limits::FORWARD_TIMEOUT
 
+mod action;
+mod asking;
+mod case;
+mod chains;
 pub(crate) mod config;
+mod deadlines;
 mod health;
-mod pending;
-#[cfg(test)]
-mod simulation;
+mod manners;
+mod question;
+mod reply;
+mod table;
 mod upstream;
+mod waiters;
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use dns::wire::{ExtendedError, HEADER_OCTETS, Head, Header};
-use dns::{Flags, NameRef, Opcode, Query, Rcode, Reply};
+use dns::wire::HEADER_OCTETS;
+use dns::{Flags, Query, Rcode};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Refusal, Submitted};
+use self::asking::Over;
+use self::case::Case;
 pub use self::config::{Config, ConfigError, Policy, Route};
-use self::pending::{Asked, Entry, Index, Key, Pending};
+pub use self::question::Asked;
+use self::question::{ASK_OCTETS_MAX, QUESTION_OCTETS_MAX};
+pub use self::reply::Foreign;
+use self::table::{Exchange, Index, Key, Table, Try, TryIndex};
+pub(crate) use self::upstream::PLACES;
 pub use self::upstream::{Nobody, Place};
-use self::upstream::{UpstreamIndex, Upstreams};
-use crate::limits::{
-    FORWARD_QUERY_OCTETS_MAX, ID_DRAWS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN,
-};
+use self::upstream::{Set, UpstreamIndex, Upstreams};
+use self::waiters::{Line, Waiters};
+pub use self::waiters::{Served, Waiter};
+use crate::limits::{CROWD_MAX, FORWARD_TIMEOUT, PENDING_MAX, REFRESHES_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
 pub use crate::path::ReturnPath;
 
-/// Something to send.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action<'a> {
-    /// To an upstream.
-    Ask(Ask<'a>),
-    /// To a client, which is the end of its query.
-    Answer(Answer<'a>),
-}
-
-/// A question for an upstream.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ask<'a> {
-    /// The place whose socket it leaves by.
-    pub place: Place,
-    /// The place needs a new socket, connected to the upstream from a random port. The one there before, if any,
-    /// is done with.
-    pub fresh: bool,
-    /// Where to.
-    pub upstream: SocketAddr,
-    /// The message.
-    pub octets: &'a [u8],
-}
-
-/// An answer for a client.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
-    /// Where to.
-    pub to: ReturnPath,
-    /// The message.
-    pub octets: &'a [u8],
-    /// Its response code.
-    pub rcode: Rcode,
-    /// It was cut, by us or before us, and says so.
-    pub truncated: bool,
-    /// How it came about.
-    pub cause: Cause,
-}
-
-/// Why a client gets its answer now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// An upstream answered.
-    Answered,
-    /// None did in time.
-    TimedOut,
-    /// None will: each refused, or we are stopping.
-    Failed,
-}
-
-/// Why a query is not forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is nobody to ask.
-    Nobody(Nobody),
-    /// There is no room for it: the table is full, or it is too long.
-    Full,
-}
-
-impl Refusal {
-    /// What the client is told.
-    #[must_use]
-    pub fn rcode(self) -> Rcode {
-        match self {
-            Self::Nobody(Nobody::NoRoute) => Rcode::REFUSED,
-            Self::Nobody(Nobody::Nowhere) => Rcode::NX_DOMAIN,
-            Self::Full => Rcode::SERV_FAIL,
-        }
-    }
-}
-
-/// The queries of one core that wait for an upstream.
+/// The questions that one core waits for upstreams to answer.
 pub struct Forwarder {
-    pending: Pending,
+    table: Table,
+    waiters: Waiters,
     upstreams: Upstreams,
     random: ChaCha12Rng,
+    message: Box<[u8; ASK_OCTETS_MAX]>,
 }
 
 impl Forwarder {
@@ -124,12 +77,15 @@ impl Forwarder {
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
-        let mut share_seed = [0; 16];
+        let (mut table_seed, mut share_seed) = ([0; 16], [0; 16]);
+        random.fill_bytes(&mut table_seed);
         random.fill_bytes(&mut share_seed);
         Self {
-            pending: Pending::new(&share_seed),
+            table: Table::new(&table_seed),
+            waiters: Waiters::new(&share_seed),
             upstreams: Upstreams::new(),
             random,
+            message: Box::new([0; ASK_OCTETS_MAX]),
         }
     }
 
@@ -138,236 +94,411 @@ impl Forwarder {
         self.upstreams.set(config);
     }
 
-    /// Whether `client` has as many queries waiting as one client may. The next one is to be told SERVFAIL.
+    /// Whether `client` has as many queries waiting as one client may.
     #[must_use]
     pub fn has_its_share(&self, client: IpAddr) -> bool {
-        self.pending.has_its_share(client)
+        self.waiters.has_its_share(client)
     }
 
-    /// Takes in `query`, the octets as the client sent them, and returns what to ask of whom.
+    /// Takes in `query`, whose answer goes to `waiter`.
     ///
     /// # Errors
     ///
-    /// Why it cannot be forwarded. The client is to be told [`Refusal::rcode`] at once then.
-    pub fn submit(&mut self, now: Instant, query: &[u8], to: ReturnPath) -> Result<Ask<'_>, Refusal> {
-        let parsed = Query::parse(query).map_err(|_| Refusal::Full)?;
-        let upstream = self
-            .upstreams
-            .first(parsed.question.qname, now, &mut self.random)
-            .map_err(Refusal::Nobody)?;
-        let limit = match to {
-            ReturnPath::Datagram { .. } => parsed
-                .edns
-                .map_or(0, |edns| usize::from(edns.udp_size))
-                .clamp(UDP_REPLY_OCTETS_MIN, UDP_REPLY_OCTETS_MAX),
-            ReturnPath::Stream { .. } => REPLY_OCTETS_MAX,
-        };
-        let asked = Asked {
-            to,
-            head: Head::from(&parsed),
-            id: parsed.id,
-            question_end: parsed.question_end(),
-            limit,
-        };
-        let index = self.pending.insert(asked, query, now).ok_or(Refusal::Full)?;
-        self.ask(index, upstream).ok_or(Refusal::Full)
+    /// Why it is not forwarded. The client is to be told [`Refusal::rcode`] at once then.
+    ///
+    /// Nothing ends here: an answer comes later, from another call.
+    pub fn submit(
+        &mut self,
+        now: Instant,
+        query: &Query<'_>,
+        waiter: Waiter,
+        sink: &mut impl FnMut(Action<'_>),
+    ) -> Result<Submitted, Refusal> {
+        if self.has_its_share(waiter.to.client()) {
+            return Err(Refusal::Share);
+        }
+        let asked = Asked::of(query);
+        if let Some(index) = self.table.find(&asked) {
+            self.join(index, waiter)?;
+            return Ok(Submitted::Joined);
+        }
+        let first = self.upstreams.first(asked.name(), self.free(), &mut self.random);
+        let upstream = first.map_err(Refusal::Nobody)?;
+        let index = self.begin(now, asked, None).ok_or(Refusal::Full)?;
+        let joined = self.join(index, waiter);
+        let asked = joined.and_then(|()| {
+            let asked = self.ask(index, upstream, Over::Datagram, now, sink);
+            if asked {
+                Ok(Submitted::Asked)
+            } else {
+                Err(Refusal::Full)
+            }
+        });
+        match asked {
+            Ok(_) => self.probe(now, sink),
+            Err(_) => self.discard(index),
+        }
+        asked
     }
 
-    /// Looks at a packet that came in on the socket of `place`: the first `length` octets of `buffer`.
-    ///
-    /// If it answers a waiting query, it is made ready for the client in place: its own id, RA set, cut if it is
-    /// longer than the client takes. None if not; it is to be counted, and waiting goes on.
-    pub fn on_reply<'b>(&mut self, place: Place, buffer: &'b mut [u8], length: usize) -> Option<Answer<'b>> {
-        let (header, _) = Header::split(buffer.get(..length)?).ok()?;
-        let index = self.pending.find(Key { place, id: header.id })?;
-        let entry = self.pending.get(index)?;
-        let is_reply = header.flags.contains(Flags::QR) && header.flags.opcode() == Opcode::QUERY;
-        if !is_reply {
-            return None;
+    /// Asks for what a cache is to be refreshed with, unless that is under way or others need the room.
+    pub fn refresh(&mut self, now: Instant, query: &Query<'_>, sink: &mut impl FnMut(Action<'_>)) {
+        let asked = Asked::of(query);
+        if self.table.find(&asked).is_some() || self.table.len() >= REFRESHES_MAX {
+            return;
         }
-        let question = HEADER_OCTETS..entry.asked.question_end;
-        let asked = self.pending.query(index).get(question.clone())?;
-        match header.counts {
-            // Some upstreams write the name in small letters; the client's case is put back.
-            [1, ..] if same_question(asked, buffer.get(..length)?.get(question.clone())?) => {
-                buffer.get_mut(question)?.copy_from_slice(asked);
+        let first = self.upstreams.first(asked.name(), self.free(), &mut self.random);
+        if let Ok(upstream) = first
+            && let Some(index) = self.begin(now, asked, None)
+            && !self.ask(index, upstream, Over::Datagram, now, sink)
+        {
+            self.discard(index);
+        }
+    }
+
+    /// Looks at a packet that came in on the socket of `place`.
+    pub fn on_reply(
+        &mut self,
+        place: Place,
+        packet: &[u8],
+        now: Instant,
+        sink: &mut impl FnMut(Action<'_>),
+    ) -> Heard {
+        let Some((at, made, reply)) = self.read(place, packet) else {
+            return Heard::Stray;
+        };
+        let index = at.exchange;
+        let upstream = self.upstreams.owner(place);
+        if made.is_spelled && !self.is_spelled_as_asked(index, packet, &reply) {
+            // A forger who knew port and id, or an upstream that does not keep the case of names: the next try tells.
+            // It has a port and an id of its own, so whoever guessed once must guess again.
+            self.drop_try(at);
+            if let (Some(exchange), Some(upstream)) = (self.table.get_mut(index), upstream) {
+                exchange.plain.insert(upstream);
             }
-            // An error may come without the question, from an upstream that could not read it.
-            [0, 0, 0, _] if header.flags.rcode() != Rcode::NO_ERROR => {
-                buffer.get_mut(question)?.copy_from_slice(asked);
-                let (entry, _) = self.remove(index)?;
-                let rcode = header.flags.rcode();
-                let length = error(buffer, &entry, rcode);
-                let octets = buffer.get(..length)?;
-                let (to, cause) = (entry.asked.to, Cause::Answered);
-                return Some(Answer {
-                    to,
-                    octets,
-                    rcode,
-                    truncated: false,
-                    cause,
-                });
+            self.ask_again(index, upstream, now, sink);
+            return Heard::Reply;
+        }
+        if let Some(upstream) = upstream {
+            self.upstreams
+                .succeeded(upstream, Some(now.saturating_duration_since(made.sent)));
+        }
+        if self.is_probe(index) {
+            self.discard(index);
+            return Heard::Reply;
+        }
+        if reply.header.flags.contains(Flags::TC) {
+            self.on_cut(at, upstream, now, sink);
+            return Heard::Reply;
+        }
+        let dislikes_edns = [Rcode::FORM_ERR, Rcode::NOT_IMP, Rcode::BAD_VERS].contains(&reply.rcode);
+        if dislikes_edns && made.with_edns {
+            self.drop_try(at);
+            if let (Some(exchange), Some(upstream)) = (self.table.get_mut(index), upstream) {
+                exchange.without_edns.insert(upstream);
             }
-            _ => return None,
+            self.ask_again(index, upstream, now, sink);
+            return Heard::Reply;
         }
-        if let Some(upstream) = self.upstreams.owner(place) {
-            self.upstreams.succeeded(upstream, None);
+        if let Some(upstream) = upstream {
+            self.learn(index, upstream, &made, dislikes_edns, now);
         }
-        let (entry, _) = self.remove(index)?;
-        let rcode = header.flags.rcode();
-        let (length, truncated) = if length > entry.asked.limit {
-            (cut(buffer, &entry, rcode), true)
+        if [Rcode::NO_ERROR, Rcode::NX_DOMAIN, YX_DOMAIN].contains(&reply.rcode) {
+            self.end(index, Ok(reply), Cause::Answered, sink);
         } else {
-            if let [i0, i1, _, flags, ..] = buffer {
-                [*i0, *i1] = entry.asked.id.to_be_bytes();
-                *flags |= RA_OCTET;
-            }
-            (length, header.flags.contains(Flags::TC))
-        };
-        let octets = buffer.get(..length)?;
-        Some(Answer {
-            to: entry.asked.to,
-            octets,
-            rcode,
-            truncated,
-            cause: Cause::Answered,
-        })
+            let failure = Failure::of(&reply);
+            self.on_failure(at, failure, now, sink);
+        }
+        Heard::Reply
     }
 
-    /// The socket of `place` reported an error: nobody listens at that upstream, or there is no way to it.
-    ///
-    /// To be called until it returns None: each call moves one query on to the next upstream, or fails it.
-    pub fn on_error(&mut self, place: Place, now: Instant) -> Option<Action<'_>> {
-        if let Some(upstream) = self.upstreams.owner(place) {
+    /// The socket of `place` reported an error: nobody listens at that upstream, or there is no way to it. Whoever
+    /// waits there is moved on to the next upstream.
+    pub fn on_error(&mut self, place: Place, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
+        let upstream = self.upstreams.owner(place);
+        // A stream says nothing of datagrams: many a firewall lets those pass alone.
+        if let Some(upstream) = upstream.filter(|_| !place.is_stream()) {
             self.upstreams.refused(upstream, now);
         }
-        let index = self.pending.newest_in(place)?;
-        if let Some(key) = self.pending.clear_key(index) {
-            self.upstreams.release(key.place);
+        // What is moved on must not come back to where it left from.
+        self.upstreams.hold(place);
+        while let Some((at, _)) = self.table.try_in(place) {
+            let index = at.exchange;
+            self.drop_try(at);
+            if self.is_probe(index) {
+                self.discard(index);
+                continue;
+            }
+            if let (Some(exchange), Some(upstream)) = (self.table.get_mut(index), upstream) {
+                exchange.refused.insert(upstream);
+            }
+            let next = self.next(index, true);
+            self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
         }
-        let entry = self.pending.get_mut(index)?;
-        entry.refused.insert(entry.upstream);
-        match self.next_upstream(index) {
-            Some(next) => self.ask(index, next).map(Action::Ask),
-            None => self.fail(index, Cause::Failed),
+        self.upstreams.release(place);
+    }
+
+    /// Does what is due at `now`.
+    pub fn on_timeout(&mut self, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
+        while let Some((due, index)) = self.table.next_due()
+            && due <= now
+        {
+            let Some(exchange) = self.table.get(index) else {
+                return;
+            };
+            let (end, newest) = (exchange.end, exchange.newest());
+            if let Some((at, made)) = newest
+                && now.saturating_duration_since(made.sent) >= TRY_TIMEOUT_MIN
+                && let Some(upstream) = self.upstreams.owner(made.key.place)
+            {
+                self.upstreams.timed_out(upstream, now);
+                if made.key.place.is_stream() {
+                    // It was worth one connection, and no more.
+                    self.drop_try(at);
+                    if let Some(exchange) = self.table.get_mut(index) {
+                        exchange.refused.insert(upstream);
+                    }
+                }
+            }
+            if self.is_probe(index) {
+                self.discard(index);
+            } else if end <= now {
+                let error = self.table.get(index).and_then(|exchange| exchange.error);
+                let failure = error.unwrap_or(Failure::unreachable());
+                self.end(index, Err(failure), Cause::TimedOut, sink);
+            } else {
+                let next = self.next(index, true);
+                if !next.is_some_and(|next| self.ask(index, next, Over::Datagram, now, sink)) {
+                    self.table.set_deadline(index, end);
+                }
+            }
         }
     }
 
-    /// Does what is due at `now`. To be called until it returns None.
-    pub fn on_timeout(&mut self, now: Instant) -> Option<Action<'_>> {
-        let (index, due) = self.pending.next_due()?;
-        if due > now {
-            return None;
-        }
-        let last = self.pending.get(index)?.last_try();
-        if let Some(upstream) = last.and_then(|key| self.upstreams.owner(key.place)) {
-            self.upstreams.timed_out(upstream, now);
-        }
-        match self.next_upstream(index) {
-            Some(next) if self.pending.advance(index, now) => self.ask(index, next).map(Action::Ask),
-            _ => self.fail(index, Cause::TimedOut),
+    /// Ends all that is under way with SERVFAIL, for a core that stops.
+    pub fn give_up(&mut self, sink: &mut impl FnMut(Action<'_>)) {
+        while let Some((_, index)) = self.table.next_due() {
+            self.end(index, Err(Failure::unreachable()), Cause::Failed, sink);
         }
     }
 
-    /// Whom to ask after the last one did not help.
-    fn next_upstream(&self, index: Index) -> Option<UpstreamIndex> {
-        let entry = self.pending.get(index)?;
-        let question = self.pending.query(index).get(HEADER_OCTETS..)?;
-        let (name, _) = NameRef::split(question).ok()?;
-        self.upstreams.after(name, Some(entry.upstream), entry.refused)
-    }
-
-    /// Ends one waiting query with SERVFAIL, for a core that stops. To be called until it returns None.
-    pub fn give_up(&mut self) -> Option<Action<'_>> {
-        let (index, _) = self.pending.next_due()?;
-        self.fail(index, Cause::Failed)
-    }
-
-    /// When [`Forwarder::on_timeout`] has something to do next. None when nothing waits.
+    /// When [`Forwarder::on_timeout`] has something to do next. None when nothing is under way.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.pending.next_due().map(|(_, deadline)| deadline)
+        self.table.next_due().map(|(due, _)| due)
     }
 
-    /// How many queries wait.
+    /// How many exchanges are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many clients wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.pending.len()
+        self.waiters.len()
     }
 
-    /// Whether no query waits for the socket of `place`, so that it may be closed.
+    /// Whether nothing waits for the socket of `place`, so that it may be closed.
     #[must_use]
     pub fn is_free(&self, place: Place) -> bool {
         self.upstreams.is_free(place)
     }
 
-    /// One more try, at `upstream`, by a place and id of its own.
-    fn ask(&mut self, index: Index, upstream: UpstreamIndex) -> Option<Ask<'_>> {
-        let address = self.upstreams.address(upstream)?;
-        let (place, fresh) = self.upstreams.take(upstream, &mut self.random)?;
-        let key = self.draw(place);
-        if let Some(replaced) = self.pending.set_key(index, key) {
-            self.upstreams.release(replaced.place);
-        }
-        self.pending.get_mut(index)?.upstream = upstream;
-        if let Some(id) = self.pending.octets_mut(index).first_chunk_mut() {
-            *id = key.id.to_be_bytes();
-        }
-        Some(Ask {
-            place,
-            fresh,
-            upstream: address,
-            octets: self.pending.query(index),
-        })
+    /// How many more exchanges there is room for.
+    fn free(&self) -> usize {
+        PENDING_MAX - self.table.len().min(PENDING_MAX)
     }
 
-    /// A key for `place` that nobody can guess and nobody else waits for.
-    fn draw(&mut self, place: Place) -> Key {
-        let mut id = 0;
-        for _ in 0..ID_DRAWS_MAX {
-            id = self.random.next_u32() as u16;
-            if self.pending.find(Key { place, id }).is_none() {
-                return Key { place, id };
+    /// The try that `packet` is a reply to, and the reply, whose question is the same but for case.
+    fn read<'p>(&self, place: Place, packet: &'p [u8]) -> Option<(TryIndex, Try, Foreign<'p>)> {
+        let id = u16::from_be_bytes(*packet.first_chunk()?);
+        let (at, made) = self.table.find_try(Key { place, id })?;
+        let asked = &self.table.get(at.exchange)?.asked;
+        let reply = Foreign::read(packet, asked.question_end())?;
+        let is_to_this = match reply.header.counts {
+            // An error may come without the question, from an upstream that could not read it.
+            [0, 0, 0, _] => ![Rcode::NO_ERROR, Rcode::NX_DOMAIN].contains(&reply.rcode),
+            [1, ..] => same_question(asked.octets(), packet.get(HEADER_OCTETS..asked.question_end())?),
+            _ => false,
+        };
+        is_to_this.then_some((at, made, reply))
+    }
+
+    /// Whether the name in a reply is spelled as it was sent. An error without a question has none, and does no harm.
+    fn is_spelled_as_asked(&self, index: Index, packet: &[u8], reply: &Foreign<'_>) -> bool {
+        let [questions, ..] = reply.header.counts;
+        let Some(Exchange { asked, case, .. }) = self.table.get(index) else {
+            return false;
+        };
+        let mut room = [0; QUESTION_OCTETS_MAX];
+        let question = asked.octets();
+        let Some(spelled) = room.get_mut(..question.len()) else {
+            return false;
+        };
+        spelled.copy_from_slice(question);
+        let (name, _) = spelled.split_at_mut(question.len().saturating_sub(4));
+        case.apply(name);
+        let sent = packet.get(HEADER_OCTETS..asked.question_end());
+        questions == 0 || sent == Some(spelled)
+    }
+
+    fn is_probe(&self, index: Index) -> bool {
+        self.table
+            .get(index)
+            .is_some_and(|exchange| exchange.probed.is_some())
+    }
+
+    /// Notes what a reply that counts says of the manners of its upstream.
+    fn learn(
+        &mut self,
+        index: Index,
+        upstream: UpstreamIndex,
+        made: &Try,
+        dislikes_edns: bool,
+        now: Instant,
+    ) {
+        let exchange = self.table.get(index);
+        let is_in = |set: fn(&Exchange) -> Set| exchange.is_some_and(|it| set(it).contains(upstream));
+        let (without_edns, plain) = (is_in(|it| it.without_edns), is_in(|it| it.plain));
+        let Some(manners) = self.upstreams.manners_mut(upstream) else {
+            return;
+        };
+        if without_edns && !dislikes_edns {
+            manners.answered_without_edns(now);
+        }
+        if made.is_spelled {
+            manners.kept_case();
+        } else if plain && !made.key.place.is_stream() {
+            manners.mangled_case(now);
+        }
+    }
+
+    /// An upstream's reply was cut: the same is asked of it over TCP.
+    fn on_cut(
+        &mut self,
+        at: TryIndex,
+        upstream: Option<UpstreamIndex>,
+        now: Instant,
+        sink: &mut impl FnMut(Action<'_>),
+    ) {
+        let index = at.exchange;
+        let was_stream = self.drop_try(at).is_some_and(|made| made.key.place.is_stream());
+        let is_asked = !was_stream
+            && upstream.is_some_and(|upstream| self.ask(index, upstream, Over::Stream, now, sink));
+        if is_asked {
+            return;
+        }
+        if let (Some(exchange), Some(upstream)) = (self.table.get_mut(index), upstream) {
+            exchange.refused.insert(upstream);
+        }
+        let next = self.next(index, false);
+        self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
+    }
+
+    /// An upstream said that it has no answer: the next one is asked, of those that are well.
+    fn on_failure(
+        &mut self,
+        at: TryIndex,
+        failure: Failure,
+        now: Instant,
+        sink: &mut impl FnMut(Action<'_>),
+    ) {
+        let index = at.exchange;
+        let made = self.drop_try(at);
+        let upstream = made.and_then(|made| self.upstreams.owner(made.key.place));
+        if let Some(exchange) = self.table.get_mut(index) {
+            exchange.error = Some(failure);
+            if let Some(upstream) = upstream.or(exchange.last) {
+                exchange.refused.insert(upstream);
             }
         }
-        let mut keys = (0..=u16::MAX).map(|step| Key {
-            place,
-            id: id.wrapping_add(step),
-        });
-        keys.find(|&key| self.pending.find(key).is_none())
-            .expect("`limits` leaves most ids of a place free")
+        let next = self.next(index, false);
+        self.ask_or(index, next, now, failure, Cause::Answered, sink);
     }
 
-    /// Takes a query out of the table and lets go of its places.
-    fn remove(&mut self, index: Index) -> Option<(Entry, &mut [u8])> {
-        let (entry, octets) = self.pending.remove(index)?;
-        for key in entry.tries() {
-            self.upstreams.release(key.place);
+    /// Asks `upstream` once more, in another way; or the next one if it is no longer there.
+    fn ask_again(
+        &mut self,
+        index: Index,
+        upstream: Option<UpstreamIndex>,
+        now: Instant,
+        sink: &mut impl FnMut(Action<'_>),
+    ) {
+        let upstream = upstream.or_else(|| self.next(index, true));
+        self.ask_or(index, upstream, now, Failure::unreachable(), Cause::Failed, sink);
+    }
+
+    fn begin(&mut self, now: Instant, asked: Asked, probed: Option<UpstreamIndex>) -> Option<Index> {
+        let patience: Duration = if probed.is_some() {
+            TRY_TIMEOUT
+        } else {
+            FORWARD_TIMEOUT
+        };
+        let case = Case::random(&mut self.random);
+        self.table.insert(asked, case, now + patience, probed)
+    }
+
+    /// Puts a client into the line of an exchange.
+    fn join(&mut self, index: Index, waiter: Waiter) -> Result<(), Refusal> {
+        let exchange = self.table.get_mut(index).ok_or(Refusal::Full)?;
+        if exchange.line.length() >= CROWD_MAX {
+            return Err(Refusal::Crowd);
         }
-        Some((entry, octets))
+        let has_room = self.waiters.join(&mut exchange.line, waiter);
+        if has_room { Ok(()) } else { Err(Refusal::Full) }
     }
 
-    /// Ends a query with SERVFAIL.
-    fn fail(&mut self, index: Index, cause: Cause) -> Option<Action<'_>> {
-        let (entry, octets) = self.remove(index)?;
-        let mut reply = Reply::begin(octets, entry.asked.head, entry.asked.limit, UDP_SIZE);
-        reply.offer_recursion();
-        reply.set_rcode(Rcode::SERV_FAIL);
-        reply.explain(ExtendedError::NO_REACHABLE_AUTHORITY);
-        let length = reply.finish();
-        let octets = octets.get(..length)?;
-        Some(Action::Answer(Answer {
-            to: entry.asked.to,
-            octets,
-            rcode: Rcode::SERV_FAIL,
-            truncated: false,
+    /// Forgets a try, and gives its place back.
+    fn drop_try(&mut self, at: TryIndex) -> Option<Try> {
+        let made = self.table.remove_try(at)?;
+        self.upstreams.release(made.key.place);
+        Some(made)
+    }
+
+    /// Ends an exchange without a word to anybody.
+    fn discard(&mut self, index: Index) {
+        if let Some(mut exchange) = self.table.remove(index) {
+            exchange
+                .tries()
+                .for_each(|made| self.upstreams.release(made.key.place));
+            while self.waiters.pop(&mut exchange.line).is_some() {}
+        }
+    }
+
+    /// Ends an exchange, and has those told who wait for it.
+    fn end(
+        &mut self,
+        index: Index,
+        result: Result<Foreign<'_>, Failure>,
+        cause: Cause,
+        sink: &mut impl FnMut(Action<'_>),
+    ) {
+        let Some(mut exchange) = self.table.remove(index) else {
+            return;
+        };
+        exchange
+            .tries()
+            .for_each(|made| self.upstreams.release(made.key.place));
+        if exchange.probed.is_some() {
+            return;
+        }
+        let line: Line = std::mem::take(&mut exchange.line);
+        sink(Action::Ended(Ended {
+            asked: &exchange.asked,
+            result,
             cause,
-        }))
+            served: Served::new(&mut self.waiters, line),
+        }));
     }
 }
 
+/// The name that a DNAME makes of the one asked for is too long (RFC 6672, section 2.2): an answer like others.
+const YX_DOMAIN: Rcode = Rcode(6);
+
 /// Whether a reply's question is the one that was asked: the same name but for case, type and class (RFC 5452,
-/// section 9.1).
+/// section 9.1). `asked` is lower-cased.
 fn same_question(asked: &[u8], replied: &[u8]) -> bool {
     let name_end = asked.len().saturating_sub(4);
     let parts = asked
@@ -377,31 +508,6 @@ fn same_question(asked: &[u8], replied: &[u8]) -> bool {
         name.eq_ignore_ascii_case(other) && rest == other_rest
     })
 }
-
-/// Makes of the reply in `buffer` an error of our own with its response code, and returns its length in octets.
-fn error(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
-    let mut reply = Reply::begin(buffer, entry.asked.head, entry.asked.limit, UDP_SIZE);
-    reply.offer_recursion();
-    reply.set_rcode(rcode);
-    reply.finish()
-}
-
-/// Leaves of the reply in `buffer` what tells the client to ask over TCP, and returns its length in octets.
-fn cut(buffer: &mut [u8], entry: &Entry, rcode: Rcode) -> usize {
-    let mut reply = Reply::begin(buffer, entry.asked.head, entry.asked.limit, UDP_SIZE);
-    reply.offer_recursion();
-    reply.set_rcode(rcode);
-    reply.truncate();
-    reply.finish()
-}
-
-/// RA, in the fourth octet of a header.
-const RA_OCTET: u8 = Flags::RA.0 as u8;
-const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
-const _: () = assert!(
-    FORWARD_QUERY_OCTETS_MAX >= UDP_REPLY_OCTETS_MIN,
-    "SERVFAIL is written over the stored query"
-);
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@
 //!                                                                          └─ none: one that is down
 //! ```
 //!
-//! Each query gets a socket of its own, and so a source port that nobody can know beforehand (RFC 5452, section
+//! An upstream that hangs keeps what waits for it from everybody else: it may have as many tries waiting as leave room
+//! for others, and no more. Each query gets a socket of its own, and so a source port that nobody can know beforehand (RFC 5452, section
 //! 9.2), as long as there is a free place for one.
 
 use std::collections::VecDeque;
@@ -17,7 +18,14 @@ use rand_core::Rng;
 
 use super::config::{Config, Policy, is_within, longest_first};
 use super::health::Health;
-use crate::limits::{EXPLORE_ONE_IN, UPSTREAM_SOCKETS_EACH_MAX, UPSTREAM_SOCKETS_MAX, UPSTREAMS_IN_ALL_MAX};
+use super::manners::Manners;
+use crate::limits::{
+    EXPLORE_ONE_IN, SHARE_OF_FREE, UPSTREAM_SOCKETS_EACH_MAX, UPSTREAM_SOCKETS_MAX, UPSTREAM_STREAMS_MAX,
+    UPSTREAMS_IN_ALL_MAX,
+};
+
+/// Places there are: those of datagrams, and behind them those of streams.
+pub(crate) const PLACES: usize = UPSTREAM_SOCKETS_MAX + UPSTREAM_STREAMS_MAX;
 
 /// An upstream's position among all there are.
 pub(crate) type UpstreamIndex = u8;
@@ -27,28 +35,34 @@ pub(crate) type UpstreamIndex = u8;
 pub struct Place(u16);
 
 impl Place {
-    /// Its number, below `UPSTREAM_SOCKETS_MAX`.
+    /// Its number, below `UPSTREAM_SOCKETS_MAX + UPSTREAM_STREAMS_MAX`.
     #[must_use]
     pub fn index(self) -> usize {
         self.0.into()
     }
+
+    /// Whether it is for a stream: one question and its reply over TCP, each with its length in front.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        self.index() >= UPSTREAM_SOCKETS_MAX
+    }
 }
 
-/// A set of upstreams: those that will not be asked again about something.
+/// A set of upstreams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refused(u32);
+pub(crate) struct Set(u32);
 
-impl Refused {
+impl Set {
     pub(crate) fn insert(&mut self, upstream: UpstreamIndex) {
         self.0 |= 1 << upstream;
     }
 
-    fn contains(self, upstream: UpstreamIndex) -> bool {
+    pub(crate) fn contains(self, upstream: UpstreamIndex) -> bool {
         self.0 & 1 << upstream != 0
     }
 }
 
-const _: () = assert!(UPSTREAMS_IN_ALL_MAX <= 32, "`Refused` has one bit for each");
+const _: () = assert!(UPSTREAMS_IN_ALL_MAX <= 32, "`Set` has one bit for each");
 
 /// Why there is nobody to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +71,8 @@ pub enum Nobody {
     NoRoute,
     /// Its route leads nowhere: the user says that it does not exist.
     Nowhere,
+    /// Each upstream has as many queries waiting as leave room for others.
+    Overrun,
 }
 
 /// One upstream.
@@ -64,8 +80,11 @@ pub enum Nobody {
 struct Slot {
     address: SocketAddr,
     health: Health,
-    /// Places with a socket towards it.
+    manners: Manners,
+    /// Places with a socket for datagrams towards it.
     places: Vec<Place>,
+    /// Tries that wait for it.
+    tries: usize,
 }
 
 /// Who uses a place.
@@ -87,6 +106,8 @@ pub(crate) struct Upstreams {
     held: Box<[Held]>,
     /// The one that has been free longest comes first, so that what is still on its way to it is lost.
     free: VecDeque<Place>,
+    /// The same of streams.
+    free_streams: VecDeque<Place>,
     /// Counts the queries that take turns.
     turn: usize,
 }
@@ -94,13 +115,17 @@ pub(crate) struct Upstreams {
 impl Upstreams {
     /// None at all.
     pub(crate) fn new() -> Self {
-        let places = (0..UPSTREAM_SOCKETS_MAX).filter_map(|place| u16::try_from(place).ok());
+        let places = |range: std::ops::Range<usize>| {
+            let numbers = range.filter_map(|place| u16::try_from(place).ok());
+            numbers.map(Place).collect()
+        };
         Self {
             routes: Vec::new(),
             policy: Policy::default(),
             slots: Vec::new(),
-            held: vec![Held::default(); UPSTREAM_SOCKETS_MAX].into_boxed_slice(),
-            free: places.map(Place).collect(),
+            held: vec![Held::default(); PLACES].into_boxed_slice(),
+            free: places(0..UPSTREAM_SOCKETS_MAX),
+            free_streams: places(UPSTREAM_SOCKETS_MAX..PLACES),
             turn: 0,
         }
     }
@@ -111,14 +136,14 @@ impl Upstreams {
         let mut wanted = config.upstreams();
         wanted.truncate(UPSTREAMS_IN_ALL_MAX);
         for slot in &mut self.slots {
-            let Some(gone) = slot.take_if(|slot| !wanted.contains(&slot.address)) else {
-                continue;
+            slot.take_if(|slot| !wanted.contains(&slot.address));
+        }
+        for held in &mut self.held {
+            let is_gone = |upstream: &UpstreamIndex| {
+                let slot = self.slots.get(usize::from(*upstream));
+                slot.is_none_or(Option::is_none)
             };
-            for place in gone.places {
-                if let Some(held) = self.held.get_mut(place.index()) {
-                    held.upstream = None;
-                }
-            }
+            held.upstream.take_if(|upstream| is_gone(upstream));
         }
         for address in wanted {
             if self.slots.iter().flatten().any(|slot| slot.address == address) {
@@ -127,6 +152,8 @@ impl Upstreams {
             let slot = Slot {
                 address,
                 health: Health::default(),
+                manners: Manners::default(),
+                tries: 0,
                 places: Vec::with_capacity(UPSTREAM_SOCKETS_EACH_MAX),
             };
             match self.slots.iter_mut().find(|slot| slot.is_none()) {
@@ -155,26 +182,28 @@ impl Upstreams {
         self.slot(upstream).map(|slot| slot.address)
     }
 
-    /// The upstream for a new query about `name`.
+    /// The upstream for a new query about `name`, while there is room for `free` more.
     pub(crate) fn first(
         &mut self,
         name: NameRef<'_>,
-        now: Instant,
+        free: usize,
         random: &mut impl Rng,
     ) -> Result<UpstreamIndex, Nobody> {
         let turn = self.turn;
         self.turn = turn.wrapping_add(1);
-        if let Some(due) = self.take_probe(name, now) {
-            return Ok(due);
-        }
         let route = self.route(name).ok_or(Nobody::NoRoute)?;
-        let well = || route.iter().copied().filter(|&it| self.is_well(it));
+        if route.is_empty() {
+            return Err(Nobody::Nowhere);
+        }
+        let with_room = || route.iter().copied().filter(|&it| self.has_room(it, free));
+        let well = || with_room().filter(|&it| self.is_well(it));
         let one_well = |number: usize| well().nth(number.checked_rem(well().count())?);
         let chosen = match self.policy {
             // All are down: each gets its turn, so the one that comes back first is soon found.
-            _ if well().next().is_none() => turn
-                .checked_rem(route.len())
-                .and_then(|it| route.get(it).copied()),
+            _ if well().next().is_none() => {
+                let number = turn.checked_rem(with_room().count());
+                number.and_then(|number| with_room().nth(number))
+            }
             Policy::Sequential => one_well(0),
             Policy::RoundRobin => one_well(turn),
             Policy::Fastest if random.next_u32().is_multiple_of(EXPLORE_ONE_IN) => {
@@ -182,35 +211,36 @@ impl Upstreams {
             }
             Policy::Fastest => well().min_by_key(|&it| self.round_trip(it)),
         };
-        chosen.ok_or(Nobody::Nowhere)
+        chosen.ok_or(Nobody::Overrun)
     }
 
-    /// An upstream for `name` that is down and due to be tried again.
-    fn take_probe(&mut self, name: NameRef<'_>, now: Instant) -> Option<UpstreamIndex> {
-        let (_, route) = self.routes.iter().find(|(domain, _)| is_within(name, domain))?;
-        route.iter().copied().find(|&upstream| {
-            let slot = self.slots.get_mut(usize::from(upstream));
-            slot.and_then(Option::as_mut)
-                .is_some_and(|slot| slot.health.take_probe(now))
-        })
-    }
-
-    /// The upstream to ask about `name` after `last` did not help: one that is well, or else the next one round
-    /// the list that did not refuse, which may be `last` again. None when all refused.
+    /// The upstream to ask about `name` after `last` did not help: one that is well, or else, if `also_down`, the next
+    /// one round the list, which may be `last` again. Those in `not` are left out, and those that have no room while
+    /// there is room for `free` more.
     pub(crate) fn after(
         &self,
         name: NameRef<'_>,
         last: Option<UpstreamIndex>,
-        refused: Refused,
+        not: Set,
+        also_down: bool,
+        free: usize,
     ) -> Option<UpstreamIndex> {
         let route = self.route(name)?;
         let last = route.iter().position(|&upstream| Some(upstream) == last);
         let (to_last, others) = route.split_at_checked(last.map_or(0, |last| last + 1))?;
         let circle = || {
             let circle = others.iter().chain(to_last).copied();
-            circle.filter(|&upstream| !refused.contains(upstream))
+            circle.filter(|&upstream| !not.contains(upstream) && self.has_room(upstream, free))
         };
-        circle().find(|&it| self.is_well(it)).or_else(|| circle().next())
+        let well = circle().find(|&it| self.is_well(it));
+        well.or_else(|| circle().next().filter(|_| also_down))
+    }
+
+    /// An upstream that is down and due to be probed.
+    pub(crate) fn take_probe(&mut self, now: Instant) -> Option<UpstreamIndex> {
+        let mut slots = self.slots.iter_mut();
+        let due = slots.position(|slot| slot.as_mut().is_some_and(|slot| slot.health.take_probe(now)))?;
+        UpstreamIndex::try_from(due).ok()
     }
 
     /// The upstream that the socket of `place` leads to, if it is still one of ours.
@@ -239,6 +269,28 @@ impl Upstreams {
         }
     }
 
+    /// How `upstream` wants to be asked.
+    pub(crate) fn manners(&self, upstream: UpstreamIndex) -> Manners {
+        self.slot(upstream).map(|slot| slot.manners).unwrap_or_default()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn manners_mut(&mut self, upstream: UpstreamIndex) -> Option<&mut Manners> {
+        self.slot_mut(upstream).map(|slot| &mut slot.manners)
+    }
+
+    /// Takes a place for a stream to `upstream`. None if all are taken.
+    pub(crate) fn take_stream(&mut self, upstream: UpstreamIndex) -> Option<Place> {
+        let slot = self.slots.get_mut(usize::from(upstream))?.as_mut()?;
+        let place = self.free_streams.pop_front()?;
+        slot.tries += 1;
+        *self.held.get_mut(place.index())? = Held {
+            upstream: Some(upstream),
+            tries: 1,
+        };
+        Some(place)
+    }
+
     /// Takes a place towards `upstream` for one try, and says whether it needs a fresh socket.
     ///
     /// A free place if it may have one more. If not, one of those it has, by `random`. None if there is neither.
@@ -250,6 +302,7 @@ impl Upstreams {
             && let Some(place) = self.free.pop_front()
         {
             slot.places.push(place);
+            slot.tries += 1;
             *self.held.get_mut(place.index())? = Held {
                 upstream: Some(upstream),
                 tries: 1,
@@ -259,7 +312,19 @@ impl Upstreams {
         let drawn = (random.next_u32() as usize).checked_rem(slot.places.len())?;
         let place = *slot.places.get(drawn)?;
         self.held.get_mut(place.index())?.tries += 1;
+        slot.tries += 1;
         Some((place, false))
+    }
+
+    /// Keeps `place` from being given to others until it is released once more.
+    pub(crate) fn hold(&mut self, place: Place) {
+        if let Some(held) = self.held.get_mut(place.index()) {
+            held.tries += 1;
+            let upstream = held.upstream;
+            if let Some(slot) = upstream.and_then(|upstream| self.slot_mut(upstream)) {
+                slot.tries += 1;
+            }
+        }
     }
 
     /// Gives back one try's hold on `place`.
@@ -268,13 +333,19 @@ impl Upstreams {
             return;
         };
         held.tries = held.tries.saturating_sub(1);
-        if held.tries > 0 {
-            return;
+        let (upstream, is_free) = (held.upstream, held.tries == 0);
+        if is_free {
+            held.upstream = None;
+            match place.is_stream() {
+                true => self.free_streams.push_back(place),
+                false => self.free.push_back(place),
+            }
         }
-        self.free.push_back(place);
-        let upstream = held.upstream.take();
         if let Some(slot) = upstream.and_then(|upstream| self.slot_mut(upstream)) {
-            slot.places.retain(|&other| other != place);
+            slot.tries = slot.tries.saturating_sub(1);
+            if is_free {
+                slot.places.retain(|&other| other != place);
+            }
         }
     }
 
@@ -291,6 +362,12 @@ impl Upstreams {
 
     fn is_well(&self, upstream: UpstreamIndex) -> bool {
         self.slot(upstream).is_some_and(|slot| slot.health.is_well())
+    }
+
+    /// Whether one more may wait for `upstream`, while there is room for `free` more of any.
+    fn has_room(&self, upstream: UpstreamIndex, free: usize) -> bool {
+        let tries = self.slot(upstream).map_or(usize::MAX, |slot| slot.tries);
+        tries < SHARE_OF_FREE * free
     }
 
     fn round_trip(&self, upstream: UpstreamIndex) -> Duration {
@@ -345,15 +422,10 @@ mod tests {
         let (name, mut random): (Name, _) = (name.parse().unwrap(), random());
         (0..count)
             .map(|_| {
-                let first = upstreams.first(name.as_ref(), start(), &mut random);
+                let first = upstreams.first(name.as_ref(), 9, &mut random);
                 host(upstreams, first.unwrap())
             })
             .collect()
-    }
-
-    /// Earlier than everything else, so that no probe is due.
-    fn start() -> Instant {
-        Instant::now() - Duration::from_secs(3600)
     }
 
     fn host(upstreams: &Upstreams, index: UpstreamIndex) -> u8 {
@@ -383,13 +455,13 @@ mod tests {
         }
         let gone: Name = "a.gone.corp.example".parse().unwrap();
         assert_eq!(
-            upstreams.first(gone.as_ref(), start(), &mut random()),
+            upstreams.first(gone.as_ref(), 9, &mut random()),
             Err(Nobody::Nowhere)
         );
         upstreams.set(&config(&[("example", &[2])], Policy::Sequential));
         let other: Name = "example.org".parse().unwrap();
         assert_eq!(
-            upstreams.first(other.as_ref(), start(), &mut random()),
+            upstreams.first(other.as_ref(), 9, &mut random()),
             Err(Nobody::NoRoute)
         );
     }
@@ -441,8 +513,9 @@ mod tests {
             upstreams(&[(".", &[1, 2, 3])], Policy::Sequential),
             Instant::now(),
         );
-        let after = |upstreams: &Upstreams, last, refused| upstreams.after(NameRef::ROOT, last, refused);
-        let mut refused = Refused::default();
+        let after =
+            |upstreams: &Upstreams, last, refused| upstreams.after(NameRef::ROOT, last, refused, true, 9);
+        let mut refused = Set::default();
         assert_eq!(after(&upstreams, Some(2), refused), Some(0));
         refused.insert(0);
         assert_eq!(after(&upstreams, Some(2), refused), Some(1));
@@ -451,11 +524,50 @@ mod tests {
         refused.insert(2);
         assert_eq!(after(&upstreams, Some(2), refused), None);
         upstreams.refused(1, now);
+        assert_eq!(after(&upstreams, Some(0), Set::default()), Some(2), "one is down");
+        refused = Set::default();
+        refused.insert(0);
+        refused.insert(2);
+        let after = |also_down| upstreams.after(NameRef::ROOT, Some(0), refused, also_down, 9);
+        assert_eq!((after(true), after(false)), (Some(1), None));
+    }
+
+    #[test]
+    fn an_upstream_that_hangs_leaves_room_for_others() {
+        let routes: [(&str, &[u8]); 2] = [(".", &[1]), ("good", &[2])];
+        let (mut upstreams, mut random) = (upstreams(&routes, Policy::Sequential), random());
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let mut waiting = 0;
+        while upstreams
+            .first(name("a").as_ref(), 1000 - waiting, &mut random)
+            .is_ok()
+        {
+            upstreams.take(0, &mut random).unwrap();
+            waiting += 1;
+        }
+        assert_eq!(waiting, 750);
         assert_eq!(
-            after(&upstreams, Some(0), Refused::default()),
-            Some(2),
-            "one is down"
+            upstreams.first(name("a").as_ref(), 250, &mut random),
+            Err(Nobody::Overrun)
         );
+        assert_eq!(
+            upstreams.after(name("a").as_ref(), None, Set::default(), true, 250),
+            None
+        );
+        assert_eq!(upstreams.first(name("a.good").as_ref(), 250, &mut random), Ok(1));
+    }
+
+    #[test]
+    fn streams_are_few_and_never_shared() {
+        let mut upstreams = upstreams(&[(".", &[1, 2])], Policy::Sequential);
+        let places: Vec<_> = (0..UPSTREAM_STREAMS_MAX)
+            .map(|number| upstreams.take_stream(number as u8 % 2).unwrap())
+            .collect();
+        assert!(places.iter().all(|place| place.is_stream()));
+        assert_eq!(upstreams.take_stream(0), None);
+        upstreams.release(places[5]);
+        assert!(upstreams.is_free(places[5]));
+        assert_eq!(upstreams.take_stream(0), Some(places[5]));
     }
 
     #[test]

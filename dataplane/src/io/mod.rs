@@ -15,6 +15,7 @@ pub mod udp;
 
 pub(crate) mod glommio;
 mod outbound;
+mod outbound_stream;
 mod relay;
 pub(crate) mod shell;
 pub mod tcp;

@@ -2,21 +2,27 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::outbound_stream::OutboundStream;
 use super::udp::{PollSet, ignore_path_mtu};
-use crate::forward::{Ask, Forwarder, Place};
-use crate::limits::UPSTREAM_SOCKETS_MAX;
+use crate::forward::{Ask, Forwarder, PLACES, Place};
 
 /// The open sockets of one core.
 pub(crate) struct Outbound {
-    sockets: Vec<Option<UdpSocket>>,
+    sockets: Vec<Option<Line>>,
     /// Places with a socket, in the order that they are polled.
     open: Vec<Place>,
     /// Places whose socket could not send, not yet told to the forwarder.
     failed: Vec<Place>,
+}
+
+/// One socket.
+enum Line {
+    Datagram(UdpSocket),
+    Stream(OutboundStream),
 }
 
 /// What a socket had to say.
@@ -33,9 +39,9 @@ impl Outbound {
     /// No sockets yet; room for all.
     pub(crate) fn new() -> Self {
         Self {
-            sockets: (0..UPSTREAM_SOCKETS_MAX).map(|_| None).collect(),
-            open: Vec::with_capacity(UPSTREAM_SOCKETS_MAX),
-            failed: Vec::with_capacity(UPSTREAM_SOCKETS_MAX),
+            sockets: (0..PLACES).map(|_| None).collect(),
+            open: Vec::with_capacity(PLACES),
+            failed: Vec::with_capacity(PLACES),
         }
     }
 
@@ -47,25 +53,28 @@ impl Outbound {
         let Some(slot) = self.sockets.get_mut(ask.place.index()) else {
             return;
         };
-        let sent = if ask.fresh {
+        if ask.fresh {
             // Given up first, so that its descriptor can be had again.
             *slot = None;
-            connect(ask.upstream).and_then(|socket| {
-                let socket = slot.insert(socket);
-                if !self.open.contains(&ask.place) {
-                    self.open.push(ask.place);
-                }
-                socket.send(ask.octets)
-            })
-        } else {
-            slot.as_ref()
-                .ok_or(io::ErrorKind::NotConnected.into())
-                .and_then(|socket| socket.send(ask.octets))
+            if !self.open.contains(&ask.place) {
+                self.open.push(ask.place);
+            }
+        }
+        let sent = match slot {
+            None if ask.place.is_stream() => OutboundStream::connect(ask.upstream, ask.octets)
+                .map(|stream| *slot = Some(Line::Stream(stream))),
+            None if ask.fresh => connect(ask.upstream).and_then(|socket| {
+                let sent = socket.send(ask.octets);
+                *slot = Some(Line::Datagram(socket));
+                sent.map(drop)
+            }),
+            Some(Line::Datagram(socket)) => socket.send(ask.octets).map(drop),
+            Some(Line::Stream(_)) | None => Err(io::ErrorKind::NotConnected.into()),
         };
         match sent {
             // A full send queue is a loss like any other: the retry takes care of it.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.failed.push(ask.place),
-            Ok(_) | Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 
@@ -75,11 +84,13 @@ impl Outbound {
     }
 
     /// Reads one packet from the socket of `place`, without waiting.
-    pub(crate) fn receive(&self, place: Place, buffer: &mut [u8]) -> Received {
-        let Some(socket) = self.sockets.get(place.index()).and_then(Option::as_ref) else {
-            return Received::Nothing;
+    pub(crate) fn receive(&mut self, place: Place, buffer: &mut [u8]) -> Received {
+        let received = match self.sockets.get_mut(place.index()).and_then(Option::as_mut) {
+            None => return Received::Nothing,
+            Some(Line::Datagram(socket)) => socket.recv(buffer),
+            Some(Line::Stream(stream)) => stream.advance(buffer),
         };
-        match socket.recv(buffer) {
+        match received {
             Ok(length) => Received::Packet(length),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
             Err(_) => Received::Failed,
@@ -96,7 +107,12 @@ impl Outbound {
             if forwarder.is_free(place) {
                 *slot = None;
             }
-            slot.as_ref().inspect(|socket| set.push(socket.as_fd())).is_some()
+            match slot {
+                Some(Line::Stream(stream)) if stream.is_sending() => set.push_writable(stream.as_fd()),
+                Some(line) => set.push(line.as_fd()),
+                None => return false,
+            }
+            true
         });
         self.open.len()
     }
@@ -104,6 +120,15 @@ impl Outbound {
     /// The place that [`Outbound::poll`] added as number `position`.
     pub(crate) fn polled(&self, position: usize) -> Option<Place> {
         self.open.get(position).copied()
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Datagram(socket) => socket.as_fd(),
+            Self::Stream(stream) => stream.as_fd(),
+        }
     }
 }
 

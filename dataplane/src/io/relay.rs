@@ -13,14 +13,30 @@ use std::time::Instant;
 use super::outbound::{Outbound, Received};
 use super::udp::PollSet;
 use crate::counters::Writer;
-use crate::forward::{Action, Answer, Ask, Forwarder, Place};
+use crate::forward::{Ask, Forwarder};
 use crate::limits::{UPSTREAM_REPLIES_PER_TURN_MAX, UPSTREAM_REPLY_OCTETS_MAX};
-use crate::worker::{Worker, count_answer};
+use crate::worker::{Answer, Outlet, Worker};
 
 /// The sockets towards upstreams of one worker.
 pub(crate) struct Relay {
     outbound: Outbound,
     reply: Vec<u8>,
+}
+
+/// Questions go out by `outbound`, answers as `deliver` has it.
+struct Ways<'r, D> {
+    outbound: &'r mut Outbound,
+    deliver: D,
+}
+
+impl<D: FnMut(&Answer<'_>, &Writer)> Outlet for Ways<'_, D> {
+    fn ask(&mut self, ask: &Ask<'_>) {
+        self.outbound.ask(ask);
+    }
+
+    fn answer(&mut self, answer: &Answer<'_>, counters: &Writer) {
+        (self.deliver)(answer, counters);
+    }
 }
 
 impl Relay {
@@ -32,9 +48,12 @@ impl Relay {
         }
     }
 
-    /// Sends a question. A failure is kept for [`Relay::report_failures`].
-    pub(crate) fn ask(&mut self, ask: &Ask<'_>) {
-        self.outbound.ask(ask);
+    /// Where a worker's questions and answers go. Sockets that fail are kept for [`Relay::report_failures`].
+    pub(crate) fn outlet(&mut self, deliver: impl FnMut(&Answer<'_>, &Writer)) -> impl Outlet {
+        Ways {
+            outbound: &mut self.outbound,
+            deliver,
+        }
     }
 
     /// Closes the sockets that nothing waits for, and adds the others to `set`. Returns how many those are.
@@ -53,21 +72,24 @@ impl Relay {
         let Some(place) = self.outbound.polled(position) else {
             return;
         };
+        let now = Instant::now();
         for _ in 0..UPSTREAM_REPLIES_PER_TURN_MAX {
             if worker.forwarder.is_free(place) {
                 break;
             }
-            match self.outbound.receive(place, &mut self.reply) {
-                Received::Packet(length) => match worker.forwarder.on_reply(place, &mut self.reply, length) {
-                    Some(answer) => {
-                        count_answer(&worker.counters, &answer);
-                        deliver(&answer, &worker.counters);
-                    }
-                    None => worker.counters.forward_mismatches.increment(),
-                },
+            let received = self.outbound.receive(place, &mut self.reply);
+            let outlet = &mut Ways {
+                outbound: &mut self.outbound,
+                deliver: &mut deliver,
+            };
+            match received {
+                Received::Packet(length) => {
+                    let packet = self.reply.get(..length).unwrap_or_default();
+                    worker.on_reply(place, packet, now, outlet);
+                }
                 Received::Nothing => break,
                 Received::Failed => {
-                    self.fail(place, worker, &mut deliver);
+                    worker.on_error(place, now, outlet);
                     break;
                 }
             }
@@ -77,19 +99,10 @@ impl Relay {
 
     /// Does what is due. The clock is read only when something waits.
     pub(crate) fn keep_time(&mut self, worker: &mut Worker, mut deliver: impl FnMut(&Answer<'_>, &Writer)) {
-        if worker.forwarder.waiting() == 0 {
+        if worker.forwarder.under_way() == 0 {
             return;
         }
-        let now = Instant::now();
-        while let Some(action) = worker.forwarder.on_timeout(now) {
-            match action {
-                Action::Ask(ask) => self.outbound.ask(&ask),
-                Action::Answer(answer) => {
-                    count_answer(&worker.counters, &answer);
-                    deliver(&answer, &worker.counters);
-                }
-            }
-        }
+        worker.on_timeout(Instant::now(), &mut self.outlet(&mut deliver));
         self.report_failures(worker, deliver);
     }
 
@@ -101,28 +114,12 @@ impl Relay {
         mut deliver: impl FnMut(&Answer<'_>, &Writer),
     ) {
         while let Some(place) = self.outbound.take_failed() {
-            self.fail(place, worker, &mut deliver);
+            worker.on_error(place, Instant::now(), &mut self.outlet(&mut deliver));
         }
     }
 
     /// Ends all that waits, with SERVFAIL.
-    pub(crate) fn give_up(&mut self, worker: &mut Worker, mut deliver: impl FnMut(&Answer<'_>, &Writer)) {
-        while let Some(Action::Answer(answer)) = worker.forwarder.give_up() {
-            count_answer(&worker.counters, &answer);
-            deliver(&answer, &worker.counters);
-        }
-    }
-
-    fn fail(&mut self, place: Place, worker: &mut Worker, deliver: &mut impl FnMut(&Answer<'_>, &Writer)) {
-        let now = Instant::now();
-        while let Some(action) = worker.forwarder.on_error(place, now) {
-            match action {
-                Action::Ask(ask) => self.outbound.ask(&ask),
-                Action::Answer(answer) => {
-                    count_answer(&worker.counters, &answer);
-                    deliver(&answer, &worker.counters);
-                }
-            }
-        }
+    pub(crate) fn give_up(&mut self, worker: &mut Worker, deliver: impl FnMut(&Answer<'_>, &Writer)) {
+        worker.give_up(&mut self.outlet(deliver));
     }
 }

@@ -16,11 +16,11 @@ use super::clock;
 use super::relay::Relay;
 use super::udp::{self, Batch, Listener, PollSet};
 use crate::counters::Writer;
-use crate::forward::config;
-use crate::forward::{Answer, ReturnPath};
-use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX, UPSTREAM_SOCKETS_MAX};
+use crate::forward::ReturnPath;
+use crate::forward::{PLACES, config};
+use crate::limits::{BATCHES_PER_TURN_MAX, DRAIN_MAX, LISTENERS_MAX};
 use crate::respond::Policy;
-use crate::worker::{Share, Worker};
+use crate::worker::{Answer, Share, Worker};
 
 /// All that one core needs, before its thread exists.
 pub(crate) struct Setup {
@@ -70,7 +70,7 @@ impl Shell {
             worker: Worker::new(reader, policy, routes, cache, seed, counters),
             relay: Relay::new(),
             batch: Batch::new(),
-            set: PollSet::with_capacity(LISTENERS_MAX + UPSTREAM_SOCKETS_MAX + 1),
+            set: PollSet::with_capacity(LISTENERS_MAX + PLACES + 1),
             listeners,
             bell,
         }
@@ -83,7 +83,7 @@ impl Shell {
 
     /// Whether some queries wait for an upstream.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.worker.forwarder.waiting() > 0
+        self.worker.forwarder.under_way() > 0
     }
 
     /// Notes that the executor goes to sleep.
@@ -159,9 +159,9 @@ impl Shell {
                 break;
             }
             if self.worker.answer(&mut self.batch, clock::now()) {
-                let relay = &mut self.relay;
+                let outlet = &mut self.relay.outlet(by(&self.listeners));
                 self.worker
-                    .forward(&mut self.batch, number, Instant::now(), |ask| relay.ask(ask));
+                    .forward(&mut self.batch, number, Instant::now(), outlet);
             }
             let sent = self.batch.send(listener);
             self.worker.counters.dropped_send.add(sent.dropped as u64);

@@ -488,9 +488,18 @@ impl PollSet {
 
     /// Appends a descriptor; its place is the number of those before it.
     pub(crate) fn push(&mut self, descriptor: BorrowedFd<'_>) {
+        self.append(descriptor, libc::POLLIN);
+    }
+
+    /// Appends a descriptor that is ready once it can be written to.
+    pub(crate) fn push_writable(&mut self, descriptor: BorrowedFd<'_>) {
+        self.append(descriptor, libc::POLLOUT);
+    }
+
+    fn append(&mut self, descriptor: BorrowedFd<'_>, events: libc::c_short) {
         self.entries.push(libc::pollfd {
             fd: descriptor.as_raw_fd(),
-            events: libc::POLLIN,
+            events,
             revents: 0,
         });
     }

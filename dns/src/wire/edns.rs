@@ -44,6 +44,8 @@ impl ExtendedError {
     pub const NOT_AUTHORITATIVE: Self = Self(20);
     /// No upstream gave an answer.
     pub const NO_REACHABLE_AUTHORITY: Self = Self(22);
+    /// Nobody is there, or there is no way.
+    pub const NETWORK_ERROR: Self = Self(23);
 }
 
 /// What a query's OPT record says.

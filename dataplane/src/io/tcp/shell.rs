@@ -24,19 +24,19 @@ use super::connection::{Closed, Connection};
 use super::table::{Admission, Entry, Table};
 use crate::SpawnError;
 use crate::counters::{StreamWriter, Writer};
-use crate::forward::config;
-use crate::forward::{Answer, ReturnPath};
+use crate::forward::ReturnPath;
+use crate::forward::{PLACES, config};
 use crate::io::clock;
 use crate::io::relay::Relay;
 use crate::io::shell::Turn;
 use crate::io::udp::PollSet;
 use crate::limits::{
     DRAIN_MAX, REPLY_OCTETS_MAX, TCP_ACCEPT_PAUSE, TCP_ACCEPTS_PER_TURN_MAX, TCP_CONNECTIONS_MAX,
-    TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX, UPSTREAM_SOCKETS_MAX,
+    TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX,
 };
 use crate::path::StreamKey;
 use crate::respond::{Outcome, Policy};
-use crate::worker::{Share, Worker};
+use crate::worker::{Answer, Share, Worker};
 
 /// All that the worker of streams needs, before its thread exists.
 pub(crate) struct Setup {
@@ -113,7 +113,7 @@ impl Shell {
             streams: setup.streams,
             epoll,
             events: vec![EpollEvent::empty(); TCP_EVENTS_PER_TURN_MAX],
-            set: PollSet::with_capacity(UPSTREAM_SOCKETS_MAX + 2),
+            set: PollSet::with_capacity(PLACES + 2),
             bell,
             scratch: vec![0; REPLY_OCTETS_MAX],
             touched: Vec::new(),
@@ -129,7 +129,7 @@ impl Shell {
 
     /// Whether there is more to do than [`Shell::readiness`] and [`Shell::next_deadline`] tell.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.worker.forwarder.waiting() > 0 || !self.touched.is_empty()
+        self.worker.forwarder.under_way() > 0 || !self.touched.is_empty()
     }
 
     /// When a turn has something to do although nothing came in.
@@ -361,12 +361,12 @@ impl Shell {
                 .get_mut(..length)
                 .expect("a message has at most as many octets as there is room for")
                 .copy_from_slice(query);
-            let relay = &mut self.relay;
-            let outcome =
-                self.worker
-                    .answer_one(entry.peer.ip(), key, &mut self.scratch, length, now, |ask| {
-                        relay.ask(ask);
-                    });
+            // What upstreams answer comes later, and by another way.
+            let outlet = &mut self.relay.outlet(|_, _| {});
+            let scratch = &mut self.scratch;
+            let outcome = self
+                .worker
+                .answer_one(entry.peer.ip(), key, scratch, length, now, outlet);
             match outcome {
                 Outcome::Reply { length, .. } => {
                     connection.reply(self.scratch.get(..length).unwrap_or_default(), now);

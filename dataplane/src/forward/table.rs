@@ -1,0 +1,427 @@
+//! The exchanges with upstreams that are under way, each found by its question and by what its replies must show.
+//!
+//! ```text
+//!  question ──▶ questions ─┐
+//!  (place, id) ──▶ keys ───┼──▶ exchanges[i] ─▶ the line of those who wait for it
+//!  deadline ──▶ deadlines ─┤        as many as PENDING_MAX, made at start
+//!  place ──▶ chains ───────┘
+//! ```
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use siphasher::sip::SipHasher13;
+
+use super::Failure;
+use super::case::Case;
+use super::chains::Chains;
+use super::deadlines::Deadlines;
+use super::question::Asked;
+use super::upstream::{PLACES, Place, Set, UpstreamIndex};
+use super::waiters::Line;
+use crate::limits::{PENDING_MAX, TRIES_MAX};
+
+/// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) id: u16,
+}
+
+/// An exchange's position in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index(u16);
+
+/// One asking of one upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try {
+    pub(crate) key: Key,
+    pub(crate) sent: Instant,
+    /// The name was spelled at random, and must come back so.
+    pub(crate) is_spelled: bool,
+    /// It had an OPT record.
+    pub(crate) with_edns: bool,
+}
+
+/// One of an exchange's tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TryIndex {
+    pub(crate) exchange: Index,
+    slot: u8,
+}
+
+impl TryIndex {
+    /// One number for each try that there can be.
+    fn number(self) -> u16 {
+        self.exchange.0 * TRIES_MAX as u16 + u16::from(self.slot)
+    }
+
+    fn of(number: u16) -> Self {
+        Self {
+            exchange: Index(number / TRIES_MAX as u16),
+            slot: (number % TRIES_MAX as u16) as u8,
+        }
+    }
+}
+
+/// One question on its way to an answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) asked: Asked,
+    /// Those who wait for it. Nobody waits for a probe, nor for what a cache refreshes.
+    pub(crate) line: Line,
+    /// The one upstream that it is about, if it is a probe.
+    pub(crate) probed: Option<UpstreamIndex>,
+    /// How the name is spelled.
+    pub(crate) case: Case,
+    /// Upstreams that did not keep the spelling, so that it is not asked for any more.
+    pub(crate) plain: Set,
+    /// Upstreams that would not answer with EDNS.
+    pub(crate) without_edns: Set,
+    /// Upstreams that will not be asked again.
+    pub(crate) refused: Set,
+    /// The upstream asked last.
+    pub(crate) last: Option<UpstreamIndex>,
+    /// What the last upstream said that would not answer.
+    pub(crate) error: Option<Failure>,
+    /// How often upstreams were asked.
+    pub(crate) asks: u32,
+    /// When it is given up.
+    pub(crate) end: Instant,
+    index: Index,
+    hash: u64,
+    tries: [Option<Try>; TRIES_MAX],
+    newest: u8,
+}
+
+impl Exchange {
+    /// The tries that may still be answered.
+    pub(crate) fn tries(&self) -> impl Iterator<Item = Try> {
+        self.tries.iter().flatten().copied()
+    }
+
+    /// The newest try, if it may still be answered.
+    pub(crate) fn newest(&self) -> Option<(TryIndex, Try)> {
+        let made = self.tries.get(usize::from(self.newest)).copied().flatten()?;
+        let at = TryIndex {
+            exchange: self.index,
+            slot: self.newest,
+        };
+        Some((at, made))
+    }
+}
+
+/// The table.
+pub(crate) struct Table {
+    exchanges: Vec<Option<Exchange>>,
+    free: Vec<Index>,
+    under_way: usize,
+    keys: HashMap<Key, TryIndex>,
+    /// By a hash of the question. Of two questions with one hash, only the first is found.
+    questions: HashMap<u64, Index>,
+    deadlines: Deadlines,
+    chains: Chains,
+    hasher: SipHasher13,
+}
+
+impl Table {
+    /// Empty. Allocates all that it will ever use; the kernel gives the memory when it is touched. `seed` must be
+    /// unpredictable, or a client could choose questions with equal hashes.
+    pub(crate) fn new(seed: &[u8; 16]) -> Self {
+        Self {
+            exchanges: Vec::with_capacity(PENDING_MAX),
+            free: Vec::with_capacity(PENDING_MAX),
+            under_way: 0,
+            // Twice what they can hold: half empty, they clean up after removals in place and never grow.
+            keys: HashMap::with_capacity(2 * PENDING_MAX * TRIES_MAX),
+            questions: HashMap::with_capacity(2 * PENDING_MAX),
+            deadlines: Deadlines::new(PENDING_MAX),
+            chains: Chains::new(PLACES, PENDING_MAX * TRIES_MAX),
+            hasher: SipHasher13::new_with_key(seed),
+        }
+    }
+
+    /// How many exchanges are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.under_way
+    }
+
+    /// Begins an exchange that is given up at `end`, `probed` if it is a probe. None when there is no room.
+    pub(crate) fn insert(
+        &mut self,
+        asked: Asked,
+        case: Case,
+        end: Instant,
+        probed: Option<UpstreamIndex>,
+    ) -> Option<Index> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.exchanges.len() < PENDING_MAX => {
+                self.exchanges.push(None);
+                Index(u16::try_from(self.exchanges.len() - 1).ok()?)
+            }
+            None => return None,
+        };
+        let hash = self.hash(&asked);
+        if probed.is_none() {
+            self.questions.entry(hash).or_insert(index);
+        }
+        *self.exchanges.get_mut(usize::from(index.0))? = Some(Exchange {
+            asked,
+            line: Line::default(),
+            probed,
+            case,
+            plain: Set::default(),
+            without_edns: Set::default(),
+            refused: Set::default(),
+            last: None,
+            error: None,
+            asks: 0,
+            end,
+            index,
+            hash,
+            tries: [None; TRIES_MAX],
+            newest: 0,
+        });
+        self.under_way += 1;
+        self.deadlines.set(index.0, end);
+        Some(index)
+    }
+
+    /// Takes an exchange out. Its tries can no longer be answered.
+    pub(crate) fn remove(&mut self, index: Index) -> Option<Exchange> {
+        let exchange = self.exchanges.get_mut(usize::from(index.0))?.take()?;
+        for (slot, made) in (0..).zip(exchange.tries) {
+            if let Some(made) = made {
+                self.forget(
+                    TryIndex {
+                        exchange: index,
+                        slot,
+                    },
+                    made.key,
+                );
+            }
+        }
+        if self.questions.get(&exchange.hash) == Some(&index) {
+            self.questions.remove(&exchange.hash);
+        }
+        self.deadlines.remove(index.0);
+        self.free.push(index);
+        self.under_way -= 1;
+        Some(exchange)
+    }
+
+    /// The exchange that asks the same already.
+    pub(crate) fn find(&self, asked: &Asked) -> Option<Index> {
+        let index = *self.questions.get(&self.hash(asked))?;
+        self.get(index)
+            .is_some_and(|exchange| exchange.asked == *asked)
+            .then_some(index)
+    }
+
+    pub(crate) fn get(&self, index: Index) -> Option<&Exchange> {
+        self.exchanges.get(usize::from(index.0))?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: Index) -> Option<&mut Exchange> {
+        self.exchanges.get_mut(usize::from(index.0))?.as_mut()
+    }
+
+    /// Which try a reply with `key` may answer.
+    pub(crate) fn find_try(&self, key: Key) -> Option<(TryIndex, Try)> {
+        let at = *self.keys.get(&key)?;
+        Some((at, self.get_try(at)?))
+    }
+
+    /// A try that waits in `place`.
+    pub(crate) fn try_in(&self, place: Place) -> Option<(TryIndex, Try)> {
+        let at = TryIndex::of(self.chains.first(place.index())?);
+        Some((at, self.get_try(at)?))
+    }
+
+    /// Adds the newest try. If there is no room it takes the oldest one's place, which is returned.
+    pub(crate) fn push_try(&mut self, index: Index, made: Try) -> Option<Try> {
+        let exchange = self.get(index)?;
+        let slots = (0..).zip(&exchange.tries);
+        let slot = slots.min_by_key(|(_, made)| made.as_ref().map(|made| made.sent));
+        let (slot, replaced) = slot.map(|(slot, made)| (slot, *made))?;
+        let at = TryIndex {
+            exchange: index,
+            slot,
+        };
+        if let Some(replaced) = replaced {
+            self.forget(at, replaced.key);
+        }
+        let exchange = self.get_mut(index)?;
+        exchange.newest = slot;
+        *exchange.tries.get_mut(usize::from(slot))? = Some(made);
+        self.keys.insert(made.key, at);
+        self.chains.push(made.key.place.index(), at.number());
+        replaced
+    }
+
+    /// Forgets a try: it can no longer be answered.
+    pub(crate) fn remove_try(&mut self, at: TryIndex) -> Option<Try> {
+        let exchange = self.get_mut(at.exchange)?;
+        let made = exchange.tries.get_mut(usize::from(at.slot))?.take()?;
+        self.forget(at, made.key);
+        Some(made)
+    }
+
+    /// Has an exchange looked at again at `deadline`, or at its end if that is sooner.
+    pub(crate) fn set_deadline(&mut self, index: Index, deadline: Instant) {
+        if let Some(end) = self.get(index).map(|exchange| exchange.end) {
+            self.deadlines.set(index.0, deadline.min(end));
+        }
+    }
+
+    /// The exchange that is to be looked at first, and when.
+    pub(crate) fn next_due(&self) -> Option<(Instant, Index)> {
+        self.deadlines.first().map(|(due, index)| (due, Index(index)))
+    }
+
+    fn get_try(&self, at: TryIndex) -> Option<Try> {
+        self.get(at.exchange)?.tries.get(usize::from(at.slot)).copied()?
+    }
+
+    fn forget(&mut self, at: TryIndex, key: Key) {
+        self.keys.remove(&key);
+        self.chains.remove(key.place.index(), at.number());
+    }
+
+    fn hash(&self, asked: &Asked) -> u64 {
+        let flags = [asked.dnssec_ok, asked.checking_disabled].map(u64::from);
+        let [dnssec_ok, checking_disabled] = flags;
+        // The flags are few bits that a question differs in as well: no hash of their own is needed.
+        self.hasher.hash(asked.octets()) ^ dnssec_ok ^ checking_disabled << 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dns::Query;
+
+    use super::super::config::Config;
+    use super::super::upstream::Upstreams;
+    use super::*;
+    use rand_chacha::ChaCha12Rng;
+    use rand_core::SeedableRng;
+
+    fn asked(number: u16) -> Asked {
+        let letter = |shift: u16| b'a' + (number >> shift & 0xf) as u8;
+        let packet = [
+            b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04",
+            [letter(12), letter(8), letter(4), letter(0)].as_slice(),
+            b"\x03com\x00\x00\x01\x00\x01",
+        ]
+        .concat();
+        Asked::of(&Query::parse(&packet).unwrap())
+    }
+
+    fn places() -> impl FnMut() -> Place {
+        let (mut upstreams, mut random) = (Upstreams::new(), ChaCha12Rng::from_seed([1; 32]));
+        upstreams.set(&Config::all_to(vec!["127.0.0.1:53".parse().unwrap()]));
+        move || upstreams.take(0, &mut random).unwrap().0
+    }
+
+    fn made(place: Place, id: u16, sent: Instant) -> Try {
+        Try {
+            key: Key { place, id },
+            sent,
+            is_spelled: true,
+            with_edns: true,
+        }
+    }
+
+    #[test]
+    fn an_exchange_is_found_by_its_question_and_by_each_of_its_tries() {
+        let (mut table, now, mut place) = (Table::new(&[9; 16]), Instant::now(), places());
+        let first = table.insert(asked(1), Case::default(), now, None).unwrap();
+        let second = table.insert(asked(2), Case::default(), now, None).unwrap();
+        assert_eq!(
+            [1, 2, 3].map(|number| table.find(&asked(number))),
+            [Some(first), Some(second), None]
+        );
+        let tries: Vec<_> = (0..3).map(|id| made(place(), id, now)).collect();
+        for &made in &tries {
+            assert!(table.push_try(first, made).is_none());
+        }
+        for made in &tries {
+            assert_eq!(table.find_try(made.key).unwrap().0.exchange, first);
+            assert_eq!(table.try_in(made.key.place).unwrap().0.exchange, first);
+        }
+        let (at, _) = table.find_try(tries[1].key).unwrap();
+        table.remove_try(at).unwrap();
+        assert!(table.find_try(tries[1].key).is_none() && table.try_in(tries[1].key.place).is_none());
+        assert_eq!(table.get(first).unwrap().newest().unwrap().1.key, tries[2].key);
+        table.remove(first).unwrap();
+        assert!(tries.iter().all(|made| table.find_try(made.key).is_none()));
+        assert!(tries.iter().all(|made| table.try_in(made.key.place).is_none()));
+        assert_eq!((table.find(&asked(1)), table.len()), (None, 1));
+    }
+
+    #[test]
+    fn the_oldest_try_makes_room_for_the_newest() {
+        let (mut table, start, mut place) = (Table::new(&[9; 16]), Instant::now(), places());
+        let index = table.insert(asked(1), Case::default(), start, None).unwrap();
+        let tries: Vec<_> = (0..TRIES_MAX as u16 + 1)
+            .map(|id| made(place(), id, start + Duration::from_millis(id.into())))
+            .collect();
+        let replaced: Vec<_> = tries
+            .iter()
+            .map(|&made| table.push_try(index, made).map(|made| made.key))
+            .collect();
+        assert_eq!(replaced.last().unwrap(), &Some(tries[0].key));
+        assert!(replaced[..TRIES_MAX].iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn the_next_deadline_is_the_earliest_and_none_is_after_the_end() {
+        let (mut table, start) = (Table::new(&[9; 16]), Instant::now());
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let first = table.insert(asked(1), Case::default(), at(100), None).unwrap();
+        let second = table.insert(asked(2), Case::default(), at(200), None).unwrap();
+        table.set_deadline(first, at(50));
+        table.set_deadline(second, at(20));
+        assert_eq!(table.next_due(), Some((at(20), second)));
+        table.set_deadline(second, at(900));
+        assert_eq!(table.next_due(), Some((at(50), first)));
+        table.remove(first).unwrap();
+        assert_eq!(table.next_due(), Some((at(200), second)));
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more_and_never_allocates_again() {
+        let (mut table, now, mut place) = (Table::new(&[9; 16]), Instant::now(), places());
+        let capacities = |table: &Table| {
+            [
+                table.keys.capacity(),
+                table.questions.capacity(),
+                table.free.capacity(),
+            ]
+        };
+        let (before, place) = (capacities(&table), place());
+        let mut id = 0_u16;
+        for _ in 0..4 {
+            let indices: Vec<_> = (0..PENDING_MAX as u16)
+                .map(|number| table.insert(asked(number), Case::default(), now, None).unwrap())
+                .collect();
+            assert_eq!(table.insert(asked(u16::MAX), Case::default(), now, None), None);
+            for _ in 0..TRIES_MAX + 1 {
+                for &index in &indices {
+                    id = id.wrapping_add(1);
+                    if table.find_try(Key { place, id }).is_none() {
+                        table.push_try(index, made(place, id, now));
+                    }
+                }
+            }
+            assert!(indices.into_iter().all(|index| table.remove(index).is_some()));
+        }
+        // What was taken out counts as taken up until it is cleaned up, so capacities may seem to shrink.
+        let mut after = capacities(&table).into_iter().zip(before);
+        assert!(after.all(|(after, before)| after <= before));
+        assert_eq!(table.len(), 0);
+    }
+}
