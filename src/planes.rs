@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
 use controlplane::{EngineStatus, Published, Status};
 use dataplane::cores::Shown;
@@ -70,7 +71,7 @@ impl Planes {
         let ourselves = Ourselves::on(addresses.clone(), &interfaces);
         let (upstreams, follower) = Follower::start(&settings.upstreams, RESOLV_CONF.into(), &ourselves)?;
         // As loopback, and for the same reason: a packet of ours to a bridge may carry any address of this host.
-        let this_host = ourselves.host.into_iter().map(IpNet::from);
+        let this_host: Vec<IpNet> = ourselves.host.into_iter().map(IpNet::from).collect();
         let admin = admin::bind(settings.http).await?;
 
         let zones = settings
@@ -94,7 +95,12 @@ impl Planes {
                 rules: settings.caching.rules.clone(),
             },
             fallthrough: settings.caching.fallthrough.clone(),
-            allow: settings.allow.iter().copied().chain(this_host).collect(),
+            allow: settings
+                .allow
+                .iter()
+                .copied()
+                .chain(this_host.iter().copied())
+                .collect(),
             engine,
         };
         let workers =
@@ -112,6 +118,10 @@ impl Planes {
         };
         let config = controlplane::Config {
             zones: settings.zones.clone(),
+            published: PublishedAt {
+                addresses: settings.published_addresses.clone(),
+                here: this_host,
+            },
             engines: watches,
             admin,
             count_cores: counts::of(workers.counters()),

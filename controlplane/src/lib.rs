@@ -50,7 +50,7 @@ pub use service::{
 };
 pub use status::{EngineStatus, Published, Status};
 
-use compile::Compiler;
+use compile::{Compiler, PublishedAt};
 use metrics::{Exposition, Metrics};
 use naming::Naming;
 use pipeline::Pipeline;
@@ -60,6 +60,8 @@ pub struct Config {
     /// The zones that names are made in, those of the builder; the first is the one that reverse names point
     /// into.
     pub zones: Vec<Name>,
+    /// Where clients outside this host and the engines' networks are led to.
+    pub published: PublishedAt,
     /// Engines to watch. Without any, what is published stays empty.
     pub engines: Vec<docker::Watch>,
     /// Where health, readiness and metrics are served, bound already; none serves them nowhere.
@@ -95,6 +97,7 @@ pub async fn run(
 ) -> Result<(), PartEnded> {
     let Config {
         zones,
+        published,
         engines,
         admin,
         count_cores,
@@ -106,7 +109,7 @@ pub async fn run(
     let metrics = Metrics::new();
     let mut parts = JoinSet::new();
 
-    let compiler = Compiler::new(Naming::new(zones), builder);
+    let compiler = Compiler::new(Naming::new(zones), builder).published_at(published);
     let pipeline = Pipeline::new(compiler, publisher, status.clone(), metrics.clone());
     let line = pipeline.run(queue, stop.clone());
     parts.spawn(async {

@@ -14,13 +14,13 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use dns::Publisher;
+use dns::{Publisher, Tier};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::compile::{Announcement, Applied, Compiler, Contested, Remarks};
+use crate::compile::{Announcement, Applied, Compiler, Remarks, Trouble};
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
 use crate::registry::Registry;
@@ -176,9 +176,21 @@ impl Pipeline {
         for error in &remarks.errors {
             error!("a name keeps its last records: {error}");
         }
-        for Contested { name, projects } in &remarks.contested {
-            let projects = projects.join(", ");
-            warn!("{name} is nobody's: projects {projects} have such a service; ask for <service>.<project>");
+        for (name, trouble) in &remarks.troubles {
+            match trouble {
+                Trouble::Rivals(projects) => warn!(
+                    "{name} is nobody's: projects {} have such a service; ask for <service>.<project>",
+                    projects.join(", ")
+                ),
+                Trouble::Overruled(instances) => warn!(
+                    "{name} does not lead to {}, as asked: it is the name of something else; ask for another",
+                    instances.join(", ")
+                ),
+                Trouble::Aliases(instances) => warn!(
+                    "{name} is shared, and {} cannot be an alias there beside the others; give it a name of its own",
+                    instances.join(", ")
+                ),
+            }
         }
     }
 
@@ -202,14 +214,20 @@ impl Pipeline {
         if let Some(Announcement {
             name,
             addresses,
+            alias,
             health,
+            tier,
         }) = came
         {
-            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            info!("+ {name} -> {}{}", addresses.join(", "), remark_on(health));
+            let addresses = addresses.iter().map(ToString::to_string);
+            let leads: Vec<_> = addresses.chain(alias.iter().map(ToString::to_string)).collect();
+            info!("+ {name} -> {}{}", leads.join(", "), remark_on(health, tier));
         }
-        if let Some(Announcement { name, health, .. }) = turned {
-            info!("= {name}{}", remark_on(health));
+        if let Some(Announcement {
+            name, health, tier, ..
+        }) = turned
+        {
+            info!("= {name}{}", remark_on(health, tier));
         }
         for mapping in mapped {
             if self.told.len() >= MAPPINGS_TOLD_MAX {
@@ -228,12 +246,14 @@ impl Pipeline {
 }
 
 /// What health does to the names of a service, where that is not what everybody expects.
-fn remark_on(health: Health) -> &'static str {
-    match health {
-        Health::None => "",
-        Health::Healthy => ", healthy",
-        Health::Starting => ", starting: shared names lead to it only while nobody else is healthy",
-        Health::Unhealthy => ", unhealthy: only its own names lead to it",
+fn remark_on(health: Health, tier: Tier) -> &'static str {
+    match (health, tier) {
+        (Health::None, _) => "",
+        (Health::Healthy, _) => ", healthy",
+        (Health::Starting, Tier::Ready) => ", starting: it is published all the same",
+        (Health::Starting, _) => ", starting: shared names lead to it only while nobody else is healthy",
+        (Health::Unhealthy, Tier::Ready) => ", unhealthy: it is published all the same",
+        (Health::Unhealthy, _) => ", unhealthy: only its own names lead to it",
     }
 }
 

@@ -219,11 +219,31 @@ impl fmt::Display for Source {
 }
 
 impl Service {
-    /// The port that SRV announces: the lowest TCP port, else the lowest of the others; none if it listens
-    /// nowhere.
+    /// The port that SRV announces: the one that was asked for, else the lowest TCP port, else the lowest of the others;
+    /// none if it listens nowhere.
     #[must_use]
     pub fn announced_port(&self) -> Option<u16> {
-        self.ports.iter().min().map(|port| port.number)
+        let asked = self.wishes.as_ref().and_then(|wishes| wishes.port);
+        asked.or_else(|| self.ports.iter().min().map(|port| port.number))
+    }
+
+    /// The name that it stands for, where it has no address.
+    #[must_use]
+    pub fn alias(&self) -> Option<&Name> {
+        let alias = self.wishes.as_ref()?.alias.as_ref();
+        alias.filter(|_| self.addresses.is_empty())
+    }
+
+    /// SRV priority, if one was asked for.
+    #[must_use]
+    pub fn priority(&self) -> Option<u16> {
+        self.wishes.as_ref()?.priority
+    }
+
+    /// SRV weight, if one was asked for.
+    #[must_use]
+    pub fn weight(&self) -> Option<u16> {
+        self.wishes.as_ref()?.weight
     }
 
     /// Whether names that it shares with others lead to it, and when.

@@ -10,6 +10,7 @@ use crate::fixture::{builder, name};
 fn config(engines: Vec<Watch>) -> Config {
     Config {
         zones: vec![name("docker")],
+        published: PublishedAt::default(),
         engines,
         admin: None,
         count_cores: Arc::new(WorkerCounts::default),

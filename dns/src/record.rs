@@ -62,6 +62,9 @@ pub struct View(pub u16);
 impl View {
     /// Clients in no network that has an RRset of its own.
     pub const EVERYONE: Self = Self(0);
+    /// Clients in no network at all, where whoever compiles the records tells them apart. What an endpoint has for them
+    /// is all that it has for them.
+    pub const OUTSIDE: Self = Self(u16::MAX);
 }
 
 /// All records of one owner and type, and what goes into the additional section with them.

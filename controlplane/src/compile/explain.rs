@@ -7,6 +7,7 @@ use dns::snapshot::{GRAMMAR_LABELS, Tier, is_wildcard};
 use dns::{Name, Protocol};
 
 use super::Compiler;
+use super::audience::Audience;
 use super::owner::{Verdict, verdict};
 use crate::naming::{Role, label, words};
 use crate::service::{Service, Source};
@@ -77,11 +78,13 @@ impl Compiler {
             way: found.0,
             candidates: candidates
                 .map(|(service, role, verdict)| Candidate {
-                    addresses: service
-                        .addresses_for(network.as_ref().and_then(|(source, network)| {
-                            (*source == service.id.source).then_some(&**network)
-                        }))
-                        .collect(),
+                    addresses: match &network {
+                        Some((source, network)) => Audience::Network(source, network).addresses(service),
+                        None if self.networks.is_outside(client) => {
+                            Audience::Outside(self.networks.published()).addresses(service)
+                        }
+                        None => Audience::Everyone.addresses(service),
+                    },
                     service: service.clone(),
                     role,
                     verdict,

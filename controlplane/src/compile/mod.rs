@@ -15,9 +15,11 @@
 //! [`Compiler::apply`] is called for each difference of a burst and [`Compiler::compile`] once after it, so a
 //! name that a thousand services of the burst share is compiled once.
 
+mod audience;
 mod explain;
 mod networks;
 mod owner;
+mod published;
 mod records;
 
 use std::collections::hash_map::Entry;
@@ -25,13 +27,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, ZoneSettings};
+use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier, ZoneSettings};
 
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::networks::Networks;
-pub use self::owner::Verdict;
 use self::owner::{Left, Member, Owner};
-use crate::naming::{Mapping, Names, Naming, NamingError};
+pub use self::owner::{Trouble, Verdict};
+pub use self::published::PublishedAt;
+use crate::naming::{Mapping, Names, Naming, NamingError, is_port_name};
 use crate::registry::Delta;
 use crate::service::{Health, Network, Service, Source};
 
@@ -55,17 +58,8 @@ pub struct Compiler {
 pub struct Remarks {
     /// Names that the builder does not take; they keep the records they had.
     pub errors: Vec<BuildError>,
-    /// Names that were taken from everybody, because several Compose projects claim them.
-    pub contested: Vec<Contested>,
-}
-
-/// A short name that is nobody's, since nobody could tell whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contested {
-    /// `<service>.<zone>`.
-    pub name: Name,
-    /// The projects that have a service of that name, two at least.
-    pub projects: Vec<String>,
+    /// Names that are not what somebody could expect; each is told once, until its trouble is another.
+    pub troubles: Vec<(Name, Trouble)>,
 }
 
 /// What a difference did to the names, for whoever tells people of it.
@@ -90,8 +84,12 @@ pub struct Announcement {
     pub name: Name,
     /// Its addresses, primary first.
     pub addresses: Vec<IpAddr>,
-    /// Whether the names that it shares with others lead to it.
+    /// The name that it stands for, where it has no address.
+    pub alias: Option<Name>,
+    /// What its checks say.
     pub health: Health,
+    /// Whether the names that it shares with others lead to it.
+    pub tier: Tier,
 }
 
 /// Why one service gets no names. Read by a person.
@@ -127,6 +125,14 @@ impl Compiler {
         }
     }
 
+    /// Leads clients that are in none of the networks to published ports. Before any service comes.
+    #[must_use]
+    pub fn published_at(mut self, published: PublishedAt) -> Self {
+        self.networks.set_published(published);
+        self.builder.set_networks(&self.networks.prefixes());
+        self
+    }
+
     /// Takes in one difference; the snapshots built before do not change.
     ///
     /// A service that cannot be named loses the names it had: they belong to what it was.
@@ -150,7 +156,7 @@ impl Compiler {
                 // Only what a dig would show is worth a line.
                 match went {
                     Some(went) if went == came => mapped,
-                    Some(went) if (&went.name, &went.addresses) == (&came.name, &came.addresses) => Applied {
+                    Some(went) if went.leads_where(&came) => Applied {
                         turned: Some(came),
                         ..mapped
                     },
@@ -206,31 +212,21 @@ impl Compiler {
 
     /// Compiles one name and those of the ports below it.
     fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
-        let zone = self.naming.zone_of(name);
         match self.owners.get_mut(name) {
             None => self.builder.remove(name),
             Some(owner) => {
-                let chosen = owner.choose();
-                if !chosen.rivals.is_empty() && !chosen.rivals_are_known {
-                    remarks.contested.push(Contested {
-                        name: name.clone(),
-                        projects: chosen.rivals.iter().map(|rival| (*rival).to_owned()).collect(),
-                    });
+                let mut chosen = owner.choose();
+                // Names of ports stand and fall with the names above them, which are told of.
+                if let Some(trouble) = chosen.news.take().filter(|_| !is_port_name(name)) {
+                    let name = name.clone();
+                    remarks.troubles.push((name, trouble));
                 }
-                let (mut rrsets, ports) = match zone {
-                    Some(zone) => (
-                        records::forward(&chosen.forward, zone, &self.networks),
-                        records::ports(&chosen.forward, &chosen.ports, zone, &self.networks),
-                    ),
-                    None => Default::default(),
-                };
-                rrsets.extend(records::reverse(&chosen.reverse, &self.naming));
-                if chosen.rivals.is_empty() || !rrsets.is_empty() {
-                    remarks
-                        .errors
-                        .extend(self.builder.set_with_ports(name, &rrsets, &ports).err());
-                } else {
+                let (rrsets, ports) = records::at(name, &chosen, &self.naming, &self.networks);
+                if chosen.is_contested && rrsets.is_empty() {
                     self.builder.remove(name);
+                } else {
+                    let set = self.builder.set_with_ports(name, &rrsets, &ports);
+                    remarks.errors.extend(set.err());
                 }
             }
         }
@@ -259,6 +255,7 @@ impl Compiler {
         };
         self.networks.enter(service);
         names.endpoint.views = self.networks.views(service);
+        names.endpoint.view_ports = records::view_ports(service, &self.networks);
         let key = match self.builder.insert_endpoint(&names.endpoint) {
             Ok(key) => key,
             Err(reason) => {
@@ -313,11 +310,19 @@ impl Compiler {
 }
 
 impl Announcement {
+    /// Whether `other` is the same name and leads to the same place.
+    fn leads_where(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.name.clone(), it.addresses.clone(), it.alias.clone());
+        of(self) == of(other)
+    }
+
     fn of(names: &Names, service: &Service) -> Self {
         Self {
             name: names.canonical.clone(),
             addresses: service.addresses.iter().map(|address| address.ip).collect(),
+            alias: service.alias().cloned(),
             health: service.health,
+            tier: service.tier(),
         }
     }
 }
@@ -326,3 +331,5 @@ impl Announcement {
 mod random;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wish_tests;

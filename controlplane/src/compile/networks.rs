@@ -2,11 +2,13 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use dns::{Name, View};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::published::PublishedAt;
 
 use crate::naming::{Naming, reverse_zones};
 use crate::service::{Network, Service, Source};
@@ -14,6 +16,17 @@ use crate::service::{Network, Service, Source};
 /// Reverse zones that we are authoritative for. More than the address pools of any engine make; the names of further
 /// subnets are answered where we know them, and else asked upstream.
 pub(super) const REVERSE_ZONES_MAX: usize = 4096;
+
+/// Who is on this host for sure.
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
+/// All clients of each family.
+const ANYWHERE: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
 
 /// The networks that a source has told of, and those that a service is on.
 #[derive(Default)]
@@ -24,6 +37,7 @@ pub(super) struct Networks {
     free: Vec<View>,
     /// The last view that was given out for the first time.
     last: View,
+    published: PublishedAt,
 }
 
 /// What is kept of one network.
@@ -46,6 +60,23 @@ impl Networks {
             self.release(source, &network.name);
         }
         true
+    }
+
+    /// Whether a client that is in no network is outside this host.
+    pub(super) fn is_outside(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        let mut here = self.published.here.iter().chain(&LOOPBACK);
+        self.published.is_on() && !here.any(|network| network.contains(&client))
+    }
+
+    /// Takes in where clients outside are led.
+    pub(super) fn set_published(&mut self, published: PublishedAt) {
+        self.published = published;
+    }
+
+    /// Where clients outside are led.
+    pub(super) fn published(&self) -> &PublishedAt {
+        &self.published
     }
 
     /// Gives the networks of a service their views, for as long as it is there.
@@ -76,7 +107,8 @@ impl Networks {
         held.map_or(View::EVERYONE, |held| held.view)
     }
 
-    /// The addresses of a service that other clients than everybody get, each with its view.
+    /// The addresses of a service that other clients than everybody get, each with its view; those outside get these
+    /// alone.
     pub(super) fn views(&self, service: &Service) -> Vec<(View, IpAddr)> {
         let networks: BTreeSet<&str> = service
             .addresses
@@ -96,6 +128,8 @@ impl Networks {
                 }
             }
         }
+        let outside = self.published.addresses(service);
+        views.extend(outside.into_iter().map(|ip| (View::OUTSIDE, ip)));
         views
     }
 
@@ -123,6 +157,13 @@ impl Networks {
                         .map(|subnet| (subnet, view)),
                 );
             }
+        }
+        if self.published.is_on() {
+            let here = self.published.here.iter().map(IpNet::trunc).chain(LOOPBACK);
+            // An address of this host in one of its networks is a client in that network.
+            let is_apart = |network: &IpNet| !seen.iter().any(|subnet| subnet.contains(network));
+            prefixes.extend(here.filter(is_apart).map(|network| (network, View::EVERYONE)));
+            prefixes.extend(ANYWHERE.map(|network| (network, View::OUTSIDE)));
         }
         prefixes
     }
@@ -174,11 +215,14 @@ impl Networks {
             Entry::Occupied(mut held) => held.get_mut().holders += 1,
             Entry::Vacant(free) => {
                 let view = self.free.pop().or_else(|| {
-                    let next = self.last.0.checked_add(1).map(View)?;
+                    let next = View(self.last.0 + 1);
+                    if next == View::OUTSIDE {
+                        return None;
+                    }
                     self.last = next;
                     Some(next)
                 });
-                // Past 65 535 networks at once the clients of the others are everybody.
+                // Past 65 534 networks at once the clients of the others are everybody.
                 let view = view.unwrap_or(View::EVERYONE);
                 free.insert(Held { view, holders: 1 });
             }

@@ -14,6 +14,9 @@ use crate::service::{Port, Service};
 /// octets holds. Of more, the first by id are taken; the others are found under their longer names.
 pub(super) const MEMBERS_MAX: usize = 65_535 / 16;
 
+/// Services that a trouble names; of more, the first by id.
+const TOLD_MAX: usize = 8;
+
 /// A service, told from others by its id alone, so that the one that was there can be found by the one that
 /// comes.
 #[derive(Clone, Debug)]
@@ -36,8 +39,20 @@ pub(super) struct Crowd {
     /// The last one that the records spoke for when they were compiled, if there were more behind it. Who
     /// comes or goes behind it with the same role changes no record.
     horizon: Option<(Role, Member)>,
-    /// Whether it was given to nobody when it was compiled, because several projects claim it.
-    is_contested: bool,
+    /// What was wrong with it when it was compiled.
+    trouble: Option<Trouble>,
+}
+
+/// Why a name is not what somebody could expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is nobody's: several Compose projects, two at least, have a service of that name.
+    Rivals(Vec<String>),
+    /// These services asked for it, and it means something with a better claim.
+    Overruled(Vec<String>),
+    /// These services stand for names elsewhere, and no alias can stand beside others' records (RFC 1034, section
+    /// 3.6.2).
+    Aliases(Vec<String>),
 }
 
 /// Whether a service that stands at a name answers for it; those that do come first.
@@ -78,10 +93,12 @@ pub(super) struct Chosen<'o> {
     /// Ports with names below this one, in order: those of all members that `forward` was chosen from, so that the
     /// name of a port goes on existing while those who listen there are not healthy.
     pub(super) ports: Vec<Port>,
-    /// Projects that claim the name, of which none gets it: two of them at least.
-    pub(super) rivals: Vec<&'o str>,
-    /// Whether they were rivals already when the name was last compiled.
-    pub(super) rivals_are_known: bool,
+    /// Why those of `forward` have the name; none for a reverse name alone, or one that nobody gets.
+    pub(super) role: Option<Role>,
+    /// What is wrong with the name, unless it was already when it was last compiled.
+    pub(super) news: Option<Trouble>,
+    /// Whether nobody gets the name.
+    pub(super) is_contested: bool,
 }
 
 impl Owner {
@@ -96,7 +113,7 @@ impl Owner {
                 let mut crowd = Crowd {
                     members: BTreeMap::new(),
                     horizon: None,
-                    is_contested: false,
+                    trouble: None,
                 };
                 crowd.insert(*one_role, one.clone());
                 crowd.insert(role, member);
@@ -171,6 +188,7 @@ impl Owner {
                     .map(|member| &*member.0)
                     .collect(),
                 ports: ports(*role, &one.0).to_vec(),
+                role: Some(*role),
                 ..Chosen::default()
             },
             Self::Many(crowd) => crowd.choose(),
@@ -248,15 +266,17 @@ impl Crowd {
                 .take(MEMBERS_MAX)
                 .map(|member| &*member.0)
                 .collect(),
-            rivals_are_known: self.is_contested,
             ..Chosen::default()
         };
         self.horizon = None;
+        let mut trouble = None;
         if let Some((&role, members)) = first {
-            if role == Role::ComposeBare {
-                chosen.rivals = rivals(members);
-            }
-            if chosen.rivals.is_empty() {
+            let rivals = if role == Role::ComposeBare {
+                rivals(members)
+            } else {
+                Vec::new()
+            };
+            if rivals.is_empty() {
                 let forward: Vec<&Member> = ready(role, members.iter()).take(MEMBERS_MAX).collect();
                 let listening = members.iter().take(MEMBERS_MAX).chain(forward.iter().copied());
                 let listening: BTreeSet<Port> = listening
@@ -266,11 +286,41 @@ impl Crowd {
                 chosen.ports = listening.into_iter().collect();
                 self.horizon = horizon(role, members, &forward);
                 chosen.forward = forward.into_iter().map(|member| &*member.0).collect();
+                chosen.role = Some(role);
+                trouble = self.overruled(members).or_else(|| aliases(role, members));
+            } else {
+                chosen.is_contested = true;
+                trouble = Some(Trouble::Rivals(rivals));
             }
         }
-        self.is_contested = !chosen.rivals.is_empty();
+        if self.trouble != trouble {
+            self.trouble.clone_from(&trouble);
+            chosen.news = trouble;
+        }
         chosen
     }
+
+    /// Who asked for the name and is not among those who have it.
+    fn overruled(&self, having: &BTreeSet<Member>) -> Option<Trouble> {
+        let wishing = self.members.get(&Role::Wished)?;
+        let overruled = wishing.iter().filter(|member| !having.contains(*member));
+        let overruled: Vec<String> = overruled.map(instance).take(TOLD_MAX).collect();
+        (!overruled.is_empty()).then_some(Trouble::Overruled(overruled))
+    }
+}
+
+fn instance(Member(service): &Member) -> String {
+    service.instance.to_string()
+}
+
+/// Who of several at the name of a host stands for a name elsewhere.
+fn aliases(role: Role, members: &BTreeSet<Member>) -> Option<Trouble> {
+    if !role.is_host() || members.len() < 2 {
+        return None;
+    }
+    let aliases = members.iter().filter(|member| member.0.alias().is_some());
+    let aliases: Vec<String> = aliases.map(instance).take(TOLD_MAX).collect();
+    (!aliases.is_empty()).then_some(Trouble::Aliases(aliases))
 }
 
 /// Who of `members` is the last that counts, if as many were chosen as can be and there are more.
@@ -283,11 +333,11 @@ fn horizon(role: Role, members: &BTreeSet<Member>, chosen: &[&Member]) -> Option
 }
 
 /// The projects that `members` are of, in order, if there are several.
-fn rivals(members: &BTreeSet<Member>) -> Vec<&str> {
+fn rivals(members: &BTreeSet<Member>) -> Vec<String> {
     let projects = members.iter().filter_map(|member| member.0.compose.as_ref());
     let projects: BTreeSet<&str> = projects.map(|compose| &*compose.project).collect();
     if projects.len() > 1 {
-        projects.into_iter().collect()
+        projects.into_iter().map(str::to_owned).collect()
     } else {
         Vec::new()
     }

@@ -1,78 +1,110 @@
 //! What a name says: the RRsets of the services that it speaks for.
 //!
 //! ```text
-//!  services ─┬─ as everybody sees them ──────────▶ A AAAA SRV
-//!            └─ as the clients of a network do ──▶ A AAAA SRV   those that differ
+//!  services ─┬─ each audience ──▶ A AAAA SRV             SRV for each of their ports
+//!            ├─ texts ──────────▶ TXT
+//!            ├─ one, elsewhere ─▶ CNAME, and nothing else
+//!            └─ addresses ──────▶ PTR
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, SRV_WEIGHT, srv_share};
 use dns::{Name, PortRrSets, Record, RecordData, RrSet, View};
 
+use super::audience::{Audience, variants};
 use super::networks::Networks;
-use crate::naming::{Naming, target};
-use crate::service::{Port, Service, Source};
+use super::owner::Chosen;
+use crate::naming::{Naming, Role, is_port_name, is_wildcard_owner, named_port, target};
+use crate::service::{Port, Protocol, Service};
+
+/// Octets of a text that a TXT record can hold: its data has at most 65 535, a 256th of which are the lengths of its
+/// strings.
+const TEXT_OCTETS_MAX: usize = 65_535 / 256 * 255;
 
 /// SRV records of a name that can be of use: as many of 32 octets (a uuid of ten digits in a zone of one
 /// letter), with an A record of 28 octets for the target of each, as one TCP message of 65 535 octets holds.
 /// Of more, the first by id are taken.
 const SRV_MEMBERS_MAX: usize = 65_535 / (32 + 28);
 
-/// Networks whose clients get their own variant of one name; an entry holds 255 RRsets, and each has three. Clients in
-/// further networks, by their names, get what everybody gets.
-const VIEWS_MAX: usize = 64;
-
-/// Services in all variants of one name together: 30 MiB of records, and tens of milliseconds to compile them. The
-/// more services share a name, the fewer variants it has.
-const VARIANT_SERVICES_MAX: usize = 1 << 16;
-
-/// Who asks.
-#[derive(Clone, Copy)]
-enum Audience<'a> {
-    Everyone,
-    /// Clients in one network of one source.
-    Network(&'a Source, &'a str),
-}
-
-impl<'a> Audience<'a> {
-    /// The addresses of `service` that it gets.
-    fn addresses(self, service: &'a Service) -> impl Iterator<Item = IpAddr> + 'a {
-        let network = match self {
-            Self::Network(source, network) if *source == service.id.source => Some(network),
-            Self::Network(..) | Self::Everyone => None,
-        };
-        service.addresses_for(network)
-    }
-}
-
-/// A, AAAA and SRV of `services` at a name in `zone`; no RRset is empty.
+/// What stands at `name`: all RRsets, none of them empty, and those of its ports.
 ///
 /// Records are ordered and without doubles, so equal services make equal octets. An RRset's TTL is the least
 /// of its services (RFC 2181, section 5.2).
-pub(super) fn forward(services: &[&Service], zone: &Name, networks: &Networks) -> Vec<RrSet> {
-    variants(services, networks, |audience| {
+pub(super) fn at(
+    name: &Name,
+    chosen: &Chosen<'_>,
+    naming: &Naming,
+    networks: &Networks,
+) -> (Vec<RrSet>, Vec<PortRrSets>) {
+    let reverse = reverse(&chosen.reverse, naming);
+    // Outside every zone there is no name but this one: hosts are called as in the first zone.
+    let (services, zone) = (&chosen.forward, naming.zone_of(name).or(naming.first_zone()));
+    let (Some(zone), false) = (zone, services.is_empty() && chosen.ports.is_empty()) else {
+        return (reverse.into_iter().collect(), Vec::new());
+    };
+    if is_port_name(name) {
+        let rrsets = variants(services, networks, |audience| {
+            let port = |service: &Service| match named_port(service, name) {
+                Some(named) => audience.port(service, named.port),
+                None => announced(service, audience),
+            };
+            srv(services, zone, audience, port).into_iter().collect()
+        });
+        return (rrsets, Vec::new());
+    }
+    let ports = match naming.zone_of(name) {
+        Some(zone) if !is_wildcard_owner(name) => ports(services, &chosen.ports, zone, networks),
+        _ => Vec::new(),
+    };
+    if let (Some(alias), None) = (alias(name, chosen, naming), &reverse) {
+        return (vec![alias], ports);
+    }
+    let mut rrsets = variants(services, networks, |audience| {
         let mut sets = addresses(services, audience);
-        sets.extend(srv(services, zone, audience, Service::announced_port));
+        sets.extend(srv(services, zone, audience, |service| {
+            announced(service, audience)
+        }));
         sets
+    });
+    if chosen.role.is_some_and(Role::has_texts) {
+        rrsets.extend(texts(services));
+    }
+    rrsets.extend(reverse);
+    (rrsets, ports)
+}
+
+/// The CNAME of a name that leads to one service which stands for a name elsewhere, and has nothing else to say (RFC
+/// 1034, section 3.6.2). An apex has an SOA to say.
+fn alias(name: &Name, chosen: &Chosen<'_>, naming: &Naming) -> Option<RrSet> {
+    let [only] = chosen.forward.as_slice() else {
+        return None;
+    };
+    let is_host = chosen.role.is_some_and(Role::is_host);
+    let target = only
+        .alias()
+        .filter(|target| *target != name && !naming.is_apex(name))?;
+    (is_host || only.announced_port().is_none()).then(|| RrSet {
+        view: View::EVERYONE,
+        ttl_seconds: only.ttl_seconds,
+        records: vec![RecordData::Cname(target.clone())],
+        additional: Vec::new(),
     })
 }
 
 /// SRV at the name of each of `ports`, of those `services` that listen on it.
 ///
 /// Of more RRsets than a name can hold for its ports, those of the last ones are left out.
-pub(super) fn ports(
-    services: &[&Service],
-    ports: &[Port],
-    zone: &Name,
-    networks: &Networks,
-) -> Vec<PortRrSets> {
+fn ports(services: &[&Service], ports: &[Port], zone: &Name, networks: &Networks) -> Vec<PortRrSets> {
     let mut left = PORT_RRSETS_MAX;
     let mut all = Vec::with_capacity(ports.len());
     for &port in ports {
         let rrsets = variants(services, networks, |audience| {
-            let listens = |service: &Service| service.ports.contains(&port).then_some(port.number);
+            let listens = |service: &Service| {
+                let listens = service.ports.contains(&port);
+                listens.then(|| audience.port(service, port)).flatten()
+            };
             srv(services, zone, audience, listens).into_iter().collect()
         });
         match left.checked_sub(rrsets.len().max(1)) {
@@ -84,6 +116,41 @@ pub(super) fn ports(
     all
 }
 
+/// The port of `service` that SRV announces to an audience.
+fn announced(service: &Service, audience: Audience<'_>) -> Option<u16> {
+    let number = service.announced_port()?;
+    // A port that was asked for by its number alone is that of the first protocol which has it.
+    let known = service.ports.iter().filter(|port| port.number == number).min();
+    let protocol = known.map_or(Protocol::Tcp, |port| port.protocol);
+    audience.port(service, Port { protocol, number })
+}
+
+/// The port of `service` in views other than everybody's, 0 for none, as its endpoint has it.
+pub(super) fn view_ports(service: &Service, networks: &Networks) -> Vec<(View, u16)> {
+    let published = networks.published();
+    if !published.reaches(service) {
+        return Vec::new();
+    }
+    let port = announced(service, Audience::Outside(published));
+    vec![(View::OUTSIDE, port.unwrap_or(0))]
+}
+
+/// TXT: a record for each text, in strings of at most 255 octets. A text that no record can hold is left out.
+fn texts(services: &[&Service]) -> Option<RrSet> {
+    let with_texts = services.iter().filter_map(|service| {
+        let texts = &service.wishes.as_ref()?.texts;
+        (!texts.is_empty()).then_some((*service, texts))
+    });
+    let ttl_seconds = ttl_seconds(with_texts.clone().map(|(service, _)| service));
+    let texts: Vec<&str> = with_texts
+        .flat_map(|(_, texts)| texts.iter().map(|text| &**text))
+        .filter(|text| text.len() <= TEXT_OCTETS_MAX)
+        .collect();
+    rrset(texts, ttl_seconds, |text| {
+        RecordData::Txt(vec![text.as_bytes().into()])
+    })
+}
+
 /// PTR to the names of `services`; none if there are none.
 pub(super) fn reverse(services: &[&Service], naming: &Naming) -> Option<RrSet> {
     let names = services
@@ -91,59 +158,6 @@ pub(super) fn reverse(services: &[&Service], naming: &Naming) -> Option<RrSet> {
         .filter_map(|service| naming.canonical(service))
         .collect();
     rrset(names, ttl_seconds(services.iter().copied()), RecordData::Ptr)
-}
-
-/// The RRsets for everybody, and for the clients in each network those that differ.
-fn variants<'s>(
-    services: &[&'s Service],
-    networks: &Networks,
-    rrsets: impl Fn(Audience<'s>) -> Vec<RrSet>,
-) -> Vec<RrSet> {
-    let mut all = rrsets(Audience::Everyone);
-    let everybodys = all.len();
-    for ((source, network), view) in audiences(services, networks) {
-        for mut rrset in rrsets(Audience::Network(source, network)) {
-            let default = all.get(..everybodys).unwrap_or_default();
-            if !default.contains(&rrset) {
-                rrset.view = view;
-                all.push(rrset);
-            }
-        }
-    }
-    all
-}
-
-/// The networks, by name, on which a service has an address that not everybody gets.
-fn audiences<'s>(services: &[&'s Service], networks: &Networks) -> Vec<((&'s Source, &'s str), View)> {
-    let mut audiences = BTreeSet::new();
-    for service in services {
-        // Nearly every service is on one network: nothing is looked up for it.
-        let Some((first, others)) = service.addresses.split_first() else {
-            continue;
-        };
-        if others.iter().all(|other| other.network == first.network) {
-            continue;
-        }
-        for network in service
-            .addresses
-            .iter()
-            .filter_map(|address| address.network.as_deref())
-        {
-            let audience = Audience::Network(&service.id.source, network);
-            if !audience.addresses(service).eq(service.addresses_for(None)) {
-                audiences.insert((&service.id.source, network));
-            }
-        }
-    }
-    let with_view = audiences.into_iter().map(|(source, network)| {
-        let view = networks.view(source, network);
-        ((source, network), view)
-    });
-    let most = VIEWS_MAX.min(VARIANT_SERVICES_MAX.checked_div(services.len()).unwrap_or(0));
-    with_view
-        .filter(|(_, view)| *view != View::EVERYONE)
-        .take(most)
-        .collect()
 }
 
 /// A and AAAA.
@@ -186,44 +200,49 @@ fn srv<'s>(
     hosts.sort_by(|(a, a_port, _), (b, b_port, _)| (a, a_port).cmp(&(b, b_port)));
     let ttl_seconds = ttl_seconds(hosts.iter().map(|(_, _, service)| *service));
 
-    // Two engines may show the same container: one record each for what is the same target and port.
-    let mut targets: Vec<_> = hosts.iter().map(|(target, port, _)| (target, *port)).collect();
-    targets.dedup();
-    let all = u32::try_from(targets.len())
-        .unwrap_or(u32::MAX)
-        .saturating_mul(u32::from(SRV_WEIGHT));
-    let (priority, weight) = (SRV_PRIORITY, srv_share(SRV_WEIGHT, all));
-    let record = |(target, port): (&Name, u16)| RecordData::Srv {
+    // Two engines may show the same container: one record each for what is the same.
+    let asked = hosts.iter().map(|(target, port, service)| {
+        let priority = service.priority().unwrap_or(SRV_PRIORITY);
+        (target, *port, priority, service.weight().unwrap_or(SRV_WEIGHT))
+    });
+    let mut asked: Vec<_> = asked.collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut sums: BTreeMap<u16, u32> = BTreeMap::new();
+    for (_, _, priority, weight) in &asked {
+        *sums.entry(*priority).or_default() += u32::from(*weight);
+    }
+    let record = |(target, port, priority, weight): (&Name, u16, u16, u16)| RecordData::Srv {
         priority,
-        weight,
+        weight: srv_share(weight, sums.get(&priority).copied().unwrap_or(0)),
         port,
         target: target.clone(),
     };
-    let mut rrset = rrset(targets, ttl_seconds, record)?;
-
-    rrset.additional.reserve(hosts.len());
-    for (owner, _, service) in hosts {
+    let mut rrset = rrset(asked, ttl_seconds, record)?;
+    // An alias has no address that we know.
+    let mut addresses: BTreeMap<(&Name, IpAddr), u32> = BTreeMap::new();
+    for (owner, _, service) in &hosts {
         for address in audience.addresses(service) {
-            let data = match address {
-                IpAddr::V4(address) => RecordData::A(address),
-                IpAddr::V6(address) => RecordData::Aaaa(address),
-            };
-            let mut same_owner = rrset
-                .additional
-                .iter()
-                .rev()
-                .take_while(|record| record.owner == owner);
-            if !same_owner.any(|record| record.data == data) {
-                let (owner, ttl_seconds) = (owner.clone(), service.ttl_seconds);
-                rrset.additional.push(Record {
-                    owner,
-                    ttl_seconds,
-                    data,
-                });
-            }
+            let ttl = addresses.entry((owner, address)).or_insert(u32::MAX);
+            *ttl = service.ttl_seconds.min(*ttl);
         }
     }
+    let additional = addresses
+        .into_iter()
+        .map(|((owner, address), ttl_seconds)| Record {
+            owner: owner.clone(),
+            ttl_seconds,
+            data: address_data(address),
+        });
+    rrset.additional = additional.collect();
     Some(rrset)
+}
+
+fn address_data(address: IpAddr) -> RecordData {
+    match address {
+        IpAddr::V4(address) => RecordData::A(address),
+        IpAddr::V6(address) => RecordData::Aaaa(address),
+    }
 }
 
 /// Orders what the records say, drops doubles and makes the records; none if there is nothing to say.
@@ -248,146 +267,4 @@ fn ttl_seconds<'s>(services: impl Iterator<Item = &'s Service>) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::service;
-    use crate::service::{Port, Protocol};
-
-    fn zone() -> Name {
-        "docker".parse().unwrap()
-    }
-
-    fn replica(uuid: &str, addresses: &[&str]) -> Service {
-        let addresses = addresses
-            .iter()
-            .map(|ip| ip.parse::<IpAddr>().unwrap().into())
-            .collect();
-        Service {
-            uuid: uuid.into(),
-            addresses,
-            ..service("e", uuid)
-        }
-    }
-
-    /// Everything in one line for each set: `A 30 10.0.0.1 | ...`.
-    fn check(services: &[&Service], expected: &[&str]) {
-        let line = |rrset: &RrSet| {
-            let records: Vec<_> = rrset.records.iter().map(text).collect();
-            let view = match rrset.view {
-                View::EVERYONE => String::new(),
-                View(number) => format!("for {number}: "),
-            };
-            let mut line = format!("{view}{} {}", rrset.ttl_seconds, records.join(", "));
-            for record in &rrset.additional {
-                line += &format!(" + {} {}", record.owner, text(&record.data));
-            }
-            line
-        };
-        let mut networks = Networks::default();
-        services.iter().for_each(|service| networks.enter(service));
-        let found = forward(services, &zone(), &networks);
-        assert_eq!(found.iter().map(line).collect::<Vec<_>>(), expected);
-    }
-
-    fn text(data: &RecordData) -> String {
-        match data {
-            RecordData::A(address) => format!("A {address}"),
-            RecordData::Aaaa(address) => format!("AAAA {address}"),
-            RecordData::Srv {
-                priority,
-                weight,
-                port,
-                target,
-            } => {
-                format!("SRV {priority} {weight} {port} {target}")
-            }
-            RecordData::Ptr(name) => format!("PTR {name}"),
-            other => format!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn one_service_has_its_addresses_and_its_port() {
-        let redis = replica("0123456789", &["172.17.0.4", "fd00::4"]);
-        check(
-            &[&redis],
-            &[
-                "30 A 172.17.0.4",
-                "30 AAAA fd00::4",
-                "30 SRV 10 100 80 0123456789.docker + 0123456789.docker A 172.17.0.4 + 0123456789.docker AAAA fd00::4",
-            ],
-        );
-    }
-
-    #[test]
-    fn records_are_ordered_single_and_have_the_least_ttl() {
-        let (a, mut b) = (
-            replica("b", &["10.0.0.9", "10.0.0.2"]),
-            replica("a", &["10.0.0.2"]),
-        );
-        b.ttl_seconds = 7;
-        (b.ports, b.addresses) = (
-            vec![],
-            ["10.0.0.2", "10.0.0.1"]
-                .map(|ip| ip.parse::<IpAddr>().unwrap().into())
-                .to_vec(),
-        );
-        check(
-            &[&a, &b],
-            &[
-                "7 A 10.0.0.1, A 10.0.0.2, A 10.0.0.9",
-                "30 SRV 10 100 80 b.docker + b.docker A 10.0.0.9 + b.docker A 10.0.0.2",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_service_that_listens_nowhere_has_no_srv() {
-        let mut quiet = replica("a", &["10.0.0.1"]);
-        quiet.ports.clear();
-        check(&[&quiet], &["30 A 10.0.0.1"]);
-    }
-
-    #[test]
-    fn srv_announces_tcp_before_udp_and_the_lowest_port() {
-        let mut both = replica("a", &["10.0.0.1"]);
-        let port = |protocol, number| Port { protocol, number };
-        both.ports = vec![
-            port(Protocol::Udp, 53),
-            port(Protocol::Tcp, 8080),
-            port(Protocol::Tcp, 443),
-        ];
-        check(
-            &[&both],
-            &[
-                "30 A 10.0.0.1",
-                "30 SRV 10 100 443 a.docker + a.docker A 10.0.0.1",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_container_seen_twice_is_one_target() {
-        let a = replica("a", &["10.0.0.1"]);
-        let (twice, b) = (a.clone(), replica("b", &["10.0.0.2"]));
-        check(
-            &[&a, &b, &twice],
-            &[
-                "30 A 10.0.0.1, A 10.0.0.2",
-                "30 SRV 10 50 80 a.docker, SRV 10 50 80 b.docker + a.docker A 10.0.0.1 + b.docker A 10.0.0.2",
-            ],
-        );
-    }
-
-    #[test]
-    fn addresses_point_to_canonical_names() {
-        let naming = Naming::new(vec![zone(), "corp".parse().unwrap()]);
-        let (a, b) = (service("e", "web2"), service("e", "web1"));
-        let ptr = reverse(&[&a, &b], &naming).unwrap();
-        assert_eq!(
-            ptr.records.iter().map(text).collect::<Vec<_>>(),
-            ["PTR web1.web.dev.docker", "PTR web2.web.dev.docker"]
-        );
-        assert_eq!(reverse(&[], &naming), None);
-    }
-}
+mod tests;

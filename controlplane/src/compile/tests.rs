@@ -366,7 +366,7 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_only_one_project_ha
     let mut compiler = compiler();
     compiler.apply(&came(&composed("shop", "shop-web-1", "10.0.0.1")));
     let (one, remarks) = compiler.compile();
-    assert_eq!(remarks.contested, []);
+    assert_eq!(remarks.troubles, []);
     for owner in ["web.shop.docker", "1.web.shop.docker", "web.docker"] {
         assert_eq!(addresses(&one, owner), "10.0.0.1", "{owner}");
     }
@@ -375,11 +375,9 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_only_one_project_ha
     let blog = composed("blog", "blog-web-1", "10.0.0.2");
     compiler.apply(&came(&blog));
     let (two, remarks) = compiler.compile();
-    let contested = Contested {
-        name: name("web.docker"),
-        projects: vec!["blog".to_owned(), "shop".to_owned()],
-    };
-    assert!(remarks.contested.contains(&contested) && remarks.contested.len() == ZONES.len());
+    let rivals = Trouble::Rivals(["blog", "shop"].map(str::to_owned).to_vec());
+    assert!(remarks.troubles.contains(&(name("web.docker"), rivals)));
+    assert_eq!(remarks.troubles.len(), ZONES.len());
     for (owner, expected) in [
         ("web.docker", "nxdomain"),
         ("web.shop.docker", "10.0.0.1"),
@@ -391,7 +389,7 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_only_one_project_ha
     assert_eq!(addresses(&two, "_80._tcp.web.docker"), "nxdomain");
 
     compiler.apply(&came(&composed("blog", "blog-web-2", "10.0.0.3")));
-    assert_eq!(compiler.compile().1.contested, [], "said once");
+    assert_eq!(compiler.compile().1.troubles, [], "said once");
     compiler.apply(&went(&composed("shop", "shop-web-1", "10.0.0.1")));
     assert_eq!(
         addresses(&compiler.compile().0, "web.docker"),

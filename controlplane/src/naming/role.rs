@@ -4,7 +4,7 @@
 ///
 /// Where several kinds of reason meet at one name, those of the first kind have it and the others wait: what the
 /// grammar calls an environment, a service or an instance is never anything else, whatever containers and projects
-/// are called.
+/// are called, and whatever they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// `env`: it is in that environment.
@@ -15,6 +15,8 @@ pub enum Role {
     Instance,
     /// `uuid`: it is that one. Before [`Role::Container`], since SRV records point here.
     Uuid,
+    /// It asked for the name.
+    Wished,
     /// `instance`: it is the container of that name.
     Container,
     /// `service.project`: it is one of that service of a Compose project.
@@ -32,7 +34,9 @@ impl Role {
     /// means one service always answers: whoever asks for that one wants that one.
     pub(crate) fn is_gated(self) -> bool {
         match self {
-            Self::Environment | Self::Service | Self::ComposeService | Self::ComposeBare => true,
+            Self::Environment | Self::Service | Self::Wished | Self::ComposeService | Self::ComposeBare => {
+                true
+            }
             Self::Instance | Self::Uuid | Self::Container | Self::ComposeInstance | Self::Reverse => false,
         }
     }
@@ -44,10 +48,22 @@ impl Role {
             Self::Environment | Self::Uuid | Self::Reverse => false,
             Self::Service
             | Self::Instance
+            | Self::Wished
             | Self::Container
             | Self::ComposeService
             | Self::ComposeInstance
             | Self::ComposeBare => true,
         }
+    }
+
+    /// Whether the texts of a service stand at the name: not where it is one of many kinds.
+    pub(crate) fn has_texts(self) -> bool {
+        !matches!(self, Self::Environment | Self::Reverse)
+    }
+
+    /// Whether the name means a host rather than a service. Where a service stands for a name elsewhere, hosts are
+    /// aliases of that name, and services have SRV records that lead there, which could not stand beside an alias.
+    pub(crate) fn is_host(self) -> bool {
+        matches!(self, Self::Uuid | Self::Wished | Self::Container)
     }
 }

@@ -361,11 +361,15 @@ impl<'s> Row<'s> {
     pub(super) fn addresses(&self, rtype: RType, view: View, mut push: impl FnMut(&[u8]) -> bool) -> bool {
         let mut has_own = false;
         for &[v0, v1, ref address @ ..] in self.views {
-            let mapped = Ipv6Addr::from(*address).to_ipv4_mapped();
-            if View(u16::from_le_bytes([v0, v1])) != view || mapped.is_some() != (rtype == RType::A) {
+            if View(u16::from_le_bytes([v0, v1])) != view {
                 continue;
             }
-            has_own = true;
+            let mapped = Ipv6Addr::from(*address).to_ipv4_mapped();
+            let is_of_family = mapped.is_some() == (rtype == RType::A);
+            has_own |= is_of_family || view == View::OUTSIDE;
+            if !is_of_family {
+                continue;
+            }
             let went_on = match mapped {
                 Some(address) => push(&address.octets()),
                 None => push(address),

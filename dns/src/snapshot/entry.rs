@@ -229,7 +229,7 @@ impl<'s> Entry<'s> {
         let of_port = heads.take_while(|head| port_of(head) == Some(port));
         let payload = self.payload();
         let answers = of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload));
-        chosen(answers.filter(|answer| answer.records > 0), view)
+        chosen(answers, view)
     }
 
     /// Whether there is a name of `port` below this one.

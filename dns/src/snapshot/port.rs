@@ -41,7 +41,8 @@ pub(super) enum Below<'n> {
 }
 
 impl Protocol {
-    const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
     /// Its label, in lower case.
     #[must_use]

@@ -83,9 +83,12 @@ fn the_bare_name_of_a_compose_service_is_given_to_one_project_or_to_none() {
     assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
     owner.insert(Role::ComposeBare, of("c", "blog"));
     let chosen = owner.choose();
-    assert_eq!((chosen.forward.len(), chosen.rivals), (0, vec!["blog", "shop"]));
-    assert!(!chosen.rivals_are_known);
-    assert!(owner.choose().rivals_are_known);
+    let rivals = Trouble::Rivals(["blog", "shop"].map(str::to_owned).to_vec());
+    assert_eq!(
+        (chosen.forward.len(), chosen.is_contested, chosen.news),
+        (0, true, Some(rivals))
+    );
+    assert_eq!(owner.choose().news, None, "told once");
     owner.remove(Role::ComposeBare, &of("c", "blog"));
     assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
 }
