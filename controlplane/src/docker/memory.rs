@@ -16,7 +16,8 @@ use super::sharing::{Sharing, Whose};
 use super::standing::Standing;
 use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
 use super::words::Words;
-use crate::service::{Address, Source};
+use crate::plugin::{Described, Seen};
+use crate::service::{Address, Service, Services, Source};
 
 /// Complaints that are remembered as told. Past them all are forgotten, and told once more.
 const COMPLAINTS_TOLD_MAX: usize = 4096;
@@ -42,16 +43,29 @@ pub(super) enum Look {
     Sharing(Box<Container>, Arc<str>, Option<Box<Container>>),
     /// There is none.
     Absent,
+    /// The plugins were asked what it is.
+    Asked(Box<Question>, Vec<Service>),
     /// The engine did not tell.
     Failed,
 }
 
-/// What there is to do after an inspect.
-pub(super) enum Next {
-    /// Nothing.
-    Done,
-    /// The container has the network of that one: inspect it too.
+/// What is to be done to know a container.
+pub(super) enum Step {
+    /// Inspect it.
+    Inspect,
+    /// It has the network of that one: inspect that one too.
     Owner(Box<Container>, Arc<str>),
+    /// Ask the plugins.
+    Plugins(Box<Question>),
+}
+
+/// A container whose names the plugins decide.
+pub(super) struct Question {
+    pub(super) seen: Seen,
+    /// What it is where they say nothing.
+    pub(super) built_in: Service,
+    sighting: Sighting,
+    running: Running,
 }
 
 impl Memory {
@@ -104,15 +118,19 @@ impl Memory {
     }
 
     /// Takes in what an inspect found.
-    pub(super) fn looked(&mut self, id: &Arc<str>, look: Look, watch: &Watch, now: Instant) -> Next {
+    pub(super) fn looked(&mut self, id: &Arc<str>, look: Look, watch: &Watch, now: Instant) -> Option<Step> {
         let (container, owner) = match look {
             Look::Failed => {
                 self.settle(id, Inspection::Failed, None, now);
-                return Next::Done;
+                return None;
             }
             Look::Absent => {
                 self.settle(id, Inspection::Absent, None, now);
-                return Next::Done;
+                return None;
+            }
+            Look::Asked(question, services) => {
+                self.answered(id, *question, services, now);
+                return None;
             }
             Look::Found(container) => (container, None),
             Look::Sharing(container, asked, owner) => (container, Some((asked, owner))),
@@ -129,18 +147,17 @@ impl Memory {
         self.sharing.note(id, whose.clone());
         let owner = match (whose, owner) {
             (Some(Whose::Of(named)), None) if container.life.standing().is_none() => {
-                return Next::Owner(container, named);
+                return Some(Step::Owner(container, named));
             }
             // It was asked for by its name, and its events have its id.
             (Some(Whose::Of(named)), Some((asked, Some(_)))) if named != asked => {
-                return Next::Owner(container, named);
+                return Some(Step::Owner(container, named));
             }
             (_, Some((_, Some(owner)))) if owner.life.standing().is_none() => Some(Owner::Running(owner)),
             (_, Some(_)) => Some(Owner::Away),
             (_, None) => None,
         };
-        self.found(id, *container, owner, watch, now);
-        Next::Done
+        self.found(id, *container, owner, watch, now)
     }
 
     fn found(
@@ -150,7 +167,7 @@ impl Memory {
         owner: Option<Owner>,
         watch: &Watch,
         now: Instant,
-    ) {
+    ) -> Option<Step> {
         let mut sighting = Sighting {
             id: id.clone(),
             name: container.name.as_str().into(),
@@ -166,6 +183,7 @@ impl Memory {
             None => {
                 let (seen, stop) = (container.fingerprint(), container.stop);
                 let claims = container.own_addresses();
+                let described = watch.plugins.is_some().then(|| Described::from(&container));
                 let context = Context {
                     source: &self.source,
                     settings: &watch.settings,
@@ -175,15 +193,49 @@ impl Memory {
                 sighting.standing = publication.standing;
                 sighting.complaints = publication.complaints.into();
                 let services = publication.services;
-                Inspection::Running(Running {
+                let running = Running {
                     services,
                     seen,
                     stop,
                     claims,
-                })
+                };
+                if let (Some(described), Some(services)) = (described, &running.services) {
+                    let built_in = Service::clone(services.first());
+                    return Some(Step::Plugins(Box::new(Question {
+                        seen: described.seen(&built_in.addresses),
+                        built_in,
+                        sighting,
+                        running,
+                    })));
+                }
+                Inspection::Running(running)
             }
         };
         self.settle(id, inspection, Some(sighting), now);
+        None
+    }
+
+    /// Takes in what the plugins made of a container.
+    fn answered(&mut self, id: &Arc<str>, question: Question, mut services: Vec<Service>, now: Instant) {
+        let Question {
+            mut sighting,
+            mut running,
+            ..
+        } = question;
+        for service in &mut services {
+            for word in [
+                &mut service.service,
+                &mut service.environment,
+                &mut service.region,
+            ] {
+                *word = self.words.shared(word);
+            }
+        }
+        running.services = Services::of(services);
+        if running.services.is_none() {
+            sighting.standing = Standing::PluginSkipped;
+        }
+        self.settle(id, Inspection::Running(running), Some(sighting), now);
     }
 
     fn settle(&mut self, id: &Arc<str>, inspection: Inspection, sighting: Option<Sighting>, now: Instant) {

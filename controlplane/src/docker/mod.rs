@@ -15,6 +15,7 @@ mod attachment;
 mod backoff;
 mod census;
 mod container;
+mod described;
 mod endpoint;
 mod engine;
 mod events;
@@ -58,6 +59,7 @@ pub use selection::{Constraint, ConstraintError, Selection};
 pub use standing::Standing;
 pub use state::{EngineCounters, EngineState};
 
+use crate::plugin::Plugins;
 use crate::service::{Change, Source};
 use backoff::{Backoff, Bounds};
 use failure::Trouble;
@@ -75,6 +77,8 @@ pub struct Watch {
     pub counters: EngineCounters,
     /// All of its containers, kept up to date likewise.
     pub census: Census,
+    /// Who decides what its containers are called, where the user brought somebody.
+    pub plugins: Option<Plugins>,
     pace: Pace,
 }
 
@@ -115,6 +119,7 @@ impl Watch {
             settings,
             counters: EngineCounters::default(),
             census: Census::default(),
+            plugins: None,
             pace: PACE,
         }
     }

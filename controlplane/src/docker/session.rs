@@ -25,11 +25,12 @@ use super::engine::Engine;
 use super::events::News;
 use super::failure::Failure;
 use super::listed::Listed;
-use super::memory::{Look, Memory, Next};
+use super::memory::{Look, Memory, Step};
 use super::networks::Networks;
 use super::state::EngineState;
 use super::tracker::{CONTAINERS_MAX, ListTicket, Tracker};
 use super::{Pace, Watch};
+use crate::plugin::Plugins;
 use crate::service::Change;
 
 /// Why a session ended without a fault.
@@ -60,11 +61,12 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
     let mut network_lists = FuturesUnordered::new();
     let mut networks_are_refused = false;
     let mut overflowed = memory.tracker.overflowed();
+    let mut plugins = watch.plugins.as_ref().map(Plugins::changed);
     loop {
         let now = Instant::now();
         memory.tracker.tick(now);
         while let Some(id) = memory.tracker.next_inspect(now) {
-            inspects.push(look(&engine, watch, id, None));
+            inspects.push(look(&engine, watch, id, Step::Inspect));
         }
         if listing.is_none() && now >= lists.next_at {
             listing = Some(Listing::begin(&engine, &memory.tracker));
@@ -107,11 +109,14 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                 lists.done();
             }
             Some((id, found)) = inspects.next() => {
-                watch.counters.count_inspect(matches!(found, Look::Failed));
-                if let Next::Owner(container, owner) = memory.looked(&id, found, watch, Instant::now()) {
-                    inspects.push(look(&engine, watch, id, Some((container, owner))));
+                if !matches!(found, Look::Asked(..)) {
+                    watch.counters.count_inspect(matches!(found, Look::Failed));
+                }
+                if let Some(step) = memory.looked(&id, found, watch, Instant::now()) {
+                    inspects.push(look(&engine, watch, id, step));
                 }
             }
+            () = changed(&mut plugins) => memory.tracker.renew(Instant::now()),
             Some(answer) = network_lists.next() => {
                 // That the engine is gone is said where the session ends.
                 if let Err(failure) = &answer
@@ -182,14 +187,22 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
     });
 }
 
-/// Inspects the container `id`; or, where that was done and it has the network of another, that other one. A failure is
-/// logged at debug level: it is tried again, and given up aloud.
-async fn look(
-    engine: &Engine,
-    watch: &Watch,
-    id: Arc<str>,
-    shares: Option<(Box<Container>, Arc<str>)>,
-) -> (Arc<str>, Look) {
+/// Does what is next to be done to know the container `id`: inspects it; or, where that was done and it has the network
+/// of another, that other one; or asks the plugins. A failure is logged at debug level: it is tried again, and given up
+/// aloud.
+async fn look(engine: &Engine, watch: &Watch, id: Arc<str>, step: Step) -> (Arc<str>, Look) {
+    let shares = match step {
+        Step::Inspect => None,
+        Step::Owner(container, owner) => Some((container, owner)),
+        Step::Plugins(question) => {
+            let built_in = question.built_in.clone();
+            let services = match &watch.plugins {
+                Some(plugins) => plugins.apply(&question.seen, built_in).await,
+                None => vec![built_in],
+            };
+            return (id, Look::Asked(question, services));
+        }
+    };
     let asked = shares.as_ref().map_or(&id, |(_, owner)| owner).clone();
     let found = match engine.inspect(&asked).await {
         Ok(Some(answer)) => {
@@ -212,6 +225,19 @@ async fn look(
         (None, None) => Look::Absent,
     };
     (id, look)
+}
+
+/// Waits until other plugins are in force.
+async fn changed(plugins: &mut Option<watch::Receiver<u64>>) {
+    match plugins {
+        // Its sender lives as long as the plugins, which the watch holds.
+        Some(plugins) => {
+            if plugins.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// A list that is under way.

@@ -173,8 +173,13 @@ enum Work {
 enum Sync {
     /// No connection, or no list yet.
     Unlisted,
-    /// Inspecting what was listed. The set is counted in `awaited`; `progress_at` is when one last came back.
-    Inspecting { awaited: usize, progress_at: Instant },
+    /// Inspecting what was listed. The set is counted in `awaited`; `progress_at` is when one last came back. Where the
+    /// pipeline was told of a complete state of this connection before, `renewing`, it goes on being told who leaves.
+    Inspecting {
+        awaited: usize,
+        progress_at: Instant,
+        renewing: bool,
+    },
     /// All known, the pipeline has yet to be told.
     Known,
     /// The pipeline was told; changes flow.
@@ -326,9 +331,40 @@ impl Tracker {
             self.sync = Sync::Inspecting {
                 awaited,
                 progress_at: now,
+                renewing: false,
             };
             self.settle();
         }
+    }
+
+    /// Has every container that runs inspected anew, because what they are called is decided otherwise from now on. The
+    /// pipeline is told of all in one [`Change::Reset`], and until then only of those that leave.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        // Without a list yet, all are to be inspected anyway.
+        if matches!(self.sync, Sync::Unlisted) {
+            return;
+        }
+        let renewing = self.is_told();
+        let mut awaited = 0;
+        let mut again = Vec::new();
+        for (id, entry) in &mut self.entries {
+            entry.awaited = entry.seen.is_some();
+            awaited += usize::from(entry.awaited);
+            // One that is being inspected for the first time, too, was asked about already or is just being.
+            if entry.awaited || matches!(entry.work, Work::UnderWay { .. }) {
+                again.push(id.clone());
+            }
+        }
+        for id in &again {
+            self.plan(id, now);
+        }
+        self.keep_withdrawals();
+        self.sync = Sync::Inspecting {
+            awaited,
+            progress_at: now,
+            renewing,
+        };
+        self.settle();
     }
 
     /// Takes in what the inspect of `id` came to. It counts only if no event for `id` came since it began.
@@ -341,6 +377,7 @@ impl Tracker {
             return verdict;
         };
         self.under_way -= 1;
+        let is_void = again.is_some();
         match (again, outcome) {
             (Some(at), _) => self.plan(id, at),
             (None, Inspection::Failed) if entry.failures < RETRIES_MAX => {
@@ -378,10 +415,14 @@ impl Tracker {
                 self.hold(id, None, None);
             }
         }
-        if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
-            *progress_at = now;
+        // While all are asked about anew, a void answer is one from before that.
+        let is_from_before = is_void && matches!(self.sync, Sync::Inspecting { renewing: true, .. });
+        if !is_from_before {
+            if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
+                *progress_at = now;
+            }
+            self.release(id);
         }
-        self.release(id);
         self.tidy(id);
         verdict
     }

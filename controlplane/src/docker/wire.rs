@@ -34,7 +34,7 @@ pub(super) struct Component {
 /// `GET /containers/ID/json`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub(super) struct Inspect {
+pub(crate) struct Inspect {
     #[serde(deserialize_with = "lenient")]
     pub(super) id: String,
     #[serde(deserialize_with = "lenient")]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::service::{Compose, Health};
+use crate::service::{Address, Compose, Health};
 
 /// Digits of an id by which people know a container: as many as Docker shows.
 const SHORT_ID_DIGITS: usize = 12;
@@ -66,7 +66,6 @@ pub(crate) struct State {
     pub(crate) running: bool,
     pub(crate) paused: bool,
     pub(crate) restarting: bool,
-    pub(crate) dead: bool,
     pub(crate) started_at: String,
 }
 
@@ -80,15 +79,16 @@ pub struct Seen {
 }
 
 impl Described {
-    /// What plugins are shown of it.
-    pub(crate) fn seen(&self) -> Seen {
+    /// What plugins are shown of it. `addresses` are those that it has without a plugin, primary first: they may be those
+    /// of its host, or of a container whose network it shares.
+    pub(crate) fn seen(&self, addresses: &[Address]) -> Seen {
         let name = self.name.replace('/', "");
         let short = self.id.get(..SHORT_ID_DIGITS).unwrap_or(&self.id);
         let called = match name.is_empty() {
             true => short.to_owned(),
             false => format!("{name} ({short})"),
         };
-        let object = Object::of(self);
+        let object = Object::of(self, addresses);
         let json = serde_json::to_string(&object).expect("texts, numbers and maps by text always are JSON");
         Seen {
             json: json.into(),
@@ -146,12 +146,12 @@ struct Project<'d> {
 }
 
 impl<'d> Object<'d> {
-    fn of(of: &'d Described) -> Self {
-        let family = |address: fn(&Attached) -> Option<IpAddr>| {
-            let first = of.networks.iter().find_map(|(_, network)| address(network));
-            first.map(|address| address.to_string()).unwrap_or_default()
+    fn of(of: &'d Described, addresses: &[Address]) -> Self {
+        let family = |is_ipv6: bool| {
+            let first = addresses.iter().find(|address| address.ip.is_ipv6() == is_ipv6);
+            first.map(|address| address.ip.to_string()).unwrap_or_default()
         };
-        let ipv4 = family(|network| network.ipv4);
+        let ipv4 = family(false);
         let networks = InOrder(&of.networks);
         Self {
             id: &of.id,
@@ -166,7 +166,7 @@ impl<'d> Object<'d> {
             network_settings: NetworkSettings {
                 ip_address: ipv4.clone(),
                 docker_ip_address: ipv4,
-                global_ipv6_address: family(|network| network.ipv6),
+                global_ipv6_address: family(true),
                 ports: InOrder(&of.ports),
                 networks,
             },
@@ -247,12 +247,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::fixture::on;
 
     fn object(described: &Described) -> Value {
-        serde_json::from_str(&described.seen().json).unwrap()
+        serde_json::from_str(
+            &described
+                .seen(&[on("zebra", "172.17.0.4"), on("back", "fd00::2")])
+                .json,
+        )
+        .unwrap()
     }
 
-    pub(crate) fn redis() -> Described {
+    fn redis() -> Described {
         let attached = |ip: &str| Attached {
             ipv4: Some(ip.parse().unwrap()),
             ..Attached::default()
@@ -294,6 +300,7 @@ mod tests {
         let settings = &object["NetworkSettings"];
         assert_eq!(settings["IpAddress"], "172.17.0.4");
         assert_eq!(settings["IPAddress"], "172.17.0.4");
+        assert_eq!(settings["GlobalIPv6Address"], "fd00::2");
         let published = json!([{"HostIp": "0.0.0.0", "HostPort": "8080"}]);
         assert_eq!(settings["Ports"], json!({"80/tcp": published, "6379/tcp": []}));
         assert_eq!(object["State"]["Running"], false);
@@ -303,7 +310,6 @@ mod tests {
     fn a_container_of_nothing_has_every_member_and_ports_are_an_object() {
         let object = object(&Described::default());
         assert_eq!(object["NetworkSettings"]["Ports"], json!({}));
-        assert_eq!(object["NetworkSettings"]["IpAddress"], "");
         assert_eq!((&object["Labels"], &object["Networks"]), (&json!({}), &json!({})));
         assert_eq!(
             (&object["Health"], &object["Compose"]),
@@ -320,7 +326,7 @@ mod tests {
             service: "web".into(),
             number: Some(2),
         });
-        let json = described.seen().json;
+        let json = described.seen(&[]).json;
         let object: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(object["Env"], json!({"A": "b=c", "EMPTY": "", "BARE": ""}));
         assert_eq!(
@@ -346,7 +352,7 @@ mod tests {
 
     #[test]
     fn people_know_a_container_by_name_and_short_id() {
-        assert_eq!(&*redis().seen().called, "redis1 (4a21a3b716b5)");
-        assert_eq!(&*Described::default().seen().called, "");
+        assert_eq!(&*redis().seen(&[]).called, "redis1 (4a21a3b716b5)");
+        assert_eq!(&*Described::default().seen(&[]).called, "");
     }
 }

@@ -25,7 +25,7 @@ fn seen(name: &str) -> Seen {
         name: format!("/{name}"),
         ..Described::default()
     };
-    described.seen()
+    described.seen(&[])
 }
 
 /// What the service of container `name` is called.

@@ -197,6 +197,7 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
                     None if dice.roll(3) == 0 => listing = Some((bench.tracker.list_began(), None)),
                     None => {}
                 },
+                _ if dice.roll(8) == 0 => bench.tracker.renew(bench.now),
                 _ if dice.roll(12) == 0 => {
                     bench.tracker.disconnected();
                     bench.open.clear();

@@ -9,26 +9,43 @@ impl Tracker {
     /// Whether [`Tracker::next_change`] may give one.
     pub(crate) fn has_change(&self) -> bool {
         match self.sync {
-            Sync::Unlisted | Sync::Inspecting { .. } => false,
+            Sync::Unlisted => false,
             Sync::Known => true,
-            Sync::Sent => !self.outbox.is_empty(),
+            // Until the first complete state it is empty.
+            Sync::Inspecting { .. } | Sync::Sent => !self.outbox.is_empty(),
         }
     }
 
     /// What the pipeline must be told next. It counts as told.
     pub(crate) fn next_change(&mut self) -> Option<Change> {
         match self.sync {
-            Sync::Unlisted | Sync::Inspecting { .. } => None,
+            Sync::Unlisted => None,
             Sync::Known => Some(self.reset()),
-            Sync::Sent => self.next_in_outbox(),
+            Sync::Inspecting { .. } | Sync::Sent => self.next_in_outbox(),
         }
+    }
+
+    /// Whether the pipeline was told of a complete state of this connection.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.sync, Sync::Sent | Sync::Inspecting { renewing: true, .. })
+    }
+
+    /// Takes everything but withdrawals out of the outbox: a complete state will tell of the rest.
+    pub(super) fn keep_withdrawals(&mut self) {
+        let entries = &mut self.entries;
+        self.outbox.retain(|id| {
+            let entry = entries.get_mut(id).filter(|entry| entry.services.is_some());
+            entry.map(|entry| entry.unsent = false).is_none()
+        });
     }
 
     fn reset(&mut self) -> Change {
         self.sync = Sync::Sent;
+        self.outbox.clear();
         let mut services = Vec::with_capacity(self.services);
         for entry in self.entries.values_mut() {
             entry.announced = entry.services.is_some();
+            entry.unsent = false;
             services.extend(entry.services.iter().flat_map(|it| it.as_slice().iter().cloned()));
         }
         services.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -45,6 +62,10 @@ impl Tracker {
                 continue;
             };
             entry.unsent = false;
+            // Started again before it was told of: the complete state that is to come has it.
+            if entry.services.is_some() && !matches!(self.sync, Sync::Sent) {
+                continue;
+            }
             let was_announced = std::mem::replace(&mut entry.announced, entry.services.is_some());
             let change = match &entry.services {
                 Some(services) => Some(Change::Put(services.clone())),
@@ -76,7 +97,12 @@ impl Tracker {
         self.services += usize::from(services.is_some());
         self.services -= usize::from(entry.services.is_some());
         entry.services = services;
-        if matches!(self.sync, Sync::Sent) && !entry.unsent {
+        let is_told_of = match self.sync {
+            Sync::Sent => true,
+            Sync::Inspecting { renewing, .. } => renewing && entry.services.is_none(),
+            Sync::Unlisted | Sync::Known => false,
+        };
+        if is_told_of && !entry.unsent {
             entry.unsent = true;
             // Who leaves goes first: the engine may have given its address to another already.
             if entry.services.is_none() {

@@ -583,3 +583,50 @@ fn containers_beyond_the_bound_are_passed_over_until_others_have_gone() {
         (CONTAINERS_MAX, 1)
     );
 }
+
+#[test]
+fn when_names_are_decided_otherwise_all_are_told_of_in_one_reset() {
+    let mut bench = Bench::synced(&[("a", 1), ("b", 1), ("c", 1)]);
+    bench.tracker.renew(bench.now);
+    for (id, version) in [("a", 2), ("b", 2), ("c", 1)] {
+        assert!(!bench.tracker.has_change(), "only some are renamed before {id}");
+        bench.begin();
+        bench.end(id, running(id, version));
+    }
+    bench.drain();
+    assert_eq!(bench.told, ["=a2,b2,c1"]);
+}
+
+#[test]
+fn who_leaves_while_all_are_asked_about_anew_is_told_of_at_once() {
+    let mut bench = Bench::synced(&[("a", 1), ("b", 1), ("c", 1)]);
+    // Not told of yet when it begins: it is told of with all others.
+    bench.event("c", Effect::Inspect).begin();
+    bench.end("c", running("c", 7));
+    bench.tracker.renew(bench.now);
+    bench.event("a", Effect::Withdraw).drain();
+    assert_eq!(bench.told, ["-a"]);
+    // It comes back before that is told.
+    bench.event("b", Effect::Withdraw);
+    bench.event("b", Effect::Inspect);
+    for (id, version) in [("b", 2), ("c", 8)] {
+        bench.begin();
+        bench.end(id, running(id, version));
+    }
+    bench.drain();
+    assert_eq!(bench.told, ["-a", "=b2,c8"]);
+}
+
+#[test]
+fn an_answer_from_before_all_are_asked_about_anew_is_void() {
+    let mut bench = Bench::synced(&[("a", 1)]);
+    bench.event("a", Effect::Inspect).begin();
+    bench.tracker.renew(bench.now);
+    bench.end("a", running("a", 5));
+    bench.drain();
+    assert_eq!(bench.told, [""; 0]);
+    bench.begin();
+    bench.end("a", running("a", 6));
+    bench.drain();
+    assert_eq!(bench.told, ["=a6"]);
+}

@@ -65,7 +65,13 @@ fn made(source: &str) -> Made {
 }
 
 fn made_by(scripts: &[Script]) -> Made {
-    ask(scripts, &redis().seen(), built_in(), &defaults(), |_| ())
+    ask(
+        scripts,
+        &redis().seen(&built_in().addresses),
+        built_in(),
+        &defaults(),
+        |_| (),
+    )
 }
 
 /// The services that a plugin made without any failure.
@@ -246,7 +252,13 @@ fn only_the_first_of_several_has_the_names_of_its_compose_project() {
         ..built_in()
     };
     let several = script("function createService() { return [{}, {Service: 'b'}]; }");
-    let made = ask([&several], &redis().seen(), built_in, &defaults(), |_| ());
+    let made = ask(
+        [&several],
+        &redis().seen(&built_in.addresses),
+        built_in,
+        &defaults(),
+        |_| (),
+    );
     let compose: Vec<_> = made.services.iter().map(|it| it.compose.is_some()).collect();
     assert_eq!(compose, [true, false]);
 }
@@ -371,7 +383,7 @@ fn of_several_files_the_first_that_says_something_decides() {
     let decided = |scripts: &[&Script]| {
         let made = ask(
             scripts.iter().copied(),
-            &redis().seen(),
+            &redis().seen(&built_in().addresses),
             built_in(),
             &defaults(),
             |_| (),
@@ -754,7 +766,7 @@ fn a_container_that_is_described_at_length_keeps_its_built_in_names() {
         ..redis()
     };
     let any = script("function createService() { return {Service: 'a'}; }");
-    let made = ask([&any], &described.seen(), built_in(), &defaults(), |_| ());
+    let made = ask([&any], &described.seen(&[]), built_in(), &defaults(), |_| ());
     assert_eq!(made.services, [built_in()]);
     assert!(
         made.failed[0].to_string().contains("1048576 octets"),
