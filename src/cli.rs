@@ -43,8 +43,9 @@ info), NO_COLOR turns its colours off.
 
 Old command lines:
   skydock -ttl 30 -environment dev -s /docker.sock -domain docker
-      One dash works like two. -skydns, -name, -secret, -workers, -beat and
-      -plugins are accepted, and a line at the start says why each does nothing.";
+      One dash works like two, and -plugins of then run unchanged. -skydns, -name,
+      -secret, -workers and -beat are accepted, and a line at the start says why
+      each does nothing.";
 
 const ABOUT: &str = "Watches a container engine and answers DNS for what runs there";
 const LONG_ABOUT: &str = "\
@@ -101,6 +102,18 @@ pub(crate) struct Flags {
         help_heading = "Names"
     )]
     pub(crate) ttl: String,
+
+    /// JavaScript file that says what containers are called; repeat it, or separate several with commas: the first that
+    /// has something to say decides. Read again when it changes, and on SIGHUP
+    #[arg(
+        long,
+        env = "SKYDOCK_PLUGINS",
+        value_name = "FILE",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Names"
+    )]
+    pub(crate) plugins: Vec<String>,
 
     /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT; with
     /// REGION= in front its containers get that region. Repeat it, or separate several with commas [default:
@@ -291,8 +304,6 @@ pub(crate) struct Flags {
     pub(crate) workers: Option<String>,
     #[arg(long, hide = true)]
     pub(crate) beat: Option<String>,
-    #[arg(long, hide = true)]
-    pub(crate) plugins: Option<String>,
 
     /// What to do instead of running the daemon.
     #[command(subcommand)]
@@ -461,7 +472,7 @@ mod tests {
         let flags = flags("-ttl 30 -environment prod -s /docker.sock -domain docker -plugins /p.js");
         assert_eq!((flags.ttl.as_str(), flags.environment.as_str()), ("30", "prod"));
         assert_eq!(flags.docker, ["/docker.sock"]);
-        assert_eq!(flags.plugins.as_deref(), Some("/p.js"));
+        assert_eq!(flags.plugins, ["/p.js"]);
     }
 
     #[test]

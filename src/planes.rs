@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
+use controlplane::plugin::{self, LoadError, Plugins};
 use controlplane::{EngineStatus, Published, Status};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
@@ -37,6 +38,7 @@ pub(crate) struct Planes {
     /// Whether the report could not say yet whether an engine is there.
     is_engine_untold: bool,
     follower: Option<Follower>,
+    plugins: Option<Plugins>,
     facts: Facts,
 }
 
@@ -59,7 +61,11 @@ impl Planes {
     ///
     /// [`Failure::Usage`] and [`Failure::Runtime`], as binding and starting have it; nothing is left running then.
     pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
-        let watches = engines::watches(&settings)?;
+        let mut watches = engines::watches(&settings)?;
+        let plugins = plugins(&settings)?;
+        for watch in &mut watches {
+            watch.plugins.clone_from(&plugins);
+        }
         let interfaces = host::interfaces()?;
         let bridge = listen::bridge_addresses(&interfaces);
         let listeners = listen::bind(&settings.listen, &bridge, |address| {
@@ -153,8 +159,14 @@ impl Planes {
             status,
             is_engine_untold: false,
             follower,
+            plugins,
             facts,
         })
+    }
+
+    /// The plugins, if there are any.
+    pub(crate) fn plugins(&self) -> Option<Plugins> {
+        self.plugins.clone()
     }
 
     /// Waits a moment for the names of the engine, then tells how everything stands.
@@ -262,6 +274,22 @@ impl Planes {
         if tokio::time::timeout(STOP_WAIT_MAX, ended).await.is_err() {
             tracing::warn!("not everything stopped within {STOP_WAIT_MAX:?}; ending without it");
         }
+    }
+}
+
+/// The plugins that were asked for; none if none were.
+fn plugins(settings: &Settings) -> Result<Option<Plugins>, Failure> {
+    if settings.plugins.is_empty() {
+        return Ok(None);
+    }
+    let defaults = plugin::Defaults {
+        ttl_seconds: settings.ttl_seconds,
+        environment: settings.environment.clone(),
+    };
+    match Plugins::load(settings.plugins.clone(), defaults) {
+        Ok(plugins) => Ok(Some(plugins)),
+        Err(error @ LoadError::Thread(_)) => Err(Failure::Runtime(failure::chain(&error))),
+        Err(error) => Err(Failure::Usage(format!("--plugins: {error}"))),
     }
 }
 

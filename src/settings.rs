@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use controlplane::docker::Selection;
 use controlplane::naming;
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     /// Time to live of every record, in seconds.
     pub(crate) ttl_seconds: u32,
+    /// Plugin files, in order.
+    pub(crate) plugins: Vec<PathBuf>,
     /// Container engines; none: look for one.
     pub(crate) engines: Vec<engines::Given>,
     /// Which containers are published.
@@ -229,6 +232,14 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
     }
     let engines = engines::given(&flags.docker, |value, remedy| bad("docker", value, remedy))?;
     let selection = engines::selection(flags, &bad)?;
+    let plugins = flags.plugins.iter().map(|value| match value.trim() {
+        "" => Err(bad(
+            "plugins",
+            value,
+            "names no file; give a JavaScript file, or leave it out",
+        )),
+        file => Ok(PathBuf::from(file)),
+    });
     let published_addresses = engines::published_addresses(&flags.published_address, |value, remedy| {
         bad("published-address", value, remedy)
     })?;
@@ -246,6 +257,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         environment,
         region,
         ttl_seconds,
+        plugins: plugins.collect::<Result<_, _>>()?,
         engines,
         selection,
         published_addresses,
@@ -432,10 +444,6 @@ fn notes(cli: &Cli) -> Vec<String> {
         (
             &flags.beat,
             "-beat does nothing: records live as long as their container, so there are no heartbeats",
-        ),
-        (
-            &flags.plugins,
-            "-plugins does nothing yet: containers get their built-in names, and no JavaScript runs",
         ),
     ]
     .into_iter()
@@ -762,20 +770,20 @@ mod tests {
     }
 
     #[test]
+    fn plugins_are_files_in_order() {
+        let files = settings("-plugins /a.js,/b.js --plugins /c.js").unwrap().plugins;
+        assert_eq!(files, ["/a.js", "/b.js", "/c.js"].map(PathBuf::from));
+        check("--plugins=", "--plugins \"\": names no file");
+    }
+
+    #[test]
     fn flags_of_old_command_lines_that_do_nothing_say_so() {
-        let line = "-skydns http://h -name skydns -secret x -workers 3 -beat 20 -plugins /p.js";
+        let line = "-skydns http://h -name skydns -secret x -workers 3 -beat 20";
         let notes = settings(line).unwrap().notes;
-        assert_eq!(notes.len(), 6);
-        for (flag, note) in [
-            "-skydns ",
-            "-name ",
-            "-secret ",
-            "-workers ",
-            "-beat ",
-            "-plugins ",
-        ]
-        .iter()
-        .zip(&notes)
+        assert_eq!(notes.len(), 5);
+        for (flag, note) in ["-skydns ", "-name ", "-secret ", "-workers ", "-beat "]
+            .iter()
+            .zip(&notes)
         {
             assert!(note.starts_with(flag), "{note}");
         }

@@ -1,5 +1,6 @@
 //! Being told to stop, or to read the settings again.
 
+use controlplane::plugin::Plugins;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{self, Failure};
@@ -13,6 +14,8 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// What a SIGHUP has read again.
+    plugins: Option<Plugins>,
 }
 
 impl Signals {
@@ -27,7 +30,13 @@ impl Signals {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
             hang_up: take(SignalKind::hangup())?,
+            plugins: None,
         })
+    }
+
+    /// Has `plugins` read again on SIGHUP.
+    pub(crate) fn reload(&mut self, plugins: Option<Plugins>) {
+        self.plugins = plugins;
     }
 
     /// Waits for the next one that asks for an end and gives its name. A SIGHUP is answered in the log.
@@ -36,9 +45,15 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => tracing::info!(
-                    "SIGHUP: there is nothing to reload yet; flags and environment are read at the start alone"
-                ),
+                _ = self.hang_up.recv() => match &self.plugins {
+                    Some(plugins) => {
+                        tracing::info!("SIGHUP: reading plugins again; flags and environment are read at the start alone");
+                        plugins.reload();
+                    }
+                    None => tracing::info!(
+                        "SIGHUP: there is nothing to reload; flags and environment are read at the start alone"
+                    ),
+                },
             }
         }
     }

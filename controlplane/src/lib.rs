@@ -129,6 +129,13 @@ pub async fn run(
             "admin listener"
         });
     }
+    if let Some(plugins) = engines.iter().find_map(|engine| engine.plugins.clone()) {
+        let keeping_up = plugins.keep_up(stop.clone());
+        parts.spawn(async {
+            keeping_up.await;
+            "plugins"
+        });
+    }
     for (place, engine) in engines.into_iter().enumerate() {
         let (state, news) = watch::channel(docker::EngineState::Connecting);
         // Ends with its watch, which alone can send to it.
