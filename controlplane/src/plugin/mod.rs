@@ -253,4 +253,6 @@ impl fmt::Debug for Plugins {
 }
 
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;

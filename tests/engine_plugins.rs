@@ -1,0 +1,154 @@
+//! Plugins on a real engine: what containers are called is for a script to say.
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+use support::container::Container;
+use support::daemon::{Daemon, run};
+use support::engine::{self, Engine};
+use support::unique;
+
+/// A plugin file that can be changed.
+struct File(tempfile::TempDir);
+
+impl File {
+    fn with(source: &str) -> Self {
+        let file = Self(tempfile::tempdir().expect("a directory"));
+        file.write(source);
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("plugin.js")
+    }
+
+    /// As careful writers do, so that nobody reads half of it.
+    fn write(&self, source: &str) {
+        let other = self.0.path().join("other");
+        std::fs::write(&other, source).expect("it is written");
+        std::fs::rename(&other, self.path()).expect("it is renamed");
+    }
+}
+
+fn daemon(engine: &Arc<Engine>, file: &File) -> Daemon {
+    Daemon::for_engine(engine, &format!("-plugins {}", file.path().display()))
+}
+
+/// As skydock's users wrote them, but for the service, which is the test's own.
+fn of_2014(service: &str) -> String {
+    format!(
+        r#"function createService(container) {{
+            var ports = container.NetworkSettings.Ports;
+            var port = 80;
+            for (var key in ports) {{
+                port = key.split("/")[0];
+            }}
+            return {{
+                Port: port,
+                Environment: defaultEnvironment,
+                TTL: 7,
+                Service: "{service}",
+                Instance: removeSlash(container.Name) + "-" + cleanImageName(container.Image),
+                Host: container.NetworkSettings.IpAddress
+            }};
+        }}"#
+    )
+}
+
+#[test]
+fn a_plugin_of_2014_renames_containers_and_a_changed_one_renames_all() {
+    let Some(engine) = engine::shared() else { return };
+    let image = unique("plugged");
+    engine.tag(&image);
+    let (old, new) = (unique("old"), unique("new"));
+    let file = File::with(&of_2014(&old));
+    let daemon = daemon(&engine, &file);
+    let run = |stem: &str| Container::run_image(&engine, &unique(stem), &image, &["--expose", "8080"]);
+    let (first, second) = (run("first"), run("second"));
+    let [one, two] = [&first, &second].map(|container| container.address().to_string());
+
+    daemon.await_answers(&format!("{old}.dev.docker A"), &[&one, &two]);
+    let own = format!("{}-{image}.{old}.dev.docker", first.name());
+    let reply = daemon.dig(&format!("{own} A"));
+    assert_eq!(reply.sorted_answers(), [one.clone()]);
+    assert_eq!(reply.answer[0].ttl, 7, "{reply:?}");
+    daemon.await_status(&format!("{image}.dev.docker A"), "NXDOMAIN");
+
+    // A file that is no plugin changes nothing.
+    file.write("function createService(container) {\n  return {;\n}");
+    daemon.await_log("plugin.js:2:");
+    daemon.await_answers(&format!("{old}.dev.docker A"), &[&one, &two]);
+
+    file.write(&of_2014(&new));
+    daemon.await_answers(&format!("{new}.dev.docker A"), &[&one, &two]);
+    daemon.await_status(&format!("{old}.dev.docker A"), "NXDOMAIN");
+
+    file.write("function createService(c) { return c.Config.Image ? null : undefined; }");
+    daemon.signal(Signal::SIGHUP);
+    daemon.await_status(&format!("{new}.dev.docker A"), "NXDOMAIN");
+    daemon.await_status(&format!("{}.docker A", first.uuid()), "NXDOMAIN");
+}
+
+#[test]
+fn a_plugin_that_never_ends_leaves_containers_their_names_and_their_ends() {
+    let Some(engine) = engine::shared() else { return };
+    let image = unique("endless");
+    engine.tag(&image);
+    let file = File::with("function createService(container) { for (;;) {} }");
+    let daemon = daemon(&engine, &file);
+    let container = Container::run_image(&engine, &unique("looped"), &image, &[]);
+    let question = format!("{image}.dev.docker A");
+    daemon.await_answers(&question, &[&container.address().to_string()]);
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("it ran longer than 50 ms"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains("plugin.js") && line.contains("container "),
+        "{line}"
+    );
+    container.docker("stop");
+    daemon.await_status(&question, "NXDOMAIN");
+}
+
+#[test]
+fn one_container_can_be_several_services() {
+    let Some(engine) = engine::shared() else { return };
+    let (image, web, admin) = (unique("both"), unique("web"), unique("admin"));
+    engine.tag(&image);
+    let file = File::with(&format!(
+        "function createService(c) {{
+            if (cleanImageName(c.Image) !== '{image}') return;
+            return [{{Service: '{web}', Port: 80}}, {{Service: '{admin}', Port: 9000, Names: '{admin}.example'}}];
+        }}"
+    ));
+    let daemon = daemon(&engine, &file);
+    let container = Container::run_image(&engine, &unique("one"), &image, &[]);
+    let address = container.address().to_string();
+    for name in [
+        format!("{web}.dev.docker"),
+        format!("{admin}.dev.docker"),
+        format!("{}.docker", container.uuid()),
+        format!("{}.docker", container.name()),
+    ] {
+        daemon.await_answers(&format!("{name} A"), &[&address]);
+    }
+    container.docker("stop");
+    for name in [&web, &admin] {
+        daemon.await_status(&format!("{name}.dev.docker A"), "NXDOMAIN");
+    }
+}
+
+#[test]
+fn a_broken_plugin_at_the_start_is_an_error_with_file_and_line() {
+    let file = File::with("var fine = 1;\nfunction createService(container) {\n  return {;\n}\n");
+    let path = file.path();
+    let (code, _, error) = run(&format!("--docker /nowhere.sock --plugins {}", path.display()));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(
+        error.contains(&format!("skydock: --plugins: plugin {}:3:", path.display())),
+        "{error}"
+    );
+}
