@@ -19,20 +19,20 @@ pub(super) enum Over {
 }
 
 impl Forwarder {
-    /// Whom to ask after the last one did not help. Those that are being asked already are not, unless all are and
-    /// `also_down`.
-    pub(super) fn next(&self, index: Index, also_down: bool) -> Option<UpstreamIndex> {
+    /// Whom to ask after the last one did not help: one that is not being asked already, or, if there is none and
+    /// `also_again`, one that is.
+    pub(super) fn next(&self, index: Index, also_again: bool) -> Option<UpstreamIndex> {
         let exchange = self.table.get(index)?;
         let mut busy = exchange.refused;
         let places = exchange.tries().map(|made| made.key.place);
         places
             .filter_map(|place| self.upstreams.owner(place))
             .for_each(|upstream| busy.insert(upstream));
-        let after = |not: Set, also_down: bool| {
+        let after = |not: Set| {
             let (name, last) = (exchange.asked.name(), exchange.last);
-            self.upstreams.after(name, last, not, also_down, self.free())
+            self.upstreams.after(name, last, not, self.free())
         };
-        after(busy, also_down).or_else(|| after(exchange.refused, true).filter(|_| also_down))
+        after(busy).or_else(|| after(exchange.refused).filter(|_| also_again))
     }
 
     /// Asks `upstream` over a datagram. If that cannot be, waits for what was asked before; if nothing was, the exchange

@@ -35,6 +35,8 @@ mod health;
 mod manners;
 mod question;
 mod reply;
+#[cfg(test)]
+mod simulation;
 mod table;
 mod upstream;
 mod waiters;
@@ -232,7 +234,7 @@ impl Forwarder {
             if let (Some(exchange), Some(upstream)) = (self.table.get_mut(index), upstream) {
                 exchange.refused.insert(upstream);
             }
-            let next = self.next(index, true);
+            let next = self.next(index, false);
             self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
         }
         self.upstreams.release(place);
@@ -262,15 +264,23 @@ impl Forwarder {
             }
             if self.is_probe(index) {
                 self.discard(index);
-            } else if end <= now {
-                let error = self.table.get(index).and_then(|exchange| exchange.error);
-                let failure = error.unwrap_or(Failure::unreachable());
-                self.end(index, Err(failure), Cause::TimedOut, sink);
-            } else {
-                let next = self.next(index, true);
-                if !next.is_some_and(|next| self.ask(index, next, Over::Datagram, now, sink)) {
-                    self.table.set_deadline(index, end);
+                continue;
+            }
+            let error = self.table.get(index).and_then(|exchange| exchange.error);
+            // Once an upstream said that it has no answer, no second try is made at those that said nothing.
+            let next = match error {
+                Some(_) => self.next(index, false),
+                None => self.next(index, true),
+            };
+            let is_asked =
+                end > now && next.is_some_and(|next| self.ask(index, next, Over::Datagram, now, sink));
+            match error {
+                _ if is_asked => {}
+                Some(error) => self.end(index, Err(error), Cause::Answered, sink),
+                None if end <= now => {
+                    self.end(index, Err(Failure::unreachable()), Cause::TimedOut, sink);
                 }
+                None => self.table.set_deadline(index, end),
             }
         }
     }
@@ -397,7 +407,7 @@ impl Forwarder {
         self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
     }
 
-    /// An upstream said that it has no answer: the next one is asked, of those that are well.
+    /// An upstream said that it has no answer: the next one is asked.
     fn on_failure(
         &mut self,
         at: TryIndex,
@@ -426,7 +436,7 @@ impl Forwarder {
         now: Instant,
         sink: &mut impl FnMut(Action<'_>),
     ) {
-        let upstream = upstream.or_else(|| self.next(index, true));
+        let upstream = upstream.or_else(|| self.next(index, false));
         self.ask_or(index, upstream, now, Failure::unreachable(), Cause::Failed, sink);
     }
 

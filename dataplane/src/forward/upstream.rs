@@ -214,15 +214,14 @@ impl Upstreams {
         chosen.ok_or(Nobody::Overrun)
     }
 
-    /// The upstream to ask about `name` after `last` did not help: one that is well, or else, if `also_down`, the next
-    /// one round the list, which may be `last` again. Those in `not` are left out, and those that have no room while
-    /// there is room for `free` more.
+    /// The upstream to ask about `name` after `last` did not help: one that is well, or else the next one round the
+    /// list, which may be `last` again. Those in `not` are left out, and those that have no room while there is room for
+    /// `free` more.
     pub(crate) fn after(
         &self,
         name: NameRef<'_>,
         last: Option<UpstreamIndex>,
         not: Set,
-        also_down: bool,
         free: usize,
     ) -> Option<UpstreamIndex> {
         let route = self.route(name)?;
@@ -233,7 +232,7 @@ impl Upstreams {
             circle.filter(|&upstream| !not.contains(upstream) && self.has_room(upstream, free))
         };
         let well = circle().find(|&it| self.is_well(it));
-        well.or_else(|| circle().next().filter(|_| also_down))
+        well.or_else(|| circle().next())
     }
 
     /// An upstream that is down and due to be probed.
@@ -513,8 +512,7 @@ mod tests {
             upstreams(&[(".", &[1, 2, 3])], Policy::Sequential),
             Instant::now(),
         );
-        let after =
-            |upstreams: &Upstreams, last, refused| upstreams.after(NameRef::ROOT, last, refused, true, 9);
+        let after = |upstreams: &Upstreams, last, refused| upstreams.after(NameRef::ROOT, last, refused, 9);
         let mut refused = Set::default();
         assert_eq!(after(&upstreams, Some(2), refused), Some(0));
         refused.insert(0);
@@ -528,8 +526,7 @@ mod tests {
         refused = Set::default();
         refused.insert(0);
         refused.insert(2);
-        let after = |also_down| upstreams.after(NameRef::ROOT, Some(0), refused, also_down, 9);
-        assert_eq!((after(true), after(false)), (Some(1), None));
+        assert_eq!(after(&upstreams, Some(0), refused), Some(1), "and the only one");
     }
 
     #[test]
@@ -551,7 +548,7 @@ mod tests {
             Err(Nobody::Overrun)
         );
         assert_eq!(
-            upstreams.after(name("a").as_ref(), None, Set::default(), true, 250),
+            upstreams.after(name("a").as_ref(), None, Set::default(), 250),
             None
         );
         assert_eq!(upstreams.first(name("a.good").as_ref(), 250, &mut random), Ok(1));

@@ -1,0 +1,569 @@
+//! A forwarder in a network that loses, delays, doubles, reorders, spoils and forges, among upstreams of every
+//! character, under a seed.
+//!
+//! ```text
+//!  0 s                              4 s                       6 s                    9 s
+//!  │ queries, every fault there is   │ one upstream is well    │ queries: an answer    │ nothing is left
+//! ```
+//!
+//! One seed fixes everything that happens. A run that breaks a rule tells the line that repeats it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use dns::Query;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::{Action, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Waiter};
+use crate::limits::FORWARD_TIMEOUT;
+use crate::path::Local;
+
+const SEEDS: u64 = 20_000;
+/// How late the simulated core may come to look at its clock.
+const SLACK: Duration = Duration::from_millis(50);
+/// Names that clients ask for, few enough that they often ask the same.
+const NAMES: u32 = 12;
+/// In microseconds: when faults end, and when clients ask again to find that out.
+const FAULTS_END: u64 = 4_000_000;
+const CALM: u64 = 6_000_000;
+
+/// What happens at a moment.
+enum Event {
+    /// A client asks, for the name with this number.
+    Query { client: u32, name: u32 },
+    /// A packet reaches the socket of a place, of this generation.
+    Packet {
+        place: Place,
+        generation: u32,
+        octets: Vec<u8>,
+    },
+    /// An error reaches it.
+    Refusal { place: Place, generation: u32 },
+    /// Other upstreams are to be asked.
+    Reconfigure,
+    /// The core looks at its clock.
+    Tick,
+}
+
+/// What an upstream does to questions.
+#[derive(Clone, Copy, Debug)]
+struct Character {
+    /// Nobody listens before this, in microseconds.
+    closed_until: u64,
+    /// It says nothing before this.
+    silent_until: u64,
+    /// Of a hundred questions, so many get SERVFAIL.
+    failures: u32,
+    /// Of a hundred, so many get a reply that is cut.
+    cuts: u32,
+    /// Connections to it are refused.
+    refuses_streams: bool,
+    /// It does not know EDNS.
+    without_edns: bool,
+    /// It writes names in small letters.
+    mangles: bool,
+}
+
+impl Character {
+    const WELL: Self = Self {
+        closed_until: 0,
+        silent_until: 0,
+        failures: 0,
+        cuts: 0,
+        refuses_streams: false,
+        without_edns: false,
+        mangles: false,
+    };
+}
+
+/// A client that has asked and was not answered.
+struct Open {
+    at: u64,
+    name: u32,
+}
+
+struct Network {
+    random: ChaCha8Rng,
+    forwarder: Forwarder,
+    start: Instant,
+    /// In microseconds since start, and a number that keeps equal moments apart.
+    events: BTreeMap<(u64, u32), Event>,
+    scheduled: u32,
+    ticking: Option<u64>,
+    now: u64,
+    /// How often each place was given a new socket: what comes for an older one is lost.
+    generations: HashMap<Place, u32>,
+    open: HashMap<u32, Open>,
+    upstreams: Vec<Character>,
+    /// The one that is well in the end.
+    survivor: usize,
+    answered_in_calm: u32,
+}
+
+/// What the forwarder wanted done, borrowing nothing.
+enum Step {
+    Ask {
+        place: Place,
+        fresh: bool,
+        upstream: usize,
+        octets: Vec<u8>,
+    },
+    Ended {
+        clients: Vec<(u32, Vec<u8>)>,
+        /// The records, or an error.
+        told: Option<Vec<u8>>,
+        cause: Cause,
+    },
+}
+
+#[test]
+fn every_query_gets_one_true_answer_in_time_whatever_the_network_does() {
+    if let Ok(seed) = std::env::var("SIMULATION_SEED") {
+        return replay(seed.parse().unwrap());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || (thread..SEEDS).step_by(threads as usize).for_each(replay));
+        }
+    });
+}
+
+fn replay(seed: u64) {
+    let run = std::panic::catch_unwind(|| Network::new(seed).run());
+    assert!(
+        run.is_ok(),
+        "SIMULATION_SEED={seed} cargo test -p dataplane --lib simulation"
+    );
+}
+
+impl Network {
+    fn new(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let count = 1 + random.next_u32() as usize % 3;
+        let survivor = random.next_u32() as usize % count;
+        let mut network = Self {
+            forwarder: Forwarder::new([seed as u8; 32]),
+            start: Instant::now(),
+            events: BTreeMap::new(),
+            scheduled: 0,
+            ticking: None,
+            now: 0,
+            generations: HashMap::new(),
+            open: HashMap::new(),
+            upstreams: Vec::new(),
+            survivor,
+            answered_in_calm: 0,
+            random,
+        };
+        for upstream in 0..count {
+            let character = network.character(upstream == survivor);
+            network.upstreams.push(character);
+        }
+        network
+    }
+
+    fn character(&mut self, survives: bool) -> Character {
+        let until = |network: &mut Self| match network.below(3) {
+            0 if !survives => u64::MAX,
+            1 => u64::from(network.below(FAULTS_END as u32)),
+            _ => 0,
+        };
+        Character {
+            closed_until: until(self),
+            silent_until: until(self),
+            failures: if self.chance(30) { self.below(100) } else { 0 },
+            cuts: if self.chance(30) { self.below(101) } else { 0 },
+            refuses_streams: self.chance(20),
+            without_edns: self.chance(20),
+            mangles: self.chance(20),
+        }
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        self.random.next_u32() % bound
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.below(100) < percent
+    }
+
+    fn is_calm(&self) -> bool {
+        self.now >= FAULTS_END
+    }
+
+    /// `delay` in microseconds from now.
+    fn schedule(&mut self, delay: u32, event: Event) {
+        self.scheduled += 1;
+        self.events
+            .insert((self.now + u64::from(delay), self.scheduled), event);
+    }
+
+    fn instant(&self) -> Instant {
+        self.start + Duration::from_micros(self.now)
+    }
+
+    fn run(&mut self) {
+        self.reconfigure();
+        let mut client = 0;
+        for calm in [false, true] {
+            for _ in 0..1 + self.below(if calm { 4 } else { 16 }) {
+                let (from, span) = if calm {
+                    (CALM as u32, 500_000)
+                } else {
+                    (0, 3_000_000)
+                };
+                let at = from + self.below(span);
+                // Others than before, so that nothing of them is under way.
+                let name = self.below(NAMES) + if calm { NAMES } else { 0 };
+                self.schedule(at, Event::Query { client, name });
+                client += 1;
+            }
+        }
+        if self.chance(20) {
+            let at = self.below(FAULTS_END as u32);
+            self.schedule(at, Event::Reconfigure);
+        }
+        while let Some(((at, _), event)) = self.events.pop_first() {
+            self.now = at;
+            self.happen(event);
+            self.tick();
+        }
+        assert!(self.open.is_empty(), "{} clients have no answer", self.open.len());
+        let forwarder = &self.forwarder;
+        assert_eq!(
+            (
+                forwarder.under_way(),
+                forwarder.waiting(),
+                forwarder.next_deadline()
+            ),
+            (0, 0, None),
+            "the table is not empty"
+        );
+        assert!(
+            self.generations.keys().all(|&place| forwarder.is_free(place)),
+            "a place was not given back"
+        );
+        assert!(
+            self.answered_in_calm > 0,
+            "an upstream is well, and nobody was answered"
+        );
+    }
+
+    /// The core looks at its clock at the next deadline, or somewhat later.
+    fn tick(&mut self) {
+        let Some(deadline) = self.forwarder.next_deadline() else {
+            return;
+        };
+        let due = deadline.saturating_duration_since(self.start).as_micros() as u64;
+        if self.ticking.is_some_and(|ticking| ticking <= due.max(self.now)) {
+            return;
+        }
+        let delay = due.saturating_sub(self.now) as u32 + self.below(SLACK.as_micros() as u32 / 4);
+        self.ticking = Some(self.now + u64::from(delay));
+        self.schedule(delay, Event::Tick);
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.instant();
+        let mut steps = Vec::new();
+        match event {
+            Event::Query { client, name } => self.query(client, name, &mut steps),
+            Event::Packet {
+                place,
+                generation,
+                octets,
+            } => {
+                if self.is_heard(place, generation) {
+                    let _ = self
+                        .forwarder
+                        .on_reply(place, &octets, now, &mut note(&mut steps));
+                }
+            }
+            Event::Refusal { place, generation } => {
+                if self.is_heard(place, generation) {
+                    self.forwarder.on_error(place, now, &mut note(&mut steps));
+                }
+            }
+            Event::Reconfigure => self.reconfigure(),
+            Event::Tick => {
+                self.ticking = None;
+                self.forwarder.on_timeout(now, &mut note(&mut steps));
+            }
+        }
+        for step in steps {
+            match step {
+                Step::Ask {
+                    place,
+                    fresh,
+                    upstream,
+                    octets,
+                } => self.deliver(place, fresh, upstream, &octets),
+                Step::Ended { clients, told, cause } => self.ended(&clients, told.as_deref(), cause),
+            }
+        }
+    }
+
+    /// Whether there is still the socket that a packet was sent to.
+    fn is_heard(&self, place: Place, generation: u32) -> bool {
+        self.generations.get(&place) == Some(&generation) && !self.forwarder.is_free(place)
+    }
+
+    /// Has some of the upstreams asked, in some order; the one that stays well is among them.
+    fn reconfigure(&mut self) {
+        let mut order: Vec<usize> = (0..self.upstreams.len()).collect();
+        for at in 0..order.len() {
+            let other = self.below(order.len() as u32) as usize;
+            order.swap(at, other);
+        }
+        let dropped = self.below(order.len() as u32 + 1) as usize;
+        let kept = order
+            .into_iter()
+            .enumerate()
+            .filter(|&(at, upstream)| at >= dropped || upstream == self.survivor);
+        let upstreams = kept.map(|(_, upstream)| address(upstream)).collect();
+        let policy = match self.below(3) {
+            0 => Policy::Sequential,
+            1 => Policy::RoundRobin,
+            _ => Policy::Fastest,
+        };
+        let domain = if self.chance(50) { "." } else { "tt" };
+        let routes = vec![Route {
+            domain: domain.parse().unwrap(),
+            upstreams,
+        }];
+        self.forwarder.set_config(&Config { routes, policy });
+    }
+
+    fn query(&mut self, client: u32, name: u32, steps: &mut Vec<Step>) {
+        let mut packet = query(client, name);
+        for octet in &mut packet[13..17] {
+            if self.random.next_u32().is_multiple_of(2) {
+                octet.make_ascii_uppercase();
+            }
+        }
+        let to = ReturnPath::Datagram {
+            listener: 0,
+            peer: SocketAddr::from(([10, 0, 0, 1], client as u16)),
+            local: Local::Bound,
+        };
+        let open = Open { at: self.now, name };
+        let now = self.instant();
+        let parsed = Query::parse(&packet).unwrap();
+        let waiter = Waiter::new(&parsed, to, 512, None);
+        let submitted = self.forwarder.submit(now, &parsed, waiter, &mut note(steps));
+        let is_first = self.open.values().all(|open| open.name != name);
+        let expected = if is_first {
+            Submitted::Asked
+        } else {
+            Submitted::Joined
+        };
+        assert_eq!(submitted, Ok(expected), "equal questions share one exchange");
+        self.open.insert(client, open);
+    }
+
+    /// Everything that a question may bring back: the true reply, or none, or several, and what others make up.
+    fn deliver(&mut self, place: Place, fresh: bool, upstream: usize, question: &[u8]) {
+        let generation = self.generations.entry(place).or_default();
+        *generation += u32::from(fresh);
+        let generation = *generation;
+        let character = match self.upstreams[upstream] {
+            // It stays as it was made, but what it is worth is no longer left to chance.
+            character if self.is_calm() && upstream == self.survivor => Character {
+                without_edns: character.without_edns,
+                mangles: character.mangles,
+                cuts: character.cuts / 100 * 100,
+                ..Character::WELL
+            },
+            character => character,
+        };
+        let calm = self.is_calm();
+        let is_probe = question.len() < QUESTION_END;
+        if !calm && !place.is_stream() && !is_probe && self.chance(30) {
+            for _ in 0..self.below(6) {
+                let octets = self.forge(question);
+                let delay = self.below(1_000_000);
+                self.schedule(
+                    delay,
+                    Event::Packet {
+                        place,
+                        generation,
+                        octets,
+                    },
+                );
+            }
+        }
+        if self.now < character.closed_until || place.is_stream() && character.refuses_streams {
+            if self.chance(90) {
+                let delay = self.below(20_000);
+                self.schedule(delay, Event::Refusal { place, generation });
+            }
+            return;
+        }
+        if self.now < character.silent_until {
+            return;
+        }
+        let mut copies = u32::from(calm || place.is_stream() || self.chance(70));
+        while copies > 0 {
+            let octets = match is_probe {
+                true => [&question[..2], &[0x81], &question[3..]].concat(),
+                false => self.reply(character, place, question),
+            };
+            // Now and then later than any client waits.
+            let is_late = !calm && self.chance(20);
+            let delay = self.below(if is_late { 4_000_000 } else { 100_000 });
+            self.schedule(
+                delay,
+                Event::Packet {
+                    place,
+                    generation,
+                    octets,
+                },
+            );
+            copies = u32::from(!place.is_stream() && self.chance(30));
+        }
+    }
+
+    fn reply(&mut self, character: Character, place: Place, question: &[u8]) -> Vec<u8> {
+        if character.without_edns && question[11] == 1 {
+            let rcode = if self.chance(50) { 1 } else { 4 };
+            return [&question[..2], &[0x81, rcode, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+        }
+        let mut reply = answer(question, true);
+        if character.mangles {
+            reply[12..21].make_ascii_lowercase();
+        }
+        if self.chance(character.failures) {
+            reply.truncate(QUESTION_END);
+            (reply[3], reply[7]) = (2, 0);
+        } else if !place.is_stream() && self.chance(character.cuts) {
+            reply[2] |= 2;
+            let length = QUESTION_END as u32 + self.below(17);
+            reply.truncate(length as usize);
+        }
+        reply
+    }
+
+    /// A reply that says something untrue and does not know all of the question: somebody who hears nothing of what
+    /// we send, or an accident on the way.
+    fn forge(&mut self, question: &[u8]) -> Vec<u8> {
+        let mut forged = answer(question, false);
+        match self.below(7) {
+            0 => forged[self.random.next_u32() as usize % 2] ^= 1 << (self.random.next_u32() % 8),
+            1 => forged[2] &= 0x7f,
+            2 => forged[5] = self.random.next_u32() as u8 & 0xfe,
+            // Another name's, or another type's.
+            3 => forged[13 + self.random.next_u32() as usize % 4] ^= 1 << (self.random.next_u32() % 5),
+            4 => forged[QUESTION_END - 3] ^= 0x10,
+            // Port and id were guessed, the spelling was not: which is nothing where none is asked for.
+            5 if question[12..21].iter().any(u8::is_ascii_uppercase) => {
+                let letter = 13 + self.random.next_u32() as usize % 4;
+                forged[letter] ^= 0x20;
+            }
+            _ => forged.truncate(self.random.next_u32() as usize % (QUESTION_END + 15)),
+        }
+        // What became of the forgery may still be the question as it was, and the lie behind it.
+        let is_forged = forged[..forged.len().min(QUESTION_END)] != answer(question, true)[..QUESTION_END]
+            || forged.len() < QUESTION_END + LIE.len();
+        if is_forged { forged } else { Vec::new() }
+    }
+
+    fn ended(&mut self, clients: &[(u32, Vec<u8>)], told: Option<&[u8]>, cause: Cause) {
+        for (client, question) in clients {
+            let open = self.open.remove(client);
+            let open = open.unwrap_or_else(|| panic!("client {client} was answered twice, or never asked"));
+            let waited = Duration::from_micros(self.now - open.at);
+            assert!(
+                waited <= FORWARD_TIMEOUT + SLACK,
+                "client {client} waited {waited:?}"
+            );
+            assert!(
+                question.eq_ignore_ascii_case(&query(0, open.name)[12..]),
+                "client {client} was told of another question"
+            );
+            match told {
+                Some(records) => {
+                    assert_eq!(records, truth(question), "a forged answer was believed");
+                    assert_eq!(cause, Cause::Answered);
+                    self.answered_in_calm += u32::from(open.at >= CALM);
+                }
+                None => assert!(open.at < CALM, "client {client} was told an error in calm"),
+            }
+        }
+    }
+}
+
+fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
+    |action| {
+        steps.push(match action {
+            Action::Ask(ask) => Step::Ask {
+                place: ask.place,
+                fresh: ask.fresh,
+                upstream: match ask.upstream {
+                    SocketAddr::V4(upstream) => upstream.ip().octets()[3].into(),
+                    SocketAddr::V6(upstream) => panic!("{upstream} is none of ours"),
+                },
+                octets: ask.octets.to_vec(),
+            },
+            Action::Ended(ended) => {
+                let question = ended.asked.octets().to_vec();
+                let told = ended.result.as_ref().ok().map(|reply| reply.answers.to_vec());
+                let cause = ended.cause;
+                let clients = ended.served.map(|waiter| {
+                    let ReturnPath::Datagram { peer, .. } = waiter.to else {
+                        panic!("all clients send datagrams here")
+                    };
+                    (peer.port().into(), question.clone())
+                });
+                Step::Ended {
+                    clients: clients.collect(),
+                    told,
+                    cause,
+                }
+            }
+            Action::NoStream => panic!("there are not so many questions"),
+        });
+    }
+}
+
+fn address(upstream: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, upstream as u8], 53))
+}
+
+/// The query of client `number`, for a name of four letters below `tt`.
+fn query(client: u32, name: u32) -> Vec<u8> {
+    let letter = |shift: u32| b'a' + (name >> shift & 0xf) as u8;
+    [
+        (client as u16).to_be_bytes().as_slice(),
+        b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00",
+        b"\x04",
+        &[letter(0), letter(4), b'x', b'y'],
+        b"\x02tt\x00\x00\x01\x00\x01",
+    ]
+    .concat()
+}
+
+/// Header, a name of nine octets, type and class.
+const QUESTION_END: usize = 12 + 9 + 4;
+const LIE: &[u8] = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x04\x06\x06\x06\x06";
+
+/// The record that answers `question`, which no other question has.
+fn truth(question: &[u8]) -> Vec<u8> {
+    let mut record = LIE.to_vec();
+    let name = question[1..5].to_ascii_lowercase();
+    record[12..].copy_from_slice(&name);
+    record
+}
+
+fn answer(question: &[u8], is_true: bool) -> Vec<u8> {
+    let record = if is_true {
+        truth(&question[12..])
+    } else {
+        LIE.to_vec()
+    };
+    let mut reply = [&question[..QUESTION_END], &record].concat();
+    (reply[2], reply[7], reply[11]) = (reply[2] | 0x80, 1, 0);
+    reply
+}
