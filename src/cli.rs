@@ -8,11 +8,14 @@
 //! an error: [`Cli::origin`].
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use controlplane::Setting;
 
 use crate::caching;
 use crate::command::Command;
@@ -44,8 +47,8 @@ info), NO_COLOR turns its colours off.
 Old command lines:
   skydock -ttl 30 -environment dev -s /docker.sock -domain docker
       One dash works like two, and -plugins of then run unchanged. -skydns, -name,
-      -secret, -workers and -beat are accepted, and a line at the start says why
-      each does nothing.";
+      -workers and -beat are accepted, and a line at the start says why each does
+      nothing.";
 
 const ABOUT: &str = "Watches a container engine and answers DNS for what runs there";
 const LONG_ABOUT: &str = "\
@@ -281,16 +284,68 @@ pub(crate) struct Flags {
     )]
     pub(crate) engine: String,
 
-    /// Address of /health, /ready and /metrics
+    /// Address of the HTTP interface: services, events, health, metrics. One that others can reach needs a secret
     #[arg(
         long,
         env = "SKYDOCK_HTTP",
         value_name = "ADDRESS:PORT",
         default_value = "127.0.0.1:8053",
         hide_env_values = true,
-        help_heading = "Admin"
+        help_heading = "HTTP"
     )]
     pub(crate) http: String,
+
+    /// What a request for services has to say in its Authorization header. Other users of this host can see it on the
+    /// command line: prefer the variable or the file
+    #[arg(
+        long,
+        env = "SKYDOCK_SECRET",
+        value_name = "TEXT",
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) secret: Option<String>,
+
+    /// File with the secret in its first line
+    #[arg(
+        long,
+        env = "SKYDOCK_SECRET_FILE",
+        value_name = "PATH",
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// Serve HTTP to others than this host without a secret: everybody who can reach it may change names
+    #[arg(
+        long,
+        env = "SKYDOCK_INSECURE_HTTP",
+        value_parser = BoolishValueParser::new(),
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) insecure_http: bool,
+
+    /// Where services that are registered over HTTP are kept [default: /var/lib/skydock for root, else skydock in
+    /// XDG_STATE_HOME, else ~/.local/state/skydock]
+    #[arg(
+        long,
+        env = "SKYDOCK_DATA_DIR",
+        value_name = "PATH",
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Keep services that are registered over HTTP in memory alone: they end with skydock
+    #[arg(
+        long,
+        env = "SKYDOCK_EPHEMERAL",
+        value_parser = BoolishValueParser::new(),
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) ephemeral: bool,
 
     // From old command lines alone, so they have no variable and no place in --help; `settings` says why each
     // does nothing.
@@ -298,8 +353,6 @@ pub(crate) struct Flags {
     pub(crate) skydns: Option<String>,
     #[arg(long, hide = true)]
     pub(crate) name: Option<String>,
-    #[arg(long, hide = true)]
-    pub(crate) secret: Option<String>,
     #[arg(long, hide = true)]
     pub(crate) workers: Option<String>,
     #[arg(long, hide = true)]
@@ -336,6 +389,33 @@ impl Cli {
             Some(ValueSource::EnvVariable) => variable(flag),
             _ => format!("--{flag}"),
         }
+    }
+
+    /// Whether `flag` stands on the command line itself.
+    pub(crate) fn is_on_line(&self, flag: &str) -> bool {
+        self.matches.value_source(&identifier(flag)) == Some(ValueSource::CommandLine)
+    }
+
+    /// What is in force, flag by flag, without secrets; for whoever may see it.
+    pub(crate) fn in_force(&self) -> Vec<Setting> {
+        let command = Flags::command();
+        let shown = command
+            .get_arguments()
+            .filter(|flag| !flag.is_hide_set() && flag.get_id() != "secret");
+        let setting = |flag: &clap::Arg| {
+            let id = flag.get_id().as_str();
+            let values = self.matches.get_raw(id).into_iter().flatten();
+            Some(Setting {
+                name: flag.get_long()?.to_owned(),
+                values: values.map(|value| value.to_string_lossy().into_owned()).collect(),
+                origin: match self.matches.value_source(id) {
+                    Some(ValueSource::CommandLine) => "command line",
+                    Some(ValueSource::EnvVariable) => "environment",
+                    _ => "default",
+                },
+            })
+        };
+        shown.filter_map(setting).collect()
     }
 
     /// The first of the daemon's flags on the command line.

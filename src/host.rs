@@ -39,3 +39,14 @@ pub(crate) fn interfaces() -> Result<Vec<Interface>, Failure> {
         None => Ok(Vec::new()),
     })
 }
+
+/// What this host calls itself: its name, and that up to the first dot.
+pub(crate) fn names() -> Vec<String> {
+    let whole = nix::unistd::gethostname().unwrap_or_default();
+    let whole = whole.to_string_lossy().into_owned();
+    let first = whole.split('.').next().unwrap_or_default().to_owned();
+    let mut names = vec![whole, first];
+    names.dedup();
+    names.retain(|name| !name.is_empty());
+    names
+}

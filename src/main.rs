@@ -26,6 +26,7 @@ mod log;
 mod output;
 mod planes;
 mod report;
+mod rest;
 mod settings;
 mod signals;
 mod spelling;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
 use controlplane::plugin::{self, LoadError, Plugins};
-use controlplane::{EngineStatus, Published, Status};
+use controlplane::{Access, Defaults, EngineStatus, Kept, Published, Status};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
 use ipnet::IpNet;
@@ -113,13 +113,7 @@ impl Planes {
             dataplane::spawn(config, reader).map_err(|error| Failure::Runtime(failure::chain(&error)))?;
 
         let (admin, admin_shown) = match admin {
-            Ok(listener) => {
-                let shown = format!(
-                    "http://{}, with /health, /ready and /metrics",
-                    settings.http.address
-                );
-                (Some(listener), shown)
-            }
+            Ok(listener) => (Some(listener), admin_shown(&settings)),
             Err(reason) => (None, reason),
         };
         let config = controlplane::Config {
@@ -130,6 +124,18 @@ impl Planes {
             },
             engines: watches,
             admin,
+            access: Access {
+                secret: settings.rest.secret.clone(),
+                names: host::names(),
+                is_open: settings.rest.is_insecure,
+                settings: settings.in_force.clone(),
+            },
+            defaults: Defaults {
+                environment: settings.environment.as_str().into(),
+                region: settings.region.as_str().into(),
+                ttl_seconds: settings.ttl_seconds,
+            },
+            data_dir: settings.rest.data_dir.clone(),
             count_cores: counts::of(workers.counters()),
         };
         let stop = CancellationToken::new();
@@ -204,6 +210,7 @@ impl Planes {
             resolved: upstreams.are_resolved(),
             bridge: bridge.clone(),
             admin: admin.clone(),
+            kept: kept_shown(&status.kept),
             names: match status.published {
                 Published { names: 0, .. } => {
                     "none yet; a line is logged for each that comes or goes".to_owned()
@@ -291,6 +298,34 @@ fn plugins(settings: &Settings) -> Result<Option<Plugins>, Failure> {
         Err(error @ LoadError::Thread(_)) => Err(Failure::Runtime(failure::chain(&error))),
         Err(error) => Err(Failure::Usage(format!("--plugins: {error}"))),
     }
+}
+
+/// `http://127.0.0.1:8053, open to this host`.
+fn admin_shown(settings: &Settings) -> String {
+    let who = match (&settings.rest.secret, settings.http.address.ip().is_loopback()) {
+        (Some(_), _) => "to whoever has the secret",
+        (None, true) => "to this host",
+        (None, false) => "to everybody who can reach it",
+    };
+    format!("http://{}, open {who}", settings.http.address)
+}
+
+/// `kept in /var/lib/skydock; 3 were`.
+fn kept_shown(kept: &Kept) -> String {
+    let Some(directory) = &kept.directory else {
+        return "kept in memory alone: they end with skydock".to_owned();
+    };
+    let mut shown = format!("kept in {}", directory.display());
+    if kept.services > 0 {
+        shown += &format!("; {} were", kept.services);
+    }
+    if let Some(aside) = &kept.quarantined {
+        shown += &format!("\nwhat was kept cannot be read, and is {} now", aside.display());
+    }
+    if let Some(reason) = &kept.failing {
+        shown += &format!("\n{reason}");
+    }
+    shown
 }
 
 /// What the workers run on. Where io_uring was not asked for by name, its absence costs speed and a log line, no more.

@@ -31,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) bridge: Vec<IpAddr>,
     /// The admin listener, or why there is none.
     pub(crate) admin: String,
+    /// Where services that are registered are kept.
+    pub(crate) kept: String,
     /// Names loaded, as text.
     pub(crate) names: String,
     /// A name that we answer right now.
@@ -60,6 +62,7 @@ impl fmt::Display for Report {
         rows.extend(reason.iter().chain(&self.notes).map(|note| ("", note.clone())));
         rows.push(("upstreams", self.upstreams.clone()));
         rows.push(("admin", self.admin.clone()));
+        rows.push(("services", self.kept.clone()));
         rows.push(("names", self.names.clone()));
 
         writeln!(f, "skydock {}\n", VERSION.as_str())?;
@@ -192,6 +195,7 @@ mod tests {
             resolved: false,
             bridge: vec!["172.17.0.1".parse().unwrap()],
             admin: "http://127.0.0.1:8053".to_owned(),
+            kept: "kept in /var/lib/skydock".to_owned(),
             names: "5".to_owned(),
             sample: Some("redis1.redis.dev.docker".to_owned()),
             environment: "dev".to_owned(),
@@ -213,6 +217,7 @@ skydock VERSION
              port 53 needs root or CAP_NET_BIND_SERVICE
   upstreams  9.9.9.9:53, from /etc/resolv.conf
   admin      http://127.0.0.1:8053
+  services   kept in /var/lib/skydock
   names      5
 
   try        dig @127.0.0.1 -p 5300 +short redis1.redis.dev.docker";

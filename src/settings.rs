@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use controlplane::docker::Selection;
-use controlplane::naming;
 use controlplane::service::TTL_SECONDS_MAX;
+use controlplane::{Setting, naming};
 use dataplane::forward::{self, Route};
 use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, ROUTES_MAX, UPSTREAMS_MAX};
 use dataplane::{access, special};
@@ -20,6 +20,7 @@ use crate::caching::{self, Caching};
 use crate::cli::Cli;
 use crate::engines;
 use crate::failure::Failure;
+use crate::rest::{self, Rest};
 use crate::upstreams;
 
 /// Everything the user may set, with defaults filled in where they do not depend on what this host allows.
@@ -59,6 +60,10 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     /// The admin listener.
     pub(crate) http: Http,
+    /// Who may change services there, and where those are kept.
+    pub(crate) rest: Rest,
+    /// All of this as it was written, without secrets.
+    pub(crate) in_force: Vec<Setting>,
     /// Sentences about flags that have no effect, or another than they seem to, for the log.
     pub(crate) notes: Vec<String>,
 }
@@ -268,6 +273,8 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         nsid: nsid.as_bytes().to_vec(),
         cores,
         engine,
+        rest: rest::from(cli, http)?,
+        in_force: cli.in_force(),
         http: Http {
             address: http,
             is_given: cli.is_given("http"),
@@ -432,10 +439,6 @@ fn notes(cli: &Cli) -> Vec<String> {
         (
             &flags.name,
             "-name does nothing: skydock answers DNS itself, so there is no SkyDNS container to look up",
-        ),
-        (
-            &flags.secret,
-            "-secret does nothing: there is no REST interface yet that it could guard",
         ),
         (
             &flags.workers,
@@ -778,13 +781,10 @@ mod tests {
 
     #[test]
     fn flags_of_old_command_lines_that_do_nothing_say_so() {
-        let line = "-skydns http://h -name skydns -secret x -workers 3 -beat 20";
+        let line = "-skydns http://h -name skydns -workers 3 -beat 20";
         let notes = settings(line).unwrap().notes;
-        assert_eq!(notes.len(), 5);
-        for (flag, note) in ["-skydns ", "-name ", "-secret ", "-workers ", "-beat "]
-            .iter()
-            .zip(&notes)
-        {
+        assert_eq!(notes.len(), 4);
+        for (flag, note) in ["-skydns ", "-name ", "-workers ", "-beat "].iter().zip(&notes) {
             assert!(note.starts_with(flag), "{note}");
         }
     }

@@ -7,6 +7,7 @@ use dns::wire::HEADER_OCTETS;
 use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
 use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
+use crate::store::Defaults;
 
 /// An engine by its name.
 pub(crate) fn source(engine: &str) -> Source {
@@ -45,6 +46,15 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         health: Health::None,
         ttl_seconds: 30,
         wishes: None,
+    }
+}
+
+/// What registrations have that do not say so.
+pub(crate) fn defaults() -> Defaults {
+    Defaults {
+        environment: "dev".into(),
+        region: "here".into(),
+        ttl_seconds: 30,
     }
 }
 

@@ -16,12 +16,15 @@
 //! last records keep serving.
 //!
 //! Modules in the order of the line: [`docker`], [`service`], `pipeline`, [`registry`], [`naming`],
-//! [`compile`]; then what shows how it goes: [`status`], [`metrics`], `api`.
+//! [`compile`]; what is registered over REST, in `store`; then what shows how it goes: [`status`], [`metrics`], `feed`,
+//! `api`.
 
 pub mod docker;
 pub mod plugin;
 pub mod service;
+mod store;
 
+mod feed;
 mod pipeline;
 
 pub mod compile;
@@ -35,6 +38,8 @@ pub mod status;
 #[cfg(test)]
 mod fixture;
 
+use std::path::PathBuf;
+
 use dns::{Builder, Name, Publisher};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -42,6 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+pub use api::{Access, Secret, Setting};
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
@@ -49,11 +55,14 @@ pub use service::{
     ServiceId, Services, Source, Wishes,
 };
 pub use status::{EngineStatus, Published, Status};
+pub use store::{Defaults, Kept};
 
 use compile::{Compiler, PublishedAt};
+use feed::Feed;
 use metrics::{Exposition, Metrics};
 use naming::Naming;
-use pipeline::Pipeline;
+use pipeline::{LOOKS_QUEUED_MAX, Pipeline};
+use store::{Rules, Store};
 
 /// What the control plane is to do.
 pub struct Config {
@@ -64,8 +73,14 @@ pub struct Config {
     pub published: PublishedAt,
     /// Engines to watch. Without any, what is published stays empty.
     pub engines: Vec<docker::Watch>,
-    /// Where health, readiness and metrics are served, bound already; none serves them nowhere.
+    /// Where HTTP is served, bound already; none serves it nowhere.
     pub admin: Option<TcpListener>,
+    /// Who may ask there, and for what.
+    pub access: Access,
+    /// What services that are registered there have where they do not say so themselves.
+    pub defaults: Defaults,
+    /// Where those services are kept; none keeps them nowhere.
+    pub data_dir: Option<PathBuf>,
     /// Asks the data plane for its counters, each time metrics are read.
     pub count_cores: CountCores,
 }
@@ -100,6 +115,9 @@ pub async fn run(
         published,
         engines,
         admin,
+        access,
+        defaults,
+        data_dir,
         count_cores,
     } = config;
     status.send_replace(Status::of(&engines));
@@ -109,21 +127,48 @@ pub async fn run(
     let metrics = Metrics::new();
     let mut parts = JoinSet::new();
 
-    let compiler = Compiler::new(Naming::new(zones), builder).published_at(published);
-    let pipeline = Pipeline::new(compiler, publisher, status.clone(), metrics.clone());
-    let line = pipeline.run(queue, stop.clone());
+    let (feed, (looks, looked_at)) = (Feed::new(), mpsc::channel(LOOKS_QUEUED_MAX));
+    let naming = Naming::new(zones);
+    let compiler = Compiler::new(naming.clone(), builder).published_at(published);
+    let pipeline = Pipeline::new(compiler, publisher, status.clone(), metrics.clone(), feed.clone());
+    let line = pipeline.run(queue, looked_at, stop.clone());
     parts.spawn(async {
         line.await;
         "pipeline"
     });
 
+    let rules = Rules { defaults, naming };
+    let (store, store_parts, kept) = Store::open(data_dir, rules, changes.clone());
+    status.send_modify(|status| status.kept = kept);
+    let (keep, calls) = store_parts.split();
+    parts.spawn_blocking(|| {
+        keep();
+        "store"
+    });
+    let calling = api::call(calls, stop.clone());
+    parts.spawn(async {
+        calling.await;
+        "caller"
+    });
+    // It waits for writes, where no token can be seen.
+    let (stopping, stopped) = (stop.clone(), store.clone());
+    tokio::spawn(async move {
+        stopping.cancelled().await;
+        stopped.stop();
+    });
+
     if let Some(listener) = admin {
         let exposition = Exposition::new(metrics, status.subscribe(), count_cores);
-        let serving = api::serve(
-            listener,
-            api::router(status.subscribe(), exposition),
+        let shared = api::Shared::new(
+            status.subscribe(),
+            exposition,
+            store,
+            looks,
+            feed,
+            access,
             stop.clone(),
         );
+        let serving = api::serve(listener, api::router(shared), stop.clone());
         parts.spawn(async {
             serving.await;
             "admin listener"

@@ -164,6 +164,7 @@ impl Metrics {
             Change::Remove(id) => ("remove", &id.source),
             Change::Reset { source, .. } => ("reset", source),
             Change::Networks { source, .. } => ("networks", source),
+            Change::Mark(_) => return,
         };
         self.changes
             .get_or_create(&[("source", source.to_string()), ("kind", kind.to_owned())])

@@ -12,19 +12,21 @@
 //! thousand.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::{Publisher, Tier};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::compile::{Announcement, Applied, Compiler, Remarks, Trouble};
+use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
 use crate::registry::Registry;
-use crate::service::{Change, Health, Network, Source};
+use crate::service::{Change, Health, Mark, Network, Service, Source};
 use crate::status::{Published, Status};
 
 /// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
@@ -39,6 +41,12 @@ const COLLECT_AFTER: Duration = Duration::from_secs(1);
 /// Changed words that are remembered as told. Past them all are forgotten, and told once more.
 const MAPPINGS_TOLD_MAX: usize = 1024;
 
+/// Questions for all services that wait. One more waits with whoever asks it.
+pub(crate) const LOOKS_QUEUED_MAX: usize = 16;
+
+/// Somebody wants to see every service there is, in no order.
+pub(crate) type Look = oneshot::Sender<Vec<Arc<Service>>>;
+
 /// The owner of the registry and of the publisher.
 pub(crate) struct Pipeline {
     registry: Registry,
@@ -51,6 +59,7 @@ pub(crate) struct Pipeline {
     told: HashSet<Mapping>,
     status: watch::Sender<Status>,
     metrics: Metrics,
+    feed: Feed,
 }
 
 impl Pipeline {
@@ -59,6 +68,7 @@ impl Pipeline {
         publisher: Publisher,
         status: watch::Sender<Status>,
         metrics: Metrics,
+        feed: Feed,
     ) -> Self {
         let (registry, told) = (Registry::default(), HashSet::new());
         // What workers serve until the first change is the snapshot that the publisher was connected with.
@@ -76,11 +86,17 @@ impl Pipeline {
             told,
             status,
             metrics,
+            feed,
         }
     }
 
     /// Turns changes into snapshots until `stop`, or until nobody is left to send any.
-    pub(crate) async fn run(mut self, mut changes: mpsc::Receiver<Change>, stop: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut looks: mpsc::Receiver<Look>,
+        stop: CancellationToken,
+    ) {
         // Without any engine everything they could tell us is served.
         self.report(&[]);
         let mut batch = Vec::with_capacity(CHANGES_QUEUED_MAX);
@@ -94,6 +110,8 @@ impl Pipeline {
                     }
                     self.step(batch.drain(..));
                 }
+                // Whoever asked may have hung up.
+                Some(look) = looks.recv() => drop(look.send(self.registry.iter().cloned().collect())),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
                     self.publisher.collect();
                     self.retired = 0;
@@ -107,9 +125,14 @@ impl Pipeline {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
+        let mut marks = Vec::new();
         let mut is_new = false;
         for change in changes {
             self.metrics.received(&change);
+            if let Change::Mark(mark) = change {
+                marks.push(mark);
+                continue;
+            }
             if let Change::Reset { source, .. } = &change {
                 synced.push(source.clone());
             }
@@ -118,6 +141,7 @@ impl Pipeline {
                 continue;
             }
             let deltas = self.registry.apply(change);
+            deltas.iter().for_each(|delta| self.feed.tell(delta));
             applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
         }
         is_new |= !applied.is_empty();
@@ -126,6 +150,7 @@ impl Pipeline {
         } else {
             Remarks::default()
         };
+        marks.into_iter().for_each(Mark::reached);
         if is_new || !synced.is_empty() {
             self.report(&synced);
         }

@@ -68,8 +68,13 @@ impl Registry {
             Change::Remove(id) => self.remove(&id),
             Change::Reset { source, services } => self.reset(&source, services),
             // Networks are no services: what they change is where answers differ.
-            Change::Networks { .. } => Vec::new(),
+            Change::Networks { .. } | Change::Mark(_) => Vec::new(),
         }
+    }
+
+    /// Every service, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.sources.values().flat_map(BTreeMap::values)
     }
 
     /// Services of all sources.

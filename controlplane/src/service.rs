@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dns::{Name, Tier};
 pub use dns::{Port, Protocol};
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 /// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
 /// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
@@ -198,7 +199,36 @@ pub enum Change {
         /// All of them, each name once.
         networks: Vec<Network>,
     },
+    /// Somebody wants to know when all that was told before is served.
+    Mark(Mark),
 }
+
+/// A place in the queue of changes, which whoever put it there can wait for.
+#[derive(Clone, Debug)]
+pub struct Mark(watch::Sender<bool>);
+
+impl Mark {
+    /// A mark, and what turns true when everything that was told before it is served.
+    #[must_use]
+    pub fn new() -> (Self, watch::Receiver<bool>) {
+        let (mark, seen) = watch::channel(false);
+        (Self(mark), seen)
+    }
+
+    /// Everything before it is served.
+    pub(crate) fn reached(self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl PartialEq for Mark {
+    /// Whether it is the same one.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Eq for Mark {}
 
 impl Source {
     /// The endpoint, if it is an engine.

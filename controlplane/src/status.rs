@@ -6,6 +6,7 @@ use dns::Name;
 
 use crate::docker::{Census, EngineCounters, EngineState, Watch};
 use crate::service::Source;
+use crate::store::Kept;
 
 /// How the control plane is doing. The pipeline and the watches keep one up to date in a
 /// `tokio::sync::watch`.
@@ -18,6 +19,8 @@ pub struct Status {
     pub is_complete: bool,
     /// What was published last.
     pub published: Published,
+    /// What became of services that were registered before the start.
+    pub kept: Kept,
 }
 
 /// One engine.

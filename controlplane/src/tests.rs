@@ -13,6 +13,9 @@ fn config(engines: Vec<Watch>) -> Config {
         published: PublishedAt::default(),
         engines,
         admin: None,
+        access: Access::default(),
+        defaults: fixture::defaults(),
+        data_dir: None,
         count_cores: Arc::new(WorkerCounts::default),
     }
 }

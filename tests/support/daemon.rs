@@ -41,6 +41,8 @@ fn clear(command: &mut Command) {
         }
     }
     command.env_remove("DOCKER_HOST").env_remove("RUST_LOG");
+    // No test may leave anything on this host, or find what another left; one that keeps something says where.
+    command.env("SKYDOCK_EPHEMERAL", "1");
 }
 
 /// `command`, killed by the kernel when the thread that starts it ends, be it by SIGKILL.

@@ -15,6 +15,7 @@ pub(crate) mod container;
 pub(crate) mod daemon;
 pub(crate) mod dig;
 pub(crate) mod engine;
+pub(crate) mod http;
 pub(crate) mod ports;
 pub(crate) mod raw;
 pub(crate) mod script;

@@ -1,23 +1,43 @@
-//! The admin listener: what there is to ask for, here, and who may keep asking, in `connections`.
+//! The HTTP interface: what there is to ask for, here; who may ask, in `guard`; and who may keep asking, in
+//! `connections`.
+//!
+//! ```text
+//!  connections ─▶ guard: Host ─┬─▶ status                 /health /ready /metrics
+//!                              ├─▶ guard: rate, secret ─┬─▶ skydns   as SkyDNS v1 had it
+//!                              │                        └─▶ v1       our own
+//!                              └─▶ 404, with what there is
+//! ```
 
+mod body;
+mod callbacks;
 mod connections;
+mod guard;
+mod problem;
+mod secret;
+mod skydns;
 mod status;
+mod v1;
+mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::sync::watch;
+use axum::routing::{any, get};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::callbacks::run as call;
 pub(crate) use self::connections::serve;
+pub use self::secret::Secret;
+pub use self::v1::Setting;
+use crate::feed::Feed;
 use crate::metrics::Exposition;
+use crate::pipeline::Look;
 use crate::status::Status;
-
-/// Octets of a body, which no route reads today.
-const BODY_OCTETS_MAX: usize = 64 * 1024;
+use crate::store::Store;
 
 /// What there is to ask for, as the 404 says it.
 const ROUTES: &str = "\
@@ -25,23 +45,82 @@ not found; there is:
   GET /health   200 while the process answers
   GET /ready    200 once everything that the engines told us first is served, else 503 and what is missing
   GET /metrics  counters for Prometheus (OpenMetrics text)
+  GET /v1/openapi.json  everything below /v1: services, events, settings
+  GET /skydns/services/ and the rest of SkyDNS v1
 ";
 
+/// Who may ask, and for what.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// What whoever asks for services has to know; nothing: everybody may.
+    pub secret: Option<Secret>,
+    /// Names of this host, by which it may be asked besides `localhost` and addresses.
+    pub names: Vec<String>,
+    /// Whether it may be asked by any name, and though others than this host can reach it.
+    pub is_open: bool,
+    /// What is shown of our settings; no secrets.
+    pub settings: Vec<Setting>,
+}
+
 /// What the routes read.
-struct Shared {
-    status: watch::Receiver<Status>,
-    exposition: Exposition,
+pub(crate) struct Shared {
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) exposition: Exposition,
+    pub(crate) store: Store,
+    pub(crate) looks: mpsc::Sender<Look>,
+    pub(crate) feed: Feed,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) stop: CancellationToken,
+    guard: guard::Guard,
+}
+
+impl Shared {
+    /// Puts together what the routes read.
+    pub(crate) fn new(
+        status: watch::Receiver<Status>,
+        exposition: Exposition,
+        store: Store,
+        looks: mpsc::Sender<Look>,
+        feed: Feed,
+        access: Access,
+        stop: CancellationToken,
+    ) -> Self {
+        let Access {
+            secret,
+            names,
+            is_open,
+            settings,
+        } = access;
+        let guard = guard::Guard::new(secret, &names, is_open);
+        Self {
+            status,
+            exposition,
+            store,
+            looks,
+            feed,
+            settings,
+            stop,
+            guard,
+        }
+    }
 }
 
 /// All routes.
-pub(crate) fn router(status: watch::Receiver<Status>, exposition: Exposition) -> Router {
+pub(crate) fn router(shared: Shared) -> Router {
+    let shared = Arc::new(shared);
+    let guarded = skydns::router()
+        .merge(v1::router())
+        .layer(from_fn_with_state(shared.clone(), guard::callers));
     Router::new()
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
+        .route("/raft", any(skydns::raft))
+        .route("/raft/{*rest}", any(skydns::raft))
+        .merge(guarded)
         .fallback(not_found)
-        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
-        .with_state(Arc::new(Shared { status, exposition }))
+        .layer(from_fn_with_state(shared.clone(), guard::hosts))
+        .with_state(shared)
 }
 
 async fn not_found() -> Response {

@@ -10,8 +10,10 @@ use super::connections::{CONNECTIONS_MAX, HEAD_OCTETS_MAX};
 use super::*;
 use crate::docker::{Census, EngineCounters, EngineState};
 use crate::metrics::{CoreCounts, Metrics, StreamCounts, WorkerCounts};
+use crate::naming::Naming;
 use crate::service::{Change, Source};
 use crate::status::{EngineStatus, Published};
+use crate::store::Rules;
 
 /// A listener on loopback that serves what `status` says, and the way to stop it.
 async fn listening(
@@ -49,7 +51,23 @@ async fn listening(
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
-    serving.spawn(serve(listener, router(status, exposition), stop.clone()));
+    let (changes, _) = mpsc::channel(1);
+    let rules = Rules {
+        defaults: crate::fixture::defaults(),
+        naming: Naming::new(vec![]),
+    };
+    let (store, ..) = Store::open(None, rules, changes);
+    let (looks, _) = mpsc::channel(1);
+    let shared = Shared::new(
+        status,
+        exposition,
+        store,
+        looks,
+        Feed::new(),
+        Access::default(),
+        stop.clone(),
+    );
+    serving.spawn(serve(listener, router(shared), stop.clone()));
     (address, stop, serving)
 }
 
@@ -78,15 +96,15 @@ fn status() -> Status {
     };
     Status {
         engines: vec![engine(away, false)],
-        is_complete: false,
         published,
+        ..Status::default()
     }
 }
 
 /// Sends `request` on a connection of its own and returns all that comes back.
 async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\nHost: skydock\r\nConnection: close\r\n\r\n");
+    let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await.unwrap();
@@ -279,7 +297,7 @@ async fn a_stop_waits_for_no_head_that_is_not_whole() {
 async fn a_stop_waits_a_moment_for_the_rest_of_a_later_head() {
     let (_status, watched) = watch::channel(status());
     let (address, stop, mut serving) = listening(watched).await;
-    let request = "GET /health HTTP/1.1\r\nHost: skydock\r\n\r\n";
+    let request = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut second = saying(address, request).await;
     let mut octets = [0; 12];
     second.read_exact(&mut octets).await.unwrap();
@@ -298,7 +316,7 @@ async fn it_stops_at_once_though_connections_are_idle() {
     let (_status, watched) = watch::channel(status());
     let (address, stop, mut serving) = listening(watched).await;
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /health HTTP/1.1\r\nHost: skydock\r\n\r\n")
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut octets = [0; 12];

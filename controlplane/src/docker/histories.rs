@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::fake_engine::{FakeEngine, event, id};
 use super::*;
 use crate::compile::Compiler;
+use crate::feed::Feed;
 use crate::fixture::{addresses, builder, name};
 use crate::metrics::Metrics;
 use crate::naming::Naming;
@@ -279,11 +280,11 @@ async fn live(seed: u64) -> Result<(), String> {
     let (publisher, mut reader) = dns::channel(builder.build());
     let (status, _) = watch::channel(Status::of(std::slice::from_ref(&watch)));
     let compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
-    let pipeline = Pipeline::new(compiler, publisher, status, Metrics::new());
+    let pipeline = Pipeline::new(compiler, publisher, status, Metrics::new(), Feed::new());
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
-    tokio::spawn(pipeline.run(queue, stop.clone()));
+    tokio::spawn(pipeline.run(queue, mpsc::channel(1).1, stop.clone()));
     tokio::spawn(run(
         watch,
         changes,

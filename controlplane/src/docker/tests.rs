@@ -107,6 +107,7 @@ impl Rig {
                 self.networks = networks;
                 return false;
             }
+            Change::Mark(_) => return false,
         }
         true
     }

@@ -28,10 +28,14 @@ fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {
     let (status, watched) = watch::channel(Status::of(&watches));
     let compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
     (
-        Pipeline::new(compiler, publisher, status, Metrics::new()),
+        Pipeline::new(compiler, publisher, status, Metrics::new(), Feed::new()),
         reader,
         watched,
     )
+}
+
+fn nobody_looks() -> mpsc::Receiver<Look> {
+    mpsc::channel(1).1
 }
 
 fn with(instance: &str, address: &str) -> Service {
@@ -169,7 +173,7 @@ async fn it_is_complete_once_every_engine_was_heard_and_what_it_said_is_served()
     );
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
     let stop = CancellationToken::new();
-    let running = tokio::spawn(pipeline.run(queue, stop.clone()));
+    let running = tokio::spawn(pipeline.run(queue, nobody_looks(), stop.clone()));
 
     changes
         .send(reset("unix:///e", vec![with("web1", "10.0.0.1")]))
@@ -209,7 +213,7 @@ async fn without_engines_it_is_complete_at_once() {
     let (pipeline, mut reader, mut status) = pipeline(&[]);
     assert!(!status.borrow().is_complete);
     let (_changes, queue) = mpsc::channel(1);
-    tokio::spawn(pipeline.run(queue, CancellationToken::new()));
+    tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
     status.wait_for(|status| status.is_complete).await.unwrap();
     assert_eq!(status.borrow().published.serial, reader.load().serial());
 }
@@ -218,7 +222,7 @@ async fn without_engines_it_is_complete_at_once() {
 async fn it_ends_with_its_last_source() {
     let (pipeline, _, _) = pipeline(&["/e"]);
     let (changes, queue) = mpsc::channel(1);
-    let running = tokio::spawn(pipeline.run(queue, CancellationToken::new()));
+    let running = tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
     drop(changes);
     running.await.unwrap();
 }

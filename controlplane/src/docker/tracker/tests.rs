@@ -217,7 +217,7 @@ impl Bench {
         };
         match change {
             None => return false,
-            Some(Change::Networks { .. }) => unreachable!("a tracker knows containers"),
+            Some(Change::Networks { .. } | Change::Mark(_)) => unreachable!("a tracker knows containers"),
             Some(Change::Put(services)) => {
                 let s = services.first();
                 self.told.push(format!("+{}{}", s.id.id, version(s)));

@@ -1,0 +1,101 @@
+//! All services, those of containers and those that were registered, for whoever looks.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use dns::snapshot::is_wildcard;
+use tokio::sync::{mpsc, oneshot};
+
+use super::problem::Problem;
+use crate::naming::label;
+use crate::pipeline::Look;
+use crate::service::Service;
+
+/// Asks the pipeline for every service there is, in no order.
+///
+/// # Errors
+///
+/// 503: it has ended.
+pub(super) async fn all(looks: &mpsc::Sender<Look>) -> Result<Vec<Arc<Service>>, Problem> {
+    let ended = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "skydock is stopping");
+    let (look, seen) = oneshot::channel();
+    looks.send(look).await.map_err(|_| ended())?;
+    seen.await.map_err(|_| ended())
+}
+
+/// A question in the grammar of names, without its domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern(Vec<Option<String>>);
+
+impl Pattern {
+    /// Labels of the longest: `uuid.host.region.instance.service.environment`.
+    const LABELS_MAX: usize = 6;
+
+    /// Reads `text`; none if it has more labels than a name, or an empty one.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Some(Self(Vec::new()));
+        }
+        // Right to left, as names are read.
+        let labels = text.rsplit('.').map(str::to_ascii_lowercase);
+        let labels: Vec<_> = labels
+            .map(|it| (!is_wildcard(it.as_bytes())).then_some(it))
+            .collect();
+        let is_whole = labels.len() <= Self::LABELS_MAX && labels.iter().flatten().all(|it| !it.is_empty());
+        is_whole.then_some(Self(labels))
+    }
+
+    /// Whether a question like this leads to `service`.
+    pub(super) fn matches(&self, service: &Service) -> bool {
+        let words = [
+            &service.environment,
+            &service.service,
+            &service.instance,
+            &service.region,
+            &service.host,
+            &service.uuid,
+        ];
+        let each = self.0.iter().zip(words);
+        each.into_iter().all(|(wanted, word)| match wanted {
+            Some(wanted) => label(word).is_some_and(|label| *label == **wanted),
+            None => true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::service;
+
+    #[test]
+    fn a_question_without_its_domain_finds_what_the_question_would() {
+        let web = service("e", "web1");
+        let host = web.host.replace('.', "-");
+        let whole = format!("{}.{host}.here.web1.web.dev", web.uuid);
+        for found in [
+            "",
+            "*",
+            "dev",
+            "web.dev",
+            "WEB.Dev",
+            "web1.web.dev",
+            "here.*.any.dev",
+            whole.as_str(),
+            "all",
+        ] {
+            assert!(Pattern::read(found).unwrap().matches(&web), "{found}");
+        }
+        for missed in ["prod", "db.dev", "web2.web.dev", "there.*.*.dev"] {
+            assert!(!Pattern::read(missed).unwrap().matches(&web), "{missed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_question_is_none() {
+        for wrong in ["a.b.c.d.e.f.g", "a..b", ".a"] {
+            assert_eq!(Pattern::read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The file that registrations survive a crash in.
+//!
+//! ```text
+//!  none yet ──first write──▶ open ──commit──▶ open
+//!                              │ an error of the disk
+//!                              ▼
+//!                           failing ──a write, a second later──▶ open, and everything is written again
+//! ```
+//!
+//! A commit is atomic and synced before it returns. After an error nobody knows which half of a commit the disk has,
+//! so the next one replaces all rows by what is known here. What was stored and cannot be read is kept aside.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redb::backends::InMemoryBackend;
+use redb::{
+    Builder, CommitError, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, TableDefinition, TableError, TransactionError,
+};
+use tracing::{error, warn};
+
+use super::registration::Registration;
+
+/// Its name in the data directory.
+const FILE: &str = "services.redb";
+/// Rows: a registration as JSON, by its id.
+const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("registrations");
+/// What the file says of itself.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// The key of [`SCHEMA`].
+const SCHEMA_KEY: &str = "schema";
+/// What rows look like. A file with a greater one was written by a later skydock, and is left alone.
+const SCHEMA: u64 = 1;
+/// Memory that the store may keep pages in, in octets: reads happen at the start alone.
+const CACHE_OCTETS: usize = 8 << 20;
+/// Largest file that is read into memory where it cannot be opened for writing, in octets.
+const MEMORY_OCTETS_MAX: u64 = 512 << 20;
+/// How long after a failure the disk is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where registrations are kept.
+#[derive(Debug)]
+pub(crate) enum Disk {
+    /// Nowhere: they end with the process.
+    Ephemeral,
+    /// In a file.
+    File(StoreFile),
+}
+
+/// The file, open or not.
+#[derive(Debug)]
+pub(crate) struct StoreFile {
+    path: PathBuf,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// There was none; the first commit makes it.
+    Absent,
+    Open(Database),
+    Failing {
+        failure: Failure,
+        since: Instant,
+    },
+}
+
+/// Why the file does not take writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Failure {
+    /// Whole sentence with the remedy.
+    pub(crate) reason: String,
+    /// Whether there is no room.
+    pub(crate) is_full: bool,
+}
+
+/// What opening found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// What was stored.
+    pub(crate) registrations: Vec<Registration>,
+    /// Where a file that could not be read is kept now.
+    pub(crate) quarantined: Option<PathBuf>,
+    /// Why it cannot be written.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What to change: a registration to store, or none to remove what has this id.
+pub(crate) type Row<'r> = (&'r str, Option<&'r Registration>);
+
+impl Disk {
+    /// Opens what is in `directory`, which need not exist; nothing: keeps nothing.
+    ///
+    /// Never fails: what cannot be read is put aside, and what cannot be written is told with each write.
+    pub(crate) fn open(directory: Option<&Path>) -> (Self, Found) {
+        let Some(directory) = directory else {
+            return (Self::Ephemeral, Found::default());
+        };
+        let path = directory.join(FILE);
+        let mut found = Found::default();
+        let state = match open_and_load(&path, &mut found) {
+            Ok(Some(database)) => State::Open(database),
+            Ok(None) => State::Absent,
+            Err(failure) => {
+                found.failure = Some(failure.clone());
+                let since = Instant::now();
+                State::Failing { failure, since }
+            }
+        };
+        (Self::File(StoreFile { path, state }), found)
+    }
+
+    /// Stores `rows` and waits until the disk has them; all of them, or none.
+    ///
+    /// `all` gives everything that was stored before, for a file that has to be written anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]: nothing is stored, as far as anybody who asks here can tell.
+    pub(crate) fn commit<'r>(
+        &mut self,
+        rows: &[Row<'_>],
+        all: impl FnOnce() -> HashMap<Arc<str>, &'r Registration>,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Ephemeral => Ok(()),
+            Self::File(file) => file.commit(rows, all),
+        }
+    }
+}
+
+impl StoreFile {
+    fn commit<'r>(
+        &mut self,
+        rows: &[Row<'_>],
+        all: impl FnOnce() -> HashMap<Arc<str>, &'r Registration>,
+    ) -> Result<(), Failure> {
+        let mut is_anew = true;
+        let database = match std::mem::replace(&mut self.state, State::Absent) {
+            State::Open(database) => {
+                is_anew = false;
+                Ok(database)
+            }
+            State::Absent => create(&self.path),
+            State::Failing { failure, since } if since.elapsed() < RETRY_AFTER => {
+                self.state = State::Failing {
+                    failure: failure.clone(),
+                    since,
+                };
+                return Err(failure);
+            }
+            State::Failing { .. } => reopen(&self.path),
+        };
+        let written = database.and_then(|database| {
+            let all = if is_anew { Some(all()) } else { None };
+            match write(&database, rows, all) {
+                Ok(()) => Ok(database),
+                Err(error) => {
+                    // Before it is dropped, so that the sentence tells of the first error.
+                    let failure = failure(&self.path, &error);
+                    drop(database);
+                    Err(failure)
+                }
+            }
+        });
+        match written {
+            Ok(database) => {
+                self.state = State::Open(database);
+                Ok(())
+            }
+            Err(failure) => {
+                self.state = State::Failing {
+                    failure: failure.clone(),
+                    since: Instant::now(),
+                };
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Opens the file at `path` and reads it into `found`; nothing if there is no file.
+fn open_and_load(path: &Path, found: &mut Found) -> Result<Option<Database>, Failure> {
+    match fs::metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failure(path, &error.into())),
+    }
+    let error = match open(path).and_then(|database| Ok((load(&database)?, database))) {
+        Ok((registrations, database)) => {
+            found.registrations = registrations;
+            return Ok(Some(database));
+        }
+        Err(error) => error,
+    };
+    if error.is_corrupt() {
+        let aside = quarantine(path)?;
+        error!(
+            "{} cannot be read ({error}); it is kept as {}, and services that were registered have to register anew",
+            path.display(),
+            aside.display()
+        );
+        found.quarantined = Some(aside);
+        return Ok(None);
+    }
+    if error.is_of_disk() {
+        // A full or read-only disk cannot be checked in place; what it has can be served all the same.
+        match load_from_memory(path) {
+            Ok(registrations) => found.registrations = registrations,
+            Err(second) => warn!("{} cannot be read either: {second}", path.display()),
+        }
+    }
+    Err(failure(path, &error))
+}
+
+/// Opens the file at `path` and checks every page of it.
+fn open(path: &Path) -> Result<Database, Error> {
+    let database = builder().open(path)?;
+    check_schema(&database)?;
+    Ok(database)
+}
+
+/// Opens it again after a failure; one that is corrupt by now is put aside.
+fn reopen(path: &Path) -> Result<Database, Failure> {
+    match open(path) {
+        Ok(database) => Ok(database),
+        Err(error) if error.is_corrupt() => {
+            let aside = quarantine(path)?;
+            error!(
+                "{} cannot be read any more ({error}); it is kept as {}",
+                path.display(),
+                aside.display()
+            );
+            create(path)
+        }
+        Err(error) if error.is_absent() => create(path),
+        Err(error) => Err(failure(path, &error)),
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_OCTETS);
+    // A plain open trusts the file and may panic over what it holds.
+    builder.set_check_integrity_on_open(true);
+    builder
+}
+
+/// Makes the file, and the directory it is in.
+fn create(path: &Path) -> Result<Database, Failure> {
+    let make = || -> Result<Database, Error> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        // Nobody else's business: what is registered, and where.
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let database = builder().create(path)?;
+        // A file that its directory does not have after a power cut was never synced.
+        File::open(directory)?.sync_all()?;
+        Ok(database)
+    };
+    make().map_err(|error| failure(path, &error))
+}
+
+/// Everything that is stored. A row that is no registration is left out, with an error in the log.
+fn load(database: &Database) -> Result<Vec<Registration>, Error> {
+    let transaction = database.begin_read()?;
+    let rows = match transaction.open_table(ROWS) {
+        Ok(rows) => rows,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut registrations = Vec::new();
+    for row in rows.iter()? {
+        let (id, value) = row?;
+        match serde_json::from_slice::<Registration>(value.value()) {
+            Ok(registration) if &*registration.id == id.value() => registrations.push(registration),
+            Ok(_) => error!(
+                "stored service {:?} says that it is another; it is left out",
+                id.value()
+            ),
+            Err(error) => error!(
+                "stored service {:?} cannot be read ({error}); it is left out",
+                id.value()
+            ),
+        }
+    }
+    Ok(registrations)
+}
+
+/// [`load`] from a copy, which alone is repaired.
+fn load_from_memory(path: &Path) -> Result<Vec<Registration>, Error> {
+    let mut octets = Vec::new();
+    File::open(path)?
+        .take(MEMORY_OCTETS_MAX)
+        .read_to_end(&mut octets)?;
+    let copy = InMemoryBackend::new();
+    copy.set_len(octets.len() as u64)?;
+    copy.write(0, &octets)?;
+    let database = builder().create_with_backend(copy)?;
+    check_schema(&database)?;
+    load(&database)
+}
+
+fn check_schema(database: &Database) -> Result<(), Error> {
+    let transaction = database.begin_read()?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match meta.get(SCHEMA_KEY)? {
+        Some(schema) if schema.value() > SCHEMA => Err(Error::Later(schema.value())),
+        _ => Ok(()),
+    }
+}
+
+/// One transaction: `rows`, and if `all` is given, nothing else but those.
+fn write(
+    database: &Database,
+    rows: &[Row<'_>],
+    all: Option<HashMap<Arc<str>, &Registration>>,
+) -> Result<(), Error> {
+    let transaction = database.begin_write()?;
+    {
+        if all.is_some() {
+            transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
+            transaction.delete_table(ROWS)?;
+        }
+        let mut table = transaction.open_table(ROWS)?;
+        let all = all
+            .iter()
+            .flatten()
+            .map(|(id, registration)| (&**id, Some(*registration)));
+        for (id, registration) in all.chain(rows.iter().copied()) {
+            match registration {
+                Some(registration) => {
+                    let value = serde_json::to_vec(registration).map_err(io::Error::from)?;
+                    table.insert(id, value.as_slice())?;
+                }
+                None => {
+                    table.remove(id)?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Renames a file that cannot be read, so that a new one can be made, and gives its new name.
+fn quarantine(path: &Path) -> Result<PathBuf, Failure> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let aside = path.with_extension(format!("redb.corrupt-{}", since.as_millis()));
+    fs::rename(path, &aside).map_err(|error| failure(path, &error.into()))?;
+    Ok(aside)
+}
+
+/// What can go wrong with it.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Transaction(#[from] Box<TransactionError>),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("a later skydock wrote it (its rows have shape {0}, we know {SCHEMA})")]
+    Later(u64),
+}
+
+impl From<TransactionError> for Error {
+    /// In a box, for it is far larger than the others.
+    fn from(error: TransactionError) -> Self {
+        Self::Transaction(Box::new(error))
+    }
+}
+
+impl Error {
+    fn storage(&self) -> Option<&StorageError> {
+        match self {
+            Self::Database(DatabaseError::Storage(error))
+            | Self::Storage(error)
+            | Self::Table(TableError::Storage(error))
+            | Self::Commit(CommitError::Storage(error)) => Some(error),
+            Self::Transaction(error) => match &**error {
+                TransactionError::Storage(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn io(&self) -> Option<&io::Error> {
+        match (self, self.storage()) {
+            (Self::Io(error), _) => Some(error),
+            (_, Some(StorageError::Io(error))) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the file is there and is none of ours, or a broken one.
+    fn is_corrupt(&self) -> bool {
+        let by_io = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            )
+        };
+        matches!(self.storage(), Some(StorageError::Corrupted(_)))
+            || matches!(
+                self,
+                Self::Table(TableError::TableTypeMismatch { .. } | TableError::TableIsMultimap(_))
+            )
+            || self.io().is_some_and(by_io)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.io()
+            .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the disk, and not the file, is at fault.
+    fn is_of_disk(&self) -> bool {
+        self.io().is_some()
+    }
+}
+
+/// The sentence that tells whoever runs us why writes fail.
+fn failure(path: &Path, error: &Error) -> Failure {
+    let kind = error.io().map(io::Error::kind);
+    let is_full = matches!(
+        kind,
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    );
+    let remedy = match kind {
+        _ if is_full => "make room there",
+        Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            "give --data-dir a directory that skydock may write in, or --ephemeral to keep nothing"
+        }
+        _ if matches!(error, Error::Database(DatabaseError::DatabaseAlreadyOpen)) => {
+            "another skydock has it; give each its own --data-dir"
+        }
+        _ if matches!(
+            error,
+            Error::Later(_) | Error::Database(DatabaseError::UpgradeRequired(_))
+        ) =>
+        {
+            "run the skydock that wrote it, or give --data-dir another directory"
+        }
+        _ => "look at the disk, or give --data-dir another directory",
+    };
+    Failure {
+        reason: format!("{} cannot be written ({error}); {remedy}", path.display()),
+        is_full,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! The one thread that changes the book.
+//!
+//! ```text
+//!  writes ══queue══▶ batch ──▶ Pages::decide, each ──▶ Disk::commit, once ──▶ Book::turn ──▶ Change ══▶ pipeline
+//!                     ▲                                     │ fails                            │
+//!  Timers ── due ─────┘                                     ▼                                  ▼
+//!                                                   all are refused              Mark: published, and answered
+//! ```
+//!
+//! Whatever is queued when it looks is one transaction and one sync. What is over goes by itself, whether the disk
+//! takes it or not: what is stored says when it ends, too.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use super::book::{Book, Done, Entry, Now, Pages, Refusal, Rules, Write};
+use super::callbacks::Caller;
+use super::disk::{Disk, Failure};
+use super::registration::RECORD_TTL_SECONDS_MAX;
+use super::timers::Timers;
+use crate::service::{Change, Mark, Service, ServiceId, Source};
+
+/// Writes that wait. One more is refused with 503.
+pub(super) const WRITES_QUEUED_MAX: usize = 1024;
+/// Writes in one transaction: past some hundred, the sync is no longer what it costs.
+const BATCH_MAX: usize = 256;
+/// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What reaches the keeper.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A write, and where its answer goes.
+    Write(Box<Write>, oneshot::Sender<Answer>),
+    /// End.
+    Stop,
+}
+
+/// What became of a write, and the moment from which questions are answered accordingly.
+pub(super) type Answer = Result<(Done, watch::Receiver<bool>), Refusal>;
+
+/// The one that changes the book.
+pub(super) struct Keeper {
+    pub(super) book: Arc<RwLock<Book>>,
+    pub(super) rules: Rules,
+    pub(super) disk: Disk,
+    pub(super) timers: Timers,
+    /// What the pipeline was told that the records of each may be kept for, in seconds.
+    pub(super) told: HashMap<Arc<str>, u32>,
+    pub(super) changes: mpsc::Sender<Change>,
+    pub(super) caller: Caller,
+    /// Why writes fail, while they do.
+    pub(super) failing: watch::Sender<Option<Failure>>,
+}
+
+impl Keeper {
+    /// Tells the pipeline of everything that was stored, then serves `queue` until it is told to stop.
+    pub(super) fn run(mut self, queue: &Receiver<Message>) {
+        if self.tell_all().is_err() {
+            return;
+        }
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let sleep = self
+                .timers
+                .next()
+                .map_or(SLEEP_MAX, |due| due.saturating_duration_since(Instant::now()));
+            match queue.recv_timeout(sleep.min(SLEEP_MAX)) {
+                Ok(message) => batch.push(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            batch.extend(queue.try_iter().take(BATCH_MAX - 1));
+            let is_stopping = batch.iter().any(|message| matches!(message, Message::Stop));
+            let now = Now::read();
+            // Before the writes, so that they find free what is over.
+            if self.take_due(now).is_err() || self.write(batch.drain(..), now).is_err() || is_stopping {
+                return;
+            }
+        }
+    }
+
+    /// Tells the pipeline of all of them.
+    fn tell_all(&mut self) -> Result<(), Ended> {
+        let now = Now::read();
+        let entries: Vec<_> = {
+            let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+            book.iter().cloned().collect()
+        };
+        let mut services = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            if entry.is_over(now.instant) {
+                self.timers.set(entry.registration.id.clone(), now.instant);
+            } else {
+                services.push(self.service(entry, now).0);
+            }
+        }
+        if !services.is_empty() {
+            info!(
+                "{} services were registered before the start and are served again",
+                services.len()
+            );
+        }
+        self.send(Change::Reset {
+            source: Source::Rest,
+            services,
+        })
+    }
+
+    /// Decides `batch`, syncs it, and answers.
+    fn write(&mut self, batch: impl Iterator<Item = Message>, now: Now) -> Result<(), Ended> {
+        let book = self.book.clone();
+        let book_read = book.read().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = Pages::over(&book_read, &self.rules, now);
+        let mut decided = Vec::new();
+        for message in batch {
+            let Message::Write(write, to) = message else {
+                continue;
+            };
+            match pages.decide(*write) {
+                Ok(done) => decided.push((done, to)),
+                // Whoever asked may have hung up; there is nobody else to tell.
+                Err(refusal) => drop(to.send(Err(refusal))),
+            }
+        }
+        let (changed, revision) = pages.into_changed();
+        if decided.is_empty() {
+            return Ok(());
+        }
+
+        let committed = self.commit(&book_read, &changed);
+        drop(book_read);
+        if let Err(failure) = committed {
+            for (_, to) in decided {
+                let Failure { reason, is_full } = failure.clone();
+                drop(to.send(Err(Refusal::Storage { reason, is_full })));
+            }
+            return Ok(());
+        }
+        let seen = self.turn(changed, revision, now)?;
+        for (done, to) in decided {
+            drop(to.send(Ok((done, seen.clone()))));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, book: &Book, changed: &HashMap<Arc<str>, Option<Entry>>) -> Result<(), Failure> {
+        let rows: Vec<_> = changed
+            .iter()
+            .map(|(id, entry)| (&**id, entry.as_ref().map(|entry| &*entry.registration)))
+            .collect();
+        let all = || {
+            let each = book.iter().map(|entry| &*entry.registration);
+            each.map(|registration| (registration.id.clone(), registration))
+                .collect()
+        };
+        let committed = self.disk.commit(&rows, all);
+        self.failing.send_if_modified(|failing| {
+            let new = committed.as_ref().err().cloned();
+            match (&*failing, &new) {
+                (None, Some(failure)) => error!("services cannot be registered: {failure}"),
+                (Some(_), None) => info!("services can be registered again"),
+                _ => {}
+            }
+            let is_new = *failing != new;
+            *failing = new;
+            is_new
+        });
+        committed
+    }
+
+    /// Takes in what was decided, and tells the pipeline. Gives the moment from which it is served.
+    fn turn(
+        &mut self,
+        changed: HashMap<Arc<str>, Option<Entry>>,
+        revision: u64,
+        now: Now,
+    ) -> Result<watch::Receiver<bool>, Ended> {
+        let mut changes = Vec::with_capacity(changed.len());
+        let mut went = Vec::new();
+        for (id, entry) in &changed {
+            match entry {
+                Some(entry) => {
+                    let (service, is_new) = self.service(entry, now);
+                    if is_new {
+                        changes.push(Change::Put(service.into()));
+                    }
+                }
+                None => {
+                    self.forget(id);
+                    changes.push(remove(id));
+                    went.extend(self.entry(id));
+                }
+            }
+        }
+        self.book
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .turn(changed, revision);
+        for change in changes {
+            self.send(change)?;
+        }
+        for entry in went {
+            self.caller.went(&entry, now);
+        }
+        let (mark, seen) = Mark::new();
+        self.send(Change::Mark(mark))?;
+        Ok(seen)
+    }
+
+    /// Removes what is over, and tells anew how long the others may be kept.
+    fn take_due(&mut self, now: Now) -> Result<(), Ended> {
+        let mut over = HashMap::new();
+        for id in self.timers.take_due(now.instant) {
+            let Some(entry) = self.entry(&id) else { continue };
+            if entry.is_over(now.instant) {
+                over.insert(id, None);
+                continue;
+            }
+            let (service, is_new) = self.service(&entry, now);
+            if is_new {
+                self.send(Change::Put(service.into()))?;
+            }
+        }
+        if over.is_empty() {
+            return Ok(());
+        }
+        let ended: Vec<_> = over.keys().cloned().collect();
+        self.turn(over.clone(), 0, now)?;
+        for id in ended {
+            info!("service {id:?} expired: no heartbeat came within its TTL");
+        }
+        let book = self.book.clone();
+        let book = book.read().unwrap_or_else(PoisonError::into_inner);
+        // A row that stays says itself that it is over; the next start leaves it out.
+        if let Err(failure) = self.commit(&book, &over) {
+            warn!("what expired stays in the file for now: {failure}");
+        }
+        Ok(())
+    }
+
+    /// The service of `entry` as of now, and whether the pipeline has to be told of it; sets its next timer.
+    fn service(&mut self, entry: &Entry, now: Now) -> (Arc<Service>, bool) {
+        let registration = &entry.registration;
+        let id = registration.id.clone();
+        let count = self.told.len();
+        let left = match entry.deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(now.instant);
+                self.timers
+                    .set(id.clone(), Timers::due(now.instant, deadline, count));
+                // A record of no seconds would be asked for again at once, by everybody.
+                u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)
+            }
+            None => {
+                self.timers.clear(&id);
+                match registration.draft.ttl {
+                    0 => self.rules.defaults.ttl_seconds,
+                    ttl => ttl,
+                }
+            }
+        };
+        let ttl_seconds = left.min(RECORD_TTL_SECONDS_MAX);
+        let service = registration.service(&self.rules.defaults, ttl_seconds);
+        let is_same_ttl = self.told.insert(id.clone(), ttl_seconds) == Some(ttl_seconds);
+        let is_same_draft = || {
+            self.entry(&id)
+                .is_some_and(|known| known.registration.draft == registration.draft)
+        };
+        let is_known = is_same_ttl && is_same_draft();
+        (Arc::new(service), !is_known)
+    }
+
+    fn entry(&self, id: &str) -> Option<Entry> {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        book.get(id).cloned()
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.told.remove(id);
+        self.timers.clear(id);
+    }
+
+    fn send(&self, change: Change) -> Result<(), Ended> {
+        self.changes.blocking_send(change).map_err(|_| Ended)
+    }
+}
+
+/// The pipeline is gone: we are ending.
+struct Ended;
+
+fn remove(id: &Arc<str>) -> Change {
+    Change::Remove(ServiceId {
+        source: Source::Rest,
+        id: id.clone(),
+        part: 0,
+    })
+}

@@ -1,0 +1,180 @@
+//! Services that are registered over REST: which there are, how long they live, and that they survive a crash.
+//!
+//! ```text
+//!  api ──Write──▶ Store ══queue══▶ keeper (one thread) ──▶ disk, synced ──▶ book ──Change──▶ pipeline
+//!   ▲                                                                        │
+//!   └──────────────────── reads, at any time ────────────────────────────────┘
+//! ```
+//!
+//! A write is answered when the disk has it and the snapshot that shows it is published. Time: while we run, what
+//! ends, ends by the clock that nobody sets; between two runs the wall clock counts (`book::Now`).
+
+mod book;
+mod callbacks;
+mod disk;
+mod keeper;
+mod legacy;
+mod registration;
+mod timers;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use book::{Condition, Done, Entry, Now, Patch, Refusal, Rules, Words, Write};
+pub(crate) use callbacks::Call;
+pub(crate) use disk::Failure;
+pub(crate) use legacy::{Shown, moment};
+pub use registration::Defaults;
+pub(crate) use registration::{Callback, Draft, DraftPort, Invalid, Transport, word};
+
+use self::book::Book;
+use self::disk::{Disk, Found};
+use self::keeper::{Keeper, Message, WRITES_QUEUED_MAX};
+use self::timers::Timers;
+use crate::service::Change;
+
+/// Time for a write, from the queue to its answer. Then the caller is told that it is open what became of it.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Where and how services are registered. Clones are the same store.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    book: Arc<RwLock<Book>>,
+    writes: SyncSender<Message>,
+    /// Why writes fail, while they do.
+    failing: watch::Receiver<Option<Failure>>,
+    defaults: Arc<Defaults>,
+}
+
+/// What the start found in the data directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Where services are kept; nothing: nowhere.
+    pub directory: Option<PathBuf>,
+    /// How many were kept.
+    pub services: usize,
+    /// Where a file that could not be read is kept now.
+    pub quarantined: Option<PathBuf>,
+    /// Why it cannot be written, with the remedy.
+    pub failing: Option<String>,
+}
+
+/// What a store needs done.
+pub(crate) struct Parts {
+    keeper: Keeper,
+    queue: Receiver<Message>,
+    calls: mpsc::Receiver<Call>,
+}
+
+impl Store {
+    /// Opens what is kept in `directory`; nothing: keeps nothing. What [`Parts`] holds has to be run.
+    ///
+    /// Blocks while it reads the disk. Never fails: what is wrong is in what it gives.
+    pub(crate) fn open(
+        directory: Option<PathBuf>,
+        rules: Rules,
+        changes: mpsc::Sender<Change>,
+    ) -> (Self, Parts, Kept) {
+        let (disk, found) = Disk::open(directory.as_deref());
+        let Found {
+            registrations,
+            quarantined,
+            failure,
+        } = found;
+        let kept = Kept {
+            directory,
+            services: registrations.len(),
+            quarantined,
+            failing: failure.as_ref().map(ToString::to_string),
+        };
+        let book = Arc::new(RwLock::new(Book::of(registrations, Now::read())));
+        let (writes, queue) = sync_channel(WRITES_QUEUED_MAX);
+        let (failing, watched) = watch::channel(failure);
+        let (caller, calls) = callbacks::queue();
+        let defaults = Arc::new(rules.defaults.clone());
+        let keeper = Keeper {
+            book: book.clone(),
+            rules,
+            disk,
+            timers: Timers::default(),
+            told: HashMap::new(),
+            changes,
+            caller,
+            failing,
+        };
+        let store = Self {
+            book,
+            writes,
+            failing: watched,
+            defaults,
+        };
+        (store, Parts { keeper, queue, calls }, kept)
+    }
+
+    /// Has `write` done, and waits until the disk has it and questions are answered accordingly.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]: nothing has changed, but for [`Refusal::Slow`].
+    pub(crate) async fn write(&self, write: Write) -> Result<Done, Refusal> {
+        let (to, answer) = oneshot::channel();
+        match self.writes.try_send(Message::Write(Box::new(write), to)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Refusal::Busy),
+            Err(TrySendError::Disconnected(_)) => return Err(Refusal::Stopping),
+        }
+        let served = async {
+            let (done, mut seen) = answer.await.map_err(|_| Refusal::Stopping)??;
+            // Its end without a word is the pipeline's.
+            seen.wait_for(|seen| *seen).await.map_err(|_| Refusal::Stopping)?;
+            Ok(done)
+        };
+        tokio::time::timeout(WRITE_TIME_MAX, served)
+            .await
+            .unwrap_or(Err(Refusal::Slow))
+    }
+
+    /// What is registered as `id`.
+    pub(crate) fn get(&self, id: &str, now: Now) -> Option<Entry> {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        book.get(id).filter(|entry| !entry.is_over(now.instant)).cloned()
+    }
+
+    /// Everything that is registered, in no order.
+    pub(crate) fn all(&self, now: Now) -> Vec<Entry> {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        book.iter()
+            .filter(|entry| !entry.is_over(now.instant))
+            .cloned()
+            .collect()
+    }
+
+    /// What a registration has that does not say so itself.
+    pub(crate) fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
+    /// Why writes fail at the moment.
+    pub(crate) fn failing(&self) -> Option<Failure> {
+        self.failing.borrow().clone()
+    }
+
+    /// Ends the store once what is queued is done.
+    pub(crate) fn stop(&self) {
+        // A full queue has enough to do, and ends when we are gone.
+        drop(self.writes.try_send(Message::Stop));
+    }
+}
+
+impl Parts {
+    /// The two of them: what has to be run on a thread of its own until [`Store::stop`], and the calls to make.
+    pub(crate) fn split(self) -> (impl FnOnce() + Send, mpsc::Receiver<Call>) {
+        let Self { keeper, queue, calls } = self;
+        (move || keeper.run(&queue), calls)
+    }
+}

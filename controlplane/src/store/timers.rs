@@ -1,0 +1,135 @@
+//! When which registration has to be looked at.
+//!
+//! Ordered by time, so that whoever waits knows how long: nothing is scanned, and nobody wakes for nothing. A
+//! heartbeat only moves an end further away, and then leaves the timer where it is: it finds nothing to end when it
+//! fires, and is set anew.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Records that are compiled anew in a second because less of their time is left, on average. It bounds what
+/// registrations cost that nobody touches: of a hundred thousand, each is looked at once in 2000 seconds.
+const RESTATED_PER_SECOND_MAX: usize = 50;
+/// Part of the time left that passes until less is told.
+const RESTATED_PART: u32 = 8;
+
+/// A timer for each registration that ends.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    ordered: BTreeSet<(Instant, Arc<str>)>,
+    due: HashMap<Arc<str>, Instant>,
+}
+
+impl Timers {
+    /// When a registration that ends at `deadline` is to be looked at next, where there are `count` in all: when an
+    /// eighth of its time has passed, but not more than once a second, and not more often than
+    /// [`RESTATED_PER_SECOND_MAX`] allows.
+    pub(super) fn due(now: Instant, deadline: Instant, count: usize) -> Instant {
+        let left = deadline.saturating_duration_since(now);
+        let fair = u64::try_from(count / RESTATED_PER_SECOND_MAX).unwrap_or(u64::MAX);
+        let step = (left / RESTATED_PART).max(Duration::from_secs(fair.max(1)));
+        // Less than a second after what is told has become too much by one.
+        let step = Duration::from_secs(step.as_secs());
+        if step >= left { deadline } else { now + step }
+    }
+
+    /// Looks at `id` at `due`, or a little earlier; replaces a timer that is later.
+    pub(super) fn set(&mut self, id: Arc<str>, due: Instant) {
+        match self.due.get_mut(&id) {
+            // It is set anew when it fires.
+            Some(earlier) if *earlier <= due => {}
+            Some(later) => {
+                self.ordered.remove(&(*later, id.clone()));
+                *later = due;
+                self.ordered.insert((due, id));
+            }
+            None => {
+                self.due.insert(id.clone(), due);
+                self.ordered.insert((due, id));
+            }
+        }
+    }
+
+    /// Does not look at `id` any more.
+    pub(super) fn clear(&mut self, id: &str) {
+        if let Some((id, due)) = self.due.remove_entry(id) {
+            self.ordered.remove(&(due, id));
+        }
+    }
+
+    /// When the first one is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.ordered.first().map(|(due, _)| *due)
+    }
+
+    /// Those that are due, each once; they have no timer any more.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<str>> {
+        let mut taken = Vec::new();
+        while let Some((due, _)) = self.ordered.first()
+            && *due <= now
+        {
+            if let Some((_, id)) = self.ordered.pop_first() {
+                self.due.remove(&id);
+                taken.push(id);
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn each_fires_once_and_in_order() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        for (id, after) in [("b", 2), ("a", 1), ("c", 3)] {
+            timers.set(id.into(), now + seconds(after));
+        }
+        assert_eq!(timers.next(), Some(now + seconds(1)));
+        assert_eq!(
+            timers.take_due(now + seconds(2)),
+            ["a".into(), "b".into()] as [Arc<str>; 2]
+        );
+        assert_eq!(timers.take_due(now + seconds(2)), [] as [Arc<str>; 0]);
+        assert_eq!(timers.take_due(now + seconds(9)), ["c".into()] as [Arc<str>; 1]);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_heartbeat_leaves_the_timer_and_a_shorter_ttl_moves_it() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        timers.set("a".into(), now + seconds(5));
+        timers.set("a".into(), now + seconds(9));
+        assert_eq!(timers.next(), Some(now + seconds(5)));
+        timers.set("a".into(), now + seconds(2));
+        assert_eq!(timers.next(), Some(now + seconds(2)));
+        timers.clear("a");
+        assert_eq!(
+            (timers.next(), timers.take_due(now + seconds(9)).len()),
+            (None, 0)
+        );
+    }
+
+    #[test]
+    fn what_is_told_is_an_eighth_too_much_at_most_while_there_are_few() {
+        let now = Instant::now();
+        let due = |left: u64, count: usize| Timers::due(now, now + seconds(left), count) - now;
+        assert_eq!(due(80, 1), seconds(10));
+        assert_eq!(due(30, 1), seconds(3));
+        assert_eq!(due(5, 1), seconds(1));
+        assert_eq!(due(1, 1), seconds(1));
+        assert_eq!(due(0, 1), seconds(0));
+        assert_eq!(due(80, 1000), seconds(20));
+        assert_eq!(due(60, 100_000), seconds(60), "only its end");
+        assert_eq!(due(86_400, 100_000), seconds(10_800));
+    }
+}

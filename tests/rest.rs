@@ -1,0 +1,326 @@
+//! The interface of SkyDNS v1, and our own beside it: the running daemon, over HTTP and over DNS.
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use support::daemon::Daemon;
+use support::http::{Reply, request};
+use support::{SOON, eventually, expect};
+
+/// No engine listens here.
+const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
+
+fn daemon() -> Daemon {
+    Daemon::start(NO_ENGINE)
+}
+
+/// A body as the predecessor wrote it, for a service `web`.
+fn web(instance: &str, host: &str, ttl: u32) -> String {
+    format!(
+        r#"{{"UUID":"","Name":"web","Version":"{instance}","Environment":"dev","Region":"","Host":"{host}","Port":8080,"TTL":{ttl},"Expires":"0001-01-01T00:00:00Z","NoExpire":false}}"#
+    )
+}
+
+fn put(to: SocketAddr, uuid: &str, body: &str) -> Reply {
+    request(to, &format!("PUT /skydns/services/{uuid}"), &[], body)
+}
+
+/// The addresses that a name has now.
+fn addresses(daemon: &Daemon, name: &str) -> Vec<String> {
+    let reply = daemon.dig(&format!("{name} A"));
+    reply.sorted_answers()
+}
+
+#[test]
+fn a_containers_life_as_the_predecessor_told_it_is_answered_at_every_step() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let start = put(http, "c3085e93e4", &web("web1", "10.0.0.7", 60));
+    assert_eq!((start.status, start.body.as_str()), (201, ""));
+    for name in [
+        "web1.web.dev.docker",
+        "web.dev.docker",
+        "dev.docker",
+        "c3085e93e4.docker",
+    ] {
+        assert_eq!(addresses(&daemon, name), ["10.0.0.7"], "{name}");
+    }
+    let srv = daemon.dig("web.dev.docker SRV").sorted_answers();
+    assert_eq!(srv, ["10 100 8080 c3085e93e4.docker."]);
+
+    // A restart of the predecessor: it adds again, is told 409, and goes on with heartbeats.
+    assert_eq!(put(http, "c3085e93e4", &web("web1", "10.0.0.7", 60)).status, 409);
+    for _ in 0..3 {
+        let beat = request(http, "PATCH /skydns/services/c3085e93e4", &[], r#"{"TTL":60}"#);
+        assert_eq!((beat.status, beat.body.as_str()), (200, ""));
+        assert_eq!(addresses(&daemon, "web1.web.dev.docker"), ["10.0.0.7"]);
+    }
+    let gone = request(http, "DELETE /skydns/services/c3085e93e4", &[], "");
+    assert_eq!((gone.status, gone.body.as_str()), (200, ""));
+    daemon.await_status("web1.web.dev.docker A", "NXDOMAIN");
+    // kill, die and stop were three deletes.
+    assert_eq!(
+        request(http, "DELETE /skydns/services/c3085e93e4", &[], "").status,
+        404
+    );
+    let late = request(http, "PATCH /skydns/services/c3085e93e4", &[], r#"{"TTL":60}"#);
+    assert_eq!(late.status, 404);
+}
+
+#[test]
+fn a_service_reads_back_as_skydns_wrote_it() {
+    let daemon = daemon();
+    put(daemon.http(), "1001", &web("1.0.0", "10.0.0.7", 60));
+    let one = request(daemon.http(), "GET /skydns/services/1001", &[], "");
+    assert_eq!(one.status, 200);
+    assert_eq!(one.header("content-type"), Some("text/plain; charset=utf-8"));
+    let shape = one.body.split("\"TTL\"").next().unwrap();
+    assert_eq!(
+        shape,
+        r#"{"UUID":"1001","Name":"web","Version":"1.0.0","Environment":"dev","Region":"","Host":"10.0.0.7","Port":8080,"#
+    );
+    let json = one.json();
+    assert!((58..=60).contains(&json["TTL"].as_u64().unwrap()), "{json}");
+    assert!(json["Expires"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(json["NoExpire"], false);
+}
+
+#[test]
+fn lists_and_counts_follow_the_grammar() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let get = |path: &str| request(http, &format!("GET {path}"), &[], "");
+    assert_eq!(get("/skydns/services/").status, 404);
+    assert_eq!(get("/skydns/regions/").body, "{}");
+    for (uuid, name, environment, region) in [
+        ("1001", "web", "production", "east"),
+        ("1002", "web", "production", "west"),
+        ("1003", "db", "testing", "east"),
+    ] {
+        let body = format!(
+            r#"{{"name":"{name}","version":"1.0.0","environment":"{environment}","region":"{region}","host":"10.0.0.7","port":80,"ttl":60,"Unknown":[1]}}"#
+        );
+        assert_eq!(put(http, uuid, &body).status, 201, "{uuid}");
+    }
+    let count = |query: &str| match get(&format!("/skydns/services/?query={query}")) {
+        reply if reply.status == 200 => reply.json().as_array().unwrap().len(),
+        reply => usize::from(reply.status != 404) * 1000,
+    };
+    let counts = [
+        "",
+        "*",
+        "production",
+        "web.production",
+        "east.*.*.production",
+        "any.db.testing",
+        "none",
+    ];
+    assert_eq!(counts.map(count), [3, 3, 2, 2, 1, 1, 0]);
+    assert_eq!(get("/skydns/regions/").body, r#"{"east":2,"west":1}"#);
+    assert_eq!(
+        get("/skydns/environments/").body,
+        r#"{"production":2,"testing":1}"#
+    );
+    assert_eq!(get("/skydns/services").status, 404, "the slash is required");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_the_reason_and_changes_nothing() {
+    let daemon = daemon();
+    let http = daemon.http();
+    for (body, part) in [
+        ("", "body"),
+        ("{", "body"),
+        ("[]", "body"),
+        ("{\"Host\":\"10.0.0.7\",\"Port\":70000}", "Port"),
+        ("{\"Host\":\"10.0.0.7\",\"Port\":-1}", "Port"),
+        ("{\"Host\":\"10.0.0.7\"}", "Port"),
+        ("{\"Port\":80}", "Host"),
+        (
+            "{\"Name\":\"web\",\"Host\":\"10.0.0.7\",\"Port\":80,\"TTL\":4294967296}",
+            "TTL",
+        ),
+        (
+            "{\"Name\":\"web\",\"Host\":\"10.0.0.7\",\"Port\":80,\"TTL\":-1}",
+            "TTL",
+        ),
+        (
+            "{\"Name\":\"web\",\"Host\":\"10.0.0.7\",\"Port\":80,\"TTL\":1.5}",
+            "TTL",
+        ),
+        ("{\"Name\":\"\",\"Host\":\"10.0.0.7\",\"Port\":80}", "Name"),
+        ("{\"Name\":\"a b\",\"Host\":\"10.0.0.7\",\"Port\":80}", "Name"),
+        ("{\"Name\":\"web\",\"Host\":\"fe80::1%eth0\",\"Port\":80}", "Host"),
+        ("{\"Name\":\"web\",\"Host\":\"0.0.0.0\",\"Port\":80}", "Host"),
+        ("{\"Name\":7,\"Host\":\"10.0.0.7\",\"Port\":80}", "Name"),
+    ] {
+        let reply = put(http, "1001", body);
+        assert_eq!(reply.status, 400, "{body}: {reply:?}");
+        assert!(reply.body.contains(part), "{body}: {reply:?}");
+    }
+    for uuid in ["a%20b", "*", &"x".repeat(64), "a%2fb", "%ff", "any"] {
+        let reply = put(http, uuid, &web("", "10.0.0.7", 60));
+        assert_eq!(reply.status, 400, "{uuid}: {reply:?}");
+    }
+    assert_eq!(request(http, "GET /skydns/services/", &[], "").status, 404);
+}
+
+#[test]
+fn a_service_without_heartbeats_ends_with_its_ttl() {
+    let daemon = daemon();
+    let started = Instant::now();
+    put(daemon.http(), "1001", &web("web1", "10.0.0.7", 2));
+    assert_eq!(addresses(&daemon, "web1.web.dev.docker"), ["10.0.0.7"]);
+    daemon.await_status("web1.web.dev.docker A", "NXDOMAIN");
+    let lived = started.elapsed();
+    assert!(
+        (Duration::from_millis(1900)..Duration::from_secs(4)).contains(&lived),
+        "{lived:?}"
+    );
+    assert_eq!(
+        request(daemon.http(), "GET /skydns/services/1001", &[], "").status,
+        404
+    );
+    daemon.await_log("\\\"1001\\\" expired");
+}
+
+#[test]
+fn answers_tell_the_seconds_that_are_left() {
+    let daemon = daemon();
+    let ttl = |name: &str| {
+        daemon
+            .dig(&format!("{name} A"))
+            .answer
+            .first()
+            .map(|record| record.ttl)
+    };
+    put(daemon.http(), "1001", &web("web1", "10.0.0.7", 8));
+    assert_eq!(ttl("web1.web.dev.docker"), Some(8));
+    eventually("fewer seconds", SOON, || {
+        expect(
+            |ttl: &Option<u32>| ttl.is_some_and(|ttl| ttl <= 6),
+            ttl("web1.web.dev.docker"),
+        )
+    });
+    let forever = web("web2", "10.0.0.8", 50).replace("\"NoExpire\":false", "\"NoExpire\":true");
+    put(daemon.http(), "1002", &forever);
+    assert_eq!(ttl("web2.web.dev.docker"), Some(50));
+}
+
+/// The next request that comes to `listener`, whole.
+fn heard(listener: &TcpListener) -> String {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().expect("a callback");
+    let mut request = Vec::new();
+    let mut octets = [0; 4096];
+    loop {
+        let count = stream.read(&mut octets).expect("its octets");
+        request.extend_from_slice(&octets[..count]);
+        let text = String::from_utf8_lossy(&request);
+        if count == 0 || text.contains('}') {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            return text.into_owned();
+        }
+    }
+}
+
+#[test]
+fn who_asked_for_it_is_told_of_removal_and_of_expiry() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let call = |instance: &str| {
+        let body = format!(
+            r#"{{"Name":"web","Version":"{instance}","Environment":"dev","Region":"","Host":"","Reply":"127.0.0.1","Port":{port}}}"#
+        );
+        request(
+            http,
+            &format!("PUT /skydns/callbacks/call-{instance}"),
+            &[],
+            &body,
+        )
+        .status
+    };
+    assert_eq!(call("web1"), 404);
+    put(http, "1001", &web("web1", "10.0.0.7", 60));
+    put(http, "1002", &web("web2", "10.0.0.8", 2));
+    assert_eq!((call("web1"), call("web2")), (201, 201));
+    request(http, "DELETE /skydns/services/1001", &[], "");
+    for (callback, uuid) in [("call-web1", "1001"), ("call-web2", "1002")] {
+        let request = heard(&listener);
+        assert!(
+            request.starts_with(&format!("DELETE /skydns/callbacks/{callback} HTTP/1.1")),
+            "{request}"
+        );
+        assert!(request.contains(&format!("{{\"UUID\":\"{uuid}\"")), "{request}");
+    }
+}
+
+#[test]
+fn callbacks_go_to_no_address_where_secrets_are() {
+    let daemon = daemon();
+    put(daemon.http(), "1001", &web("web1", "10.0.0.7", 60));
+    for reply in [
+        "169.254.169.254",
+        "0.0.0.0",
+        "fe80::1",
+        "::ffff:169.254.169.254",
+        "a/b",
+        "u@h",
+        "a b",
+        "",
+        "224.0.0.1",
+    ] {
+        let body = format!(r#"{{"Name":"web","Reply":"{reply}","Port":80}}"#);
+        let status = request(daemon.http(), "PUT /skydns/callbacks/c1", &[], &body).status;
+        assert_eq!(status, 400, "{reply}");
+    }
+}
+
+#[test]
+fn raft_is_gone_and_names_what_is_there_instead() {
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --secret s3cret"));
+    for line in ["POST /raft/join", "GET /raft/leader", "POST /raft"] {
+        let reply = request(daemon.http(), line, &[], "");
+        assert_eq!(reply.status, 410, "{line}");
+        assert!(reply.body.contains("etcd"), "{reply:?}");
+    }
+}
+
+#[test]
+fn the_secret_is_asked_for_and_never_told() {
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --secret s3cret-word"));
+    let http = daemon.http();
+    let get = |path: &str, headers: &[&str]| request(http, &format!("GET {path}"), headers, "");
+    for path in [
+        "/skydns/services/",
+        "/v1/services",
+        "/v1/settings",
+        "/v1/events",
+        "/v1/openapi.json",
+    ] {
+        for wrong in [
+            &[][..],
+            &["Authorization: wrong"],
+            &["Authorization: Bearer s3cret-wor"],
+        ] {
+            assert_eq!(get(path, wrong).status, 401, "{path} {wrong:?}");
+        }
+    }
+    assert_eq!(get("/skydns/services/", &[]).body, "Unauthorized\n");
+    assert_eq!(
+        get("/skydns/regions/", &["Authorization: s3cret-word"]).status,
+        200
+    );
+    let settings = get("/v1/settings", &["Authorization: Bearer s3cret-word"]);
+    assert_eq!(settings.status, 200);
+    assert!(
+        settings.body.contains("\"rate-limit\"") && !settings.body.contains("s3cret-word"),
+        "{settings:?}"
+    );
+    assert_eq!(get("/health", &[]).status, 200);
+    assert!(!daemon.log().contains("s3cret-word"));
+}
