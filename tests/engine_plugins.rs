@@ -142,6 +142,29 @@ fn one_container_can_be_several_services() {
 }
 
 #[test]
+fn plugin_run_shows_what_a_plugin_makes_of_a_container_of_the_engine() {
+    let Some(engine) = engine::shared() else { return };
+    let (image, service) = (unique("tried"), unique("shown"));
+    engine.tag(&image);
+    let container = Container::run_image(&engine, &unique("one"), &image, &[]);
+    let file = File::with(&of_2014(&service));
+    let line = |rest: &str| format!("plugin run {} -s {} {rest}", file.path().display(), engine.host());
+    for what in [container.name(), container.uuid(), ""] {
+        let (code, out, error) = run(&line(what));
+        assert_eq!(code, Some(0), "{error}");
+        let expected = format!("+ {}-{image}.{service}.dev.docker\n", container.name());
+        assert!(out.contains(&expected), "{what}: {out}");
+        assert!(
+            out.contains(&format!("addresses {}", container.address())),
+            "{out}"
+        );
+    }
+    let (code, _, error) = run(&line("nobody"));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("has no container \"nobody\""), "{error}");
+}
+
+#[test]
 fn a_broken_plugin_at_the_start_is_an_error_with_file_and_line() {
     let file = File::with("var fine = 1;\nfunction createService(container) {\n  return {;\n}\n");
     let path = file.path();

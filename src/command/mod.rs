@@ -3,6 +3,7 @@
 //! Each has its flags, and a `run` that ends with the exit code of the process. Results go to standard output through
 //! [`crate::output`]; what is wrong is a [`Failure`], which `main` prints to standard error.
 
+mod plugin;
 mod services;
 
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ use crate::failure::Failure;
 /// What to do instead of running the daemon.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Try plugins on containers, without a daemon
+    Plugin(plugin::Plugin),
     /// List and change the services of a running skydock
     #[command(hide = true)]
     Services(services::Services),
@@ -23,6 +26,7 @@ impl Command {
     /// The word that asks for it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Self::Plugin(_) => "plugin",
             Self::Services(_) => "services",
         }
     }
@@ -34,6 +38,7 @@ impl Command {
     /// [`Failure`], as the subcommand has it.
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Plugin(plugin) => plugin.run(),
             Self::Services(services) => services.run(),
         }
     }

@@ -25,6 +25,7 @@ pub(crate) mod label;
 mod listed;
 mod memory;
 mod networks;
+pub mod once;
 mod port;
 mod publish;
 mod selection;

@@ -181,9 +181,7 @@ impl<'s> Told<'s> {
             environment: &service.environment,
             region: &service.region,
             host: &service.host,
-            port: wishes
-                .and_then(|wishes| wishes.port)
-                .or_else(|| service.announced_port()),
+            port: service.announced_port(),
             ttl: service.ttl_seconds,
             names: wishes
                 .map(|wishes| wishes.names.iter().map(ToString::to_string).collect())

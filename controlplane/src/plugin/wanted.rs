@@ -70,6 +70,7 @@ fn put(wanted: Wanted, service: &mut Service) {
         }
         Some(Host::Name(name)) => {
             service.host = name.to_string().into();
+            service.addresses = Vec::new();
             alias = Some(name);
         }
     }

@@ -210,7 +210,7 @@ fn a_host_chooses_among_its_addresses_or_gives_another_or_a_name() {
     assert_eq!(other.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap().into()]);
     assert_eq!(&*other.host, "192.0.2.7");
     let alias = returned("{Host: 'db.example.com'}");
-    assert_eq!(alias.wishes.unwrap().alias, Some(name("db.example.com")));
+    assert_eq!(alias.alias(), Some(&name("db.example.com")));
     for bad in ["'0.0.0.0'", "'ff02::1'", "'a..b'", "'[object Object]'", "{}"] {
         refused(&format!("{{Host: {bad}}}"), "Host");
     }
