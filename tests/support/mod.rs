@@ -18,6 +18,7 @@ pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod ports;
 pub(crate) mod raw;
+pub(crate) mod resolver;
 pub(crate) mod script;
 pub(crate) mod source;
 pub(crate) mod stream;
