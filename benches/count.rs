@@ -33,8 +33,7 @@ fn main() {
     let mut cache = Cache::new(1 << 20, Rules::default(), 7);
     if is_kept {
         let key = cache.key(&Query::parse(&packet).expect("a query of our own"));
-        let kept = cache.insert(&key, &fixture::reply(&packet, 1), 0, |_| false);
-        assert!(kept.is_ok(), "a reply of our own");
+        cache.insert(&key, &fixture::reply(&packet, 1), 0, |_| false);
     }
     for _ in 0..times {
         buffer

@@ -93,7 +93,7 @@ fn keeping_an_answer_and_telling_it_again_allocates_nothing() {
             let query = Query::parse(packet).unwrap();
             let key = cache.key(&query);
             let _ = cache.lookup(&key, 0);
-            cache.insert(&key, reply, 0, |_| false).unwrap();
+            cache.insert(&key, reply, 0, |_| false);
             let hit = cache.lookup(&key, 1).unwrap();
             let head = Head::from(&query);
             let (length, cut) = hit

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A query of a stream goes the same way by itself: [`Worker::answer_one`]. What upstreams say comes in by
-//! [`Worker::on_reply`], and goes out as an [`Answer`] to each client that waits for it.
+//! [`Worker::on_reply`], is sifted and kept, and goes out as an [`Answer`] to each client that waits for it.
 //!
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
@@ -21,8 +21,8 @@ use dns::{Query, Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::recall::Recall;
 pub(crate) use self::recall::Share;
+use self::recall::{Recall, count_told};
 use crate::counters::Writer;
 use crate::forward::config;
 use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Nobody, Place, Refusal, ReturnPath, Submitted};
@@ -40,8 +40,6 @@ pub(crate) struct Now {
     pub(crate) seconds: u32,
     /// Milliseconds of a clock that never goes back, modulo 2^32.
     pub(crate) milliseconds: u32,
-    /// Seconds of that clock.
-    pub(crate) uptime: u32,
 }
 
 /// An answer for a client that waited for an upstream.
@@ -111,10 +109,9 @@ impl Worker {
         }
     }
 
-    /// Tells the time that cookies are made with and answers are kept by. [`Worker::answer`] does so itself.
+    /// Tells the time that cookies are made with. [`Worker::answer`] does so itself.
     pub(crate) fn set_time(&mut self, now: Now) {
         self.policy.set_time(now.seconds);
-        self.recall.catch_up(now.uptime, &self.counters);
     }
 
     /// Gives every datagram of `batch` its outcome. Returns whether some are to be forwarded.
@@ -203,7 +200,7 @@ impl Worker {
                 address: peer.ip(),
                 transport: Transport::Udp,
             };
-            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, len)) {
+            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, len), now, outlet) {
                 *outcome = recalled;
                 continue;
             }
@@ -220,7 +217,7 @@ impl Worker {
                 }
                 Err(rcode) => rcode,
             };
-            *outcome = fail(&self.policy, client, &mut Message::new(buffer, len), rcode);
+            *outcome = self.refuse(client, &mut Message::new(buffer, len), rcode, now);
             if let Outcome::Reply { rcode, truncated, .. } = *outcome {
                 count_reply(&self.counters, rcode, truncated);
             }
@@ -253,7 +250,7 @@ impl Worker {
             &mut Message::new(buffer, length),
         );
         if outcome == Outcome::Forward {
-            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, length)) {
+            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, length), now, outlet) {
                 return recalled;
             }
             let query = buffer.get(..length).unwrap_or_default();
@@ -261,7 +258,7 @@ impl Worker {
             match self.submit(now, query, path, outlet) {
                 Ok(()) => return Outcome::Forward,
                 Err(rcode) => {
-                    outcome = fail(&self.policy, client, &mut Message::new(buffer, length), rcode);
+                    outcome = self.refuse(client, &mut Message::new(buffer, length), rcode, now);
                 }
             }
         }
@@ -273,20 +270,41 @@ impl Worker {
     }
 
     /// Answers a query for an upstream with what was kept, if there is something, and counts the reply.
-    fn recall(&mut self, client: Client, message: &mut Message<'_>) -> Option<Outcome> {
-        let outcome = self
+    fn recall(
+        &mut self,
+        client: Client,
+        message: &mut Message<'_>,
+        now: Instant,
+        outlet: &mut impl Outlet,
+    ) -> Option<Outcome> {
+        let (outcome, refresh) = self
             .recall
-            .answer(&self.policy, &self.counters, client, message, |_| {})?;
+            .answer(&self.policy, &self.counters, client, message, now)?;
         if let Outcome::Reply { rcode, truncated, .. } = outcome {
             count_reply(&self.counters, rcode, truncated);
         }
+        if let Some(asked) = refresh {
+            let (forwarder, mut sink) = self.forwarding(now, outlet);
+            forwarder.refresh(now, asked, &mut sink);
+        }
         Some(outcome)
+    }
+
+    /// Answers a query that is not forwarded: with what is past its time if that is allowed, else with `rcode`.
+    fn refuse(&mut self, client: Client, message: &mut Message<'_>, rcode: Rcode, now: Instant) -> Outcome {
+        let (policy, counters) = (&self.policy, &self.counters);
+        let stale = if rcode == Rcode::SERV_FAIL {
+            self.recall.answer_stale(policy, counters, client, message, now)
+        } else {
+            None
+        };
+        stale.unwrap_or_else(|| fail(policy, client, message, rcode))
     }
 
     /// Looks at a packet that came in on the socket of `place`.
     pub(crate) fn on_reply(&mut self, place: Place, packet: &[u8], now: Instant, outlet: &mut impl Outlet) {
         let heard = {
-            let (forwarder, mut sink) = self.forwarding(outlet);
+            let (forwarder, mut sink) = self.forwarding(now, outlet);
             forwarder.on_reply(place, packet, now, &mut sink)
         };
         if heard == Heard::Stray {
@@ -296,19 +314,19 @@ impl Worker {
 
     /// The socket of `place` reported an error.
     pub(crate) fn on_error(&mut self, place: Place, now: Instant, outlet: &mut impl Outlet) {
-        let (forwarder, mut sink) = self.forwarding(outlet);
+        let (forwarder, mut sink) = self.forwarding(now, outlet);
         forwarder.on_error(place, now, &mut sink);
     }
 
     /// Does what is due at `now`.
     pub(crate) fn on_timeout(&mut self, now: Instant, outlet: &mut impl Outlet) {
-        let (forwarder, mut sink) = self.forwarding(outlet);
+        let (forwarder, mut sink) = self.forwarding(now, outlet);
         forwarder.on_timeout(now, &mut sink);
     }
 
     /// Ends all that waits, with SERVFAIL.
-    pub(crate) fn give_up(&mut self, outlet: &mut impl Outlet) {
-        let (forwarder, mut sink) = self.forwarding(outlet);
+    pub(crate) fn give_up(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        let (forwarder, mut sink) = self.forwarding(now, outlet);
         forwarder.give_up(&mut sink);
     }
 
@@ -324,7 +342,7 @@ impl Worker {
         let query = Query::parse(query).map_err(|_| Rcode::SERV_FAIL)?;
         let waiter = waiter(&self.policy, &query, path);
         let submitted = {
-            let (forwarder, mut sink) = self.forwarding(outlet);
+            let (forwarder, mut sink) = self.forwarding(now, outlet);
             forwarder.submit(now, &query, waiter, &mut sink)
         };
         let counters = &self.counters;
@@ -350,25 +368,31 @@ impl Worker {
     /// The forwarder, and what is done with all that it wants done.
     fn forwarding<'w>(
         &'w mut self,
+        now: Instant,
         outlet: &'w mut impl Outlet,
     ) -> (&'w mut Forwarder, impl FnMut(Action<'_>) + 'w) {
         let Self {
+            reader,
             forwarder,
+            recall,
             policy,
             counters,
             reply,
             ..
         } = self;
-        let sink = |action: Action<'_>| match action {
+        let sink = move |action: Action<'_>| match action {
             Action::Ask(ask) => {
                 counters.forward_asks.increment();
                 counters.forward_streams.add(u64::from(ask.place.is_stream()));
                 outlet.ask(&ask);
             }
             Action::NoStream => counters.forward_stream_bounds.increment(),
-            Action::Ended(mut ended) => {
-                while let Some(waiter) = ended.served.next() {
-                    let written = pass_on(policy, &waiter, &ended, reply);
+            Action::Ended(ended) => {
+                let (asked, snapshot) = (ended.asked, reader.load());
+                let told = recall.take_in(asked, &ended.result, snapshot, policy, counters, now);
+                for waiter in ended.served {
+                    let written = pass_on(policy, &waiter, asked, &told, reply);
+                    count_told(&told, counters);
                     match ended.cause {
                         Cause::Answered => counters.forward_answers.increment(),
                         Cause::TimedOut => counters.forward_timeouts.increment(),
@@ -381,6 +405,7 @@ impl Worker {
                     };
                     outlet.answer(&answer, counters);
                 }
+                recall.count(counters);
             }
         };
         (forwarder, sink)

@@ -7,6 +7,8 @@
 //! Records are those of a message whose question is the key's: pointers into the question, and to each other, hold in
 //! every reply that they are copied into. An offset says where among the records a TTL is.
 
+use super::answer::Age;
+
 /// Length of what every entry has before its key, in octets.
 pub(super) const META_OCTETS: usize = 48;
 /// Blocks begin and end at multiples of this many octets; positions are counted in them.
@@ -153,6 +155,14 @@ impl Meta {
     /// Seconds since it was stored.
     pub(super) fn age(&self, now: u32) -> u32 {
         now.wrapping_sub(self.stored_at)
+    }
+
+    /// How old that makes it.
+    pub(super) fn age_at(&self, now: u32) -> Age {
+        match self.age(now) {
+            age if age < self.ttl => Age::Kept(age),
+            _ => Age::Stale,
+        }
     }
 
     /// Octets of a block for a key, offsets and records of these lengths.

@@ -23,7 +23,7 @@ mod sift;
 mod store;
 
 use dns::wire::ExtendedError;
-use dns::{NameRef, Query, Rcode};
+use dns::{NameRef, Query, Question, Rcode};
 
 pub use self::answer::{Age, Answer};
 pub use self::entry::Kind;
@@ -32,7 +32,8 @@ pub use self::flush::{Flush, Flusher, Flushes};
 use self::key::Hash;
 pub use self::key::Key;
 pub use self::rules::Rules;
-pub use self::sift::{Draft, Unusable};
+use self::sift::Draft;
+pub use self::store::Moves;
 use self::store::{Position, Store};
 use crate::limits::{
     CACHE_REFRESH_HITS, CACHE_REFRESH_PAUSE, CACHE_REFRESH_SHARE, CACHE_STALE_PAUSE, CACHE_TTL_REFRESHED_MIN,
@@ -81,6 +82,13 @@ impl Cache {
         }
     }
 
+    /// What a question is kept under; with DNSSEC records if `dnssec_ok`, and those that do not validate if
+    /// `checking_disabled`.
+    #[must_use]
+    pub fn key_of(&self, question: &Question<'_>, dnssec_ok: bool, checking_disabled: bool) -> Key {
+        Key::new(&self.hash, question, dnssec_ok, checking_disabled)
+    }
+
     /// What the question of `query` is kept under.
     #[must_use]
     pub fn key(&self, query: &Query<'_>) -> Key {
@@ -114,26 +122,39 @@ impl Cache {
         Some(Hit { answer, refresh })
     }
 
+    /// What upstreams last said of `key`'s question, if the rules allow it to be told when there is no asking them.
+    pub fn last_known(&mut self, key: &Key, now: u32) -> Option<Answer<'_>> {
+        let store = self.store.as_mut()?;
+        let position = store.find(key)?;
+        let meta = store.meta(position)?;
+        if !self.rules.may_be_told(&meta, now) {
+            return None;
+        }
+        store.hit(position, &meta);
+        answer(store, position, &meta, meta.age_at(now))
+    }
+
     /// Takes in `reply`, the octets in which an upstream answered `key`'s question, keeps what may be kept, and returns
-    /// what is to be told of it. `is_ours` says which names are not for others to tell.
-    ///
-    /// # Errors
-    ///
-    /// [`Unusable`]: the client is to be told SERVFAIL, as [`Cache::insert_failure`] has it.
+    /// what is to be told of it. `is_ours` says which names are not for others to tell. Of a reply that is none, because it
+    /// cannot be read or its aliases lead nowhere, SERVFAIL is told.
     pub fn insert(
         &mut self,
         key: &Key,
         reply: &[u8],
         now: u32,
         is_ours: impl Fn(NameRef<'_>) -> bool,
-    ) -> Result<Answer<'_>, Unusable> {
-        self.draft.sift(key, reply, &self.rules, is_ours)?;
+    ) -> Answer<'_> {
+        if self.draft.sift(key, reply, &self.rules, is_ours).is_err() {
+            return self.insert_failure(key, Rcode::SERV_FAIL, Some(ExtendedError::INVALID_DATA), now);
+        }
         if self.draft.kind == Kind::Failure {
             self.keep_failure(key, now);
-        } else if self.draft.ttl > 0 {
-            self.keep(key, now);
+        } else if self.draft.ttl > 0
+            && let Some(store) = &mut self.store
+        {
+            store.insert(key, &self.draft, now);
         }
-        Ok(self.draft.answer())
+        self.draft.answer()
     }
 
     /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns what is to be told: what they said
@@ -178,15 +199,9 @@ impl Cache {
         self.store.as_ref().map_or(0, Store::used)
     }
 
-    /// Entries that made room for others since this was last asked.
-    pub fn take_evictions(&mut self) -> u64 {
-        self.store.as_mut().map_or(0, Store::take_evictions)
-    }
-
-    fn keep(&mut self, key: &Key, now: u32) {
-        if let Some(store) = &mut self.store {
-            store.insert(key, &self.draft, now);
-        }
+    /// What was kept, and what made room for it, since this was last asked.
+    pub fn take_moves(&mut self) -> Moves {
+        self.store.as_mut().map(Store::take_moves).unwrap_or_default()
     }
 
     /// Keeps the failure that the draft holds, unless there is something better: then only that there was one. Returns

@@ -50,6 +50,11 @@ impl Ring {
         self.used
     }
 
+    /// Blocks in it.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
     /// Whether `position` lies in it.
     pub(super) fn contains(&self, position: usize) -> bool {
         (self.start..self.limit).contains(&position)

@@ -29,7 +29,7 @@ use crate::limits::{CACHE_FAILURE_TTL, CACHE_LINKS_MAX, REPLY_OCTETS_MAX};
 
 /// What was kept of a reply. Used again for the next one, so that sifting allocates nothing.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     records: Vec<u8>,
     /// Where among the records each TTL is: pairs of octets, little end first.
     offsets: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct Draft {
 
 /// Why a reply is no answer: it cannot be read, its aliases go round in circles, or there are too many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unusable;
+pub(super) struct Unusable;
 
 impl From<domain::base::wire::ParseError> for Unusable {
     fn from(_: domain::base::wire::ParseError) -> Self {

@@ -1,7 +1,7 @@
 //! Entries in a fixed number of octets, the ones that are asked for again outliving those that were asked for once.
 //!
 //! ```text
-//!               ┌──────────────────── hits ≥ 2, or main has room ───────────────────┐
+//!               ┌────────────────── hits ≥ 2, or there is room in main ───────────────┐
 //!  new ──▶ [ small: 1/10 ] ──oldest──┤                                              ▼
 //!               ▲                    └── else: gone, its hash a ghost       [ main: 9/10 ] ──oldest──┬── hits: again, one less
 //!               │                                                                   ▲                └── none: gone
@@ -35,7 +35,16 @@ pub(super) struct Store {
     main: Ring,
     /// Seconds that an entry is kept after it is no longer fresh.
     grace: u32,
-    evictions: u64,
+    moves: Moves,
+}
+
+/// What came and went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// Entries that were kept.
+    pub inserts: u64,
+    /// Entries that made room for others.
+    pub evictions: u64,
 }
 
 /// Where an entry is, in grains; above 0.
@@ -64,7 +73,7 @@ impl Store {
             small: Ring::new(GRAIN_OCTETS, small),
             main: Ring::new(small, whole),
             grace,
-            evictions: 0,
+            moves: Moves::default(),
         }
     }
 
@@ -142,6 +151,7 @@ impl Store {
             if old.block as usize >= block {
                 meta.block = old.block;
                 self.write(position, &meta, key, draft);
+                self.moves.inserts += 1;
                 return true;
             }
             belongs_to_main = self.main.contains(place(position));
@@ -157,6 +167,7 @@ impl Store {
         let position = (at / GRAIN_OCTETS) as Position;
         self.write(position, &meta, key, draft);
         self.index.insert(key.hash(), position);
+        self.moves.inserts += 1;
         true
     }
 
@@ -201,9 +212,9 @@ impl Store {
         self.octets.capacity() + self.index.taken() + self.ghosts.taken()
     }
 
-    /// Entries that went to make room, since the last time that this was asked.
-    pub(super) fn take_evictions(&mut self) -> u64 {
-        std::mem::take(&mut self.evictions)
+    /// What came and went since the last time that this was asked.
+    pub(super) fn take_moves(&mut self) -> Moves {
+        std::mem::take(&mut self.moves)
     }
 
     /// A place for `block` octets in a queue, others having left it.
@@ -217,11 +228,12 @@ impl Store {
         }
     }
 
-    /// Takes the least missed entry out, whichever queue it is in.
+    /// Takes the least missed entry out, as the index has no place for another: from the queue of newcomers, unless those
+    /// are less than a tenth already.
     fn evict_any(&mut self, now: u32) {
         let mut moves = CACHE_MOVES_MAX;
         while self.index.is_full() {
-            let is_main = self.small.oldest().is_none();
+            let is_main = self.small.blocks() * 10 < self.index.len();
             if self.evict(is_main, &mut moves, now).is_none() {
                 return;
             }
@@ -239,7 +251,7 @@ impl Store {
             && !is_over
             && match is_main {
                 true => meta.hits > 0,
-                false => meta.hits >= PROMOTION_HITS || self.main.has_room(block),
+                false => meta.hits >= PROMOTION_HITS || self.main.has_room(block) && !self.index.is_full(),
             };
         if stays && *moves > 0 {
             *moves -= 1;
@@ -273,7 +285,7 @@ impl Store {
         let meta = self.meta(position)?;
         if meta.is_live {
             self.index.remove(meta.hash, position);
-            self.evictions += 1;
+            self.moves.evictions += 1;
         }
         self.ring_mut(is_main).pop(meta.block as usize);
         Some(())

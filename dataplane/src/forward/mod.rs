@@ -144,8 +144,7 @@ impl Forwarder {
     }
 
     /// Asks for what a cache is to be refreshed with, unless that is under way or others need the room.
-    pub fn refresh(&mut self, now: Instant, query: &Query<'_>, sink: &mut impl FnMut(Action<'_>)) {
-        let asked = Asked::of(query);
+    pub fn refresh(&mut self, now: Instant, asked: Asked, sink: &mut impl FnMut(Action<'_>)) {
         if self.table.find(&asked).is_some() || self.table.len() >= REFRESHES_MAX {
             return;
         }

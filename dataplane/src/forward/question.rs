@@ -72,6 +72,13 @@ impl Asked {
         self.octets.get(..self.length).unwrap_or_default()
     }
 
+    /// The question, its name lower-cased.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        let (question, _) = Question::split(self.octets()).expect("it was made of one");
+        question
+    }
+
     /// The name, lower-cased.
     #[must_use]
     pub fn name(&self) -> NameRef<'_> {

@@ -701,7 +701,7 @@ fn a_refreshment_is_asked_for_once_and_told_to_nobody_but_whoever_joins() {
     for _ in 0..2 {
         bench
             .forwarder
-            .refresh(bench.now, &refreshed, &mut note(&mut bench.steps));
+            .refresh(bench.now, Asked::of(&refreshed), &mut note(&mut bench.steps));
     }
     let (place, _, question) = bench.asked();
     assert_eq!(bench.steps, []);
@@ -710,7 +710,7 @@ fn a_refreshment_is_asked_for_once_and_told_to_nobody_but_whoever_joins() {
     assert_eq!(bench.ended().0, [9]);
     bench
         .forwarder
-        .refresh(bench.now, &refreshed, &mut note(&mut bench.steps));
+        .refresh(bench.now, Asked::of(&refreshed), &mut note(&mut bench.steps));
     bench.asked();
     bench.later(2500);
     bench.steps.retain(|step| matches!(step, Step::Ended { .. }));

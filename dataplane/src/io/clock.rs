@@ -18,6 +18,5 @@ pub(crate) fn now() -> Now {
         // Both are numbers modulo 2^32 by definition.
         seconds: real.tv_sec() as u32,
         milliseconds: milliseconds as u32,
-        uptime: monotonic.tv_sec() as u32,
     }
 }

@@ -120,6 +120,6 @@ impl Relay {
 
     /// Ends all that waits, with SERVFAIL.
     pub(crate) fn give_up(&mut self, worker: &mut Worker, deliver: impl FnMut(&Answer<'_>, &Writer)) {
-        worker.give_up(&mut self.outlet(deliver));
+        worker.give_up(Instant::now(), &mut self.outlet(deliver));
     }
 }

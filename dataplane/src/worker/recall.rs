@@ -1,9 +1,18 @@
 //! What a worker remembers: its cache, kept up to date and counted.
+//!
+//! ```text
+//!  query ─answer─▶ found ─▶ reply, and at times what to ask again
+//!             └──▶ not found ─▶ forwarder ─▶ the end of an exchange ─take_in─▶ what each who waited is told
+//! ```
 
-use dns::Query;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 
-use crate::cache::{Age, Answer, Cache, Flush, Flushes, Kind, Settings};
+use dns::{Class, Lookup, NameRef, Query, Question, RType, Snapshot};
+
+use crate::cache::{Age, Answer, Cache, Flushes, Kind, Settings};
 use crate::counters::Writer;
+use crate::forward::{Asked, Failure, Foreign};
 use crate::respond::{Client, Message, Opening, Outcome, Policy};
 
 /// A worker's share of the caches, before its thread exists.
@@ -15,70 +24,142 @@ pub(crate) struct Share {
 }
 
 /// A worker's cache.
-pub(crate) struct Recall {
+pub(super) struct Recall {
     cache: Cache,
     flushes: Flushes,
-    /// Seconds of a clock that never goes back.
-    now: u32,
+    /// When it was first told the time.
+    began: Option<Instant>,
 }
 
 impl Recall {
     /// Nothing yet. `seed` must be unpredictable, except in tests.
-    pub(crate) fn new(share: Share, seed: u64) -> Self {
+    pub(super) fn new(share: Share, seed: u64) -> Self {
         let Settings { octets, rules } = share.settings;
         Self {
             cache: Cache::new(octets, rules, seed),
             flushes: share.flushes,
-            now: 0,
+            began: None,
         }
     }
 
-    /// Tells the time, in seconds, and forgets what is to be forgotten. To be called once a batch.
-    #[inline]
-    pub(crate) fn catch_up(&mut self, now: u32, counters: &Writer) {
-        self.now = now;
-        let cache = &mut self.cache;
-        self.flushes.hear(|flush: &Flush| {
-            cache.flush(flush);
-            counters.cache_flushes.increment();
-            gauge(cache, counters);
-        });
-    }
-
-    /// Answers the query in `message`, if there is something to answer it with; what should be asked again soon is told
-    /// to `refresh`.
-    pub(crate) fn answer(
+    /// Answers the query in `message`, if there is something to answer it with; and says what should be asked again.
+    pub(super) fn answer(
         &mut self,
         policy: &Policy,
         counters: &Writer,
         client: Client,
         message: &mut Message<'_>,
-        refresh: impl FnOnce(&Query<'_>),
-    ) -> Option<Outcome> {
+        now: Instant,
+    ) -> Option<(Outcome, Option<Asked>)> {
+        self.forget(counters);
+        let now = self.seconds(now);
         let query = Query::parse(message.octets()).ok()?;
         let key = self.cache.key(&query);
-        let Some(hit) = self.cache.lookup(&key, self.now) else {
+        let Some(hit) = self.cache.lookup(&key, now) else {
             counters.cache_misses.increment();
             return None;
         };
-        if hit.refresh {
-            counters.cache_refreshes.increment();
-            refresh(&query);
-        }
+        let refresh = hit.refresh.then(|| Asked::of(&query));
+        counters.cache_refreshes.add(u64::from(hit.refresh));
         count(&hit.answer, counters);
         let opening = Opening::of(policy, client, &query);
-        let (length, truncated) = hit
-            .answer
-            .write(opening.begin(policy, message), opening.head().id());
-        Some(Outcome::Reply {
-            length,
-            rcode: hit.answer.rcode(),
-            truncated,
-        })
+        Some((write(&hit.answer, &opening, policy, message), refresh))
+    }
+
+    /// Answers the query in `message` with what is past its time, if the rules allow it: there is no asking anybody now.
+    pub(super) fn answer_stale(
+        &mut self,
+        policy: &Policy,
+        counters: &Writer,
+        client: Client,
+        message: &mut Message<'_>,
+        now: Instant,
+    ) -> Option<Outcome> {
+        let now = self.seconds(now);
+        let query = Query::parse(message.octets()).ok()?;
+        let key = self.cache.key(&query);
+        let answer = self.cache.last_known(&key, now)?;
+        count(&answer, counters);
+        let opening = Opening::of(policy, client, &query);
+        Some(write(&answer, &opening, policy, message))
+    }
+
+    /// Takes in the end of an exchange with upstreams about what was `asked`, and returns what is told of it.
+    pub(super) fn take_in(
+        &mut self,
+        asked: &Asked,
+        result: &Result<Foreign<'_>, Failure>,
+        snapshot: &Snapshot,
+        policy: &Policy,
+        counters: &Writer,
+        now: Instant,
+    ) -> Answer<'_> {
+        // What was ordered before it came is no business of what comes now.
+        self.forget(counters);
+        let now = self.seconds(now);
+        let question = asked.question();
+        let key = self
+            .cache
+            .key_of(&question, asked.dnssec_ok, asked.checking_disabled);
+        let is_ours = |name: NameRef<'_>| is_ours(name, snapshot, policy);
+        let answer = match result {
+            Ok(foreign) => self.cache.insert(&key, foreign.octets, now, is_ours),
+            Err(Failure { rcode, why }) => self.cache.insert_failure(&key, *rcode, Some(*why), now),
+        };
+        answer
+    }
+
+    /// Does what was ordered to be forgotten since the last time.
+    fn forget(&mut self, counters: &Writer) {
+        let cache = &mut self.cache;
+        self.flushes.hear(|flush| {
+            cache.flush(flush);
+            counters.cache_flushes.increment();
+        });
+    }
+
+    /// Tells `counters` how full the cache is, and what came and went.
+    pub(super) fn count(&mut self, counters: &Writer) {
+        let moves = self.cache.take_moves();
+        counters.cache_inserts.add(moves.inserts);
+        counters.cache_evictions.add(moves.evictions);
+        counters.cache_entries.set(self.cache.entries() as u64);
+        counters.cache_octets.set(self.cache.used() as u64);
+    }
+
+    /// Whole seconds on the cache's own clock.
+    fn seconds(&mut self, now: Instant) -> u32 {
+        let began = *self.began.get_or_insert(now);
+        // 136 years.
+        now.saturating_duration_since(began).as_secs() as u32
     }
 }
 
-/// Counts a query that `answer` answers.
+/// Turns the query in `message` into a reply with `answer`.
+fn write(answer: &Answer<'_>, opening: &Opening, policy: &Policy, message: &mut Message<'_>) -> Outcome {
+    let (length, truncated) = answer.write(opening.begin(policy, message), opening.head().id());
+    Outcome::Reply {
+        length,
+        rcode: answer.rcode(),
+        truncated,
+    }
+}
+
+/// Whether `name` is for us alone to tell: it lies in a zone of ours, and is not asked of others where we know none.
+fn is_ours(name: NameRef<'_>, snapshot: &Snapshot, policy: &Policy) -> bool {
+    let question = Question {
+        qname: name,
+        qtype: RType::A,
+        qclass: Class::IN,
+    };
+    match snapshot.lookup(&question, IpAddr::V4(Ipv4Addr::UNSPECIFIED)) {
+        Lookup::NotOurs => false,
+        Lookup::NxDomain(_) => !policy.falls_through(name),
+        _ => true,
+    }
+}
+
+/// Counts a query that `answer` answers without an upstream.
 fn count(answer: &Answer<'_>, counters: &Writer) {
     let counter = match (answer.age, answer.kind) {
         (Age::Stale, _) => &counters.cache_stale,
@@ -90,8 +171,11 @@ fn count(answer: &Answer<'_>, counters: &Writer) {
     counter.increment();
 }
 
-/// Tells how full the cache is.
-fn gauge(cache: &Cache, counters: &Writer) {
-    counters.cache_entries.set(cache.entries() as u64);
-    counters.cache_octets.set(cache.used() as u64);
+/// Counts a query that was told `answer` at the end of an exchange, if that is not simply what an upstream said.
+pub(super) fn count_told(answer: &Answer<'_>, counters: &Writer) {
+    match (answer.age, answer.kind) {
+        (Age::Stale, _) => counters.cache_stale.increment(),
+        (_, Kind::Blocked) => counters.cache_blocked.increment(),
+        _ => {}
+    }
 }

@@ -42,6 +42,8 @@ impl ExtendedError {
     pub const PROHIBITED: Self = Self(18);
     /// The name is not ours, and others are not asked for it.
     pub const NOT_AUTHORITATIVE: Self = Self(20);
+    /// An upstream's answer makes no sense.
+    pub const INVALID_DATA: Self = Self(24);
     /// No upstream gave an answer.
     pub const NO_REACHABLE_AUTHORITY: Self = Self(22);
     /// Nobody is there, or there is no way.

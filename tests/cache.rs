@@ -1,0 +1,280 @@
+//! What other servers said is kept, told again, and forgotten: the daemon with a scripted upstream, and with Unbound,
+//! which is killed and started again while it is asked.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use support::daemon::Daemon;
+use support::dig::Reply;
+use support::upstream::{ANSWER, ANSWER_TTL, Upstream};
+use support::{SOON, eventually, expect, ports, skip};
+
+const NO_ENGINE: &str = "--docker /nonexistent";
+
+/// A daemon on one core, so that whoever asks again asks the same cache, with `arguments`.
+fn start(upstream: SocketAddr, arguments: &str) -> Daemon {
+    Daemon::start(&format!(
+        "{NO_ENGINE} --cores 1 --nameserver {upstream} {arguments}"
+    ))
+}
+
+#[test]
+fn a_question_is_asked_once_and_told_again_with_its_time_counted_down() {
+    let upstream = Upstream::start();
+    let daemon = start(upstream.address(), "");
+    let first = daemon.dig("www.example.org A");
+    assert_eq!(
+        (first.status.as_str(), first.answer[0].ttl),
+        ("NOERROR", ANSWER_TTL)
+    );
+    eventually("a second to pass", SOON, || {
+        let again = daemon.dig("WWW.Example.ORG A");
+        assert_eq!(
+            (again.status.as_str(), again.answer[0].data.clone()),
+            ("NOERROR", ANSWER.to_string())
+        );
+        assert_eq!(
+            again.answer[0].owner, "WWW.Example.ORG",
+            "as the client spells it"
+        );
+        assert_eq!(again.flags, ["qr", "rd", "ra"]);
+        expect(|ttl| *ttl < ANSWER_TTL, again.answer[0].ttl)
+    });
+    assert_eq!(upstream.asked(), 1);
+    assert!(daemon.metric("skydock_cache_hits_total", "type=\"success\"") >= 1.0);
+    assert_eq!(daemon.metric("skydock_cache_entries", ""), 1.0);
+
+    daemon.dig("www.example.org AAAA");
+    daemon.dig("www.example.org A +dnssec");
+    assert_eq!(
+        upstream.asked(),
+        3,
+        "another type, and with signatures, are other questions"
+    );
+    let refused = daemon.dig("www.example.org A +norecurse");
+    assert_eq!(
+        refused.status, "REFUSED",
+        "whoever wants no recursion gets none from the cache either"
+    );
+}
+
+#[test]
+fn over_tcp_the_same_is_kept() {
+    let upstream = Upstream::start();
+    let daemon = start(upstream.address(), "");
+    for _ in 0..3 {
+        assert_eq!(daemon.dig("www.example.org A +tcp").status, "NOERROR");
+    }
+    assert_eq!(upstream.asked(), 1);
+}
+
+#[test]
+fn without_a_size_nothing_is_kept() {
+    let upstream = Upstream::start();
+    let daemon = start(upstream.address(), "--cache-size 0");
+    for _ in 0..3 {
+        assert_eq!(daemon.dig("www.example.org A").status, "NOERROR");
+    }
+    assert_eq!(upstream.asked(), 3);
+}
+
+// RFC 9520: the failure is remembered, so that a dead upstream is not asked for every client.
+#[test]
+fn a_failure_is_remembered_and_told_at_once() {
+    let upstream = Upstream::start();
+    upstream.set_silent(true);
+    let daemon = start(upstream.address(), "");
+    assert_eq!(daemon.dig("www.example.org A +time=5").status, "SERVFAIL");
+    let asked = upstream.asked();
+    let started = Instant::now();
+    assert_eq!(daemon.dig("www.example.org A").status, "SERVFAIL");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    let probes = upstream.asked() - asked;
+    assert!(
+        probes <= 1,
+        "{probes} questions, where only a probe may have been"
+    );
+    assert_eq!(daemon.metric("skydock_cache_hits_total", "type=\"failure\""), 1.0);
+    upstream.set_silent(false);
+    eventually("the failure to be forgotten", SOON, || {
+        expect(
+            |reply: &Reply| reply.status == "NOERROR",
+            daemon.dig("www.example.org A"),
+        )
+    });
+}
+
+// RFC 8767.
+#[test]
+fn what_is_past_its_time_is_told_while_upstreams_fail_if_that_was_asked_for() {
+    let upstream = Upstream::start();
+    let daemon = start(upstream.address(), "--cache-max-ttl 1 --serve-stale 600");
+    assert_eq!(daemon.dig("www.example.org A").answer[0].ttl, 1);
+    upstream.set_silent(true);
+    eventually("the answer to be over", SOON, || {
+        let reply = daemon.dig("www.example.org A +time=5");
+        assert_eq!(reply.status, "NOERROR");
+        expect(|reply: &Reply| reply.answer[0].ttl == 30, reply)
+    });
+    let started = Instant::now();
+    assert_eq!(daemon.dig("www.example.org A").answer[0].ttl, 30);
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "it is not asked for again so soon"
+    );
+    assert_eq!(daemon.dig("other.example.org A +time=5").status, "SERVFAIL");
+    assert!(daemon.metric("skydock_cache_hits_total", "type=\"stale\"") >= 2.0);
+}
+
+/// The part of Unbound that these tests need: one zone, told to whoever asks.
+struct Unbound {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Unbound {
+    /// None, and the reason was printed, where there is no Unbound.
+    fn start(address: SocketAddr) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory for its settings");
+        let settings = format!(
+            "server:\n directory: \"\"\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n \
+             do-daemonize: no\n num-threads: 1\n interface: {ip}\n port: {port}\n access-control: 127.0.0.0/8 allow\n \
+             local-zone: \"example.org.\" static\n local-zone: \"many.example.org.\" redirect\n \
+             local-data: \"example.org. 60 SOA ns.example.org. host.example.org. 1 60 60 60 30\"\n \
+             local-data: \"www.example.org. 60 A 192.0.2.1\"\n local-data: \"www.example.org. 60 A 192.0.2.2\"\n \
+             local-data: \"inside.example.org. 60 A 10.1.2.3\"\n local-data: \"many.example.org. 60 A 192.0.2.9\"\n\
+             remote-control:\n control-enable: no\n",
+            ip = address.ip(),
+            port = address.port()
+        );
+        std::fs::write(directory.path().join("settings"), settings).expect("our own directory");
+        let child = Self::spawn(&directory)?;
+        Some(Self { child, directory })
+    }
+
+    fn spawn(directory: &tempfile::TempDir) -> Option<Child> {
+        let program = ["/usr/sbin/unbound", "/usr/local/sbin/unbound"];
+        let Some(program) = program
+            .iter()
+            .find(|program| std::fs::exists(program).unwrap_or(false))
+        else {
+            skip("there is no unbound");
+            return None;
+        };
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", program, "-d", "-c"]);
+        command.arg(directory.path().join("settings"));
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        Some(child.expect("setpriv, which util-linux has"))
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::spawn(&self.directory).expect("it was there before");
+    }
+}
+
+impl Drop for Unbound {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[test]
+fn an_answer_of_unbound_is_kept_as_it_is_with_or_without_records() {
+    let address = ports::free();
+    let Some(_unbound) = Unbound::start(address) else {
+        return;
+    };
+    let daemon = start(address, "--rebind-protection");
+    eventually("Unbound", SOON, || {
+        expect(
+            |reply: &Reply| reply.answer.len() == 2,
+            daemon.dig("www.example.org A"),
+        )
+    });
+    for _ in 0..2 {
+        let reply = daemon.dig("www.example.org A");
+        assert_eq!(reply.sorted_answers(), ["192.0.2.1", "192.0.2.2"]);
+        let reply = daemon.dig("gone.example.org A");
+        assert_eq!(
+            (reply.status.as_str(), reply.authority[0].rtype.as_str()),
+            ("NXDOMAIN", "SOA")
+        );
+        assert!(reply.authority[0].ttl <= 30, "{reply:?}");
+        let reply = daemon.dig("www.example.org AAAA");
+        assert_eq!(
+            (reply.status.as_str(), reply.answer.len(), reply.authority.len()),
+            ("NOERROR", 0, 1)
+        );
+        let reply = daemon.dig("inside.example.org A");
+        assert_eq!(
+            (reply.status.as_str(), reply.answer.len()),
+            ("NOERROR", 0),
+            "a private address"
+        );
+    }
+    assert!(daemon.metric("skydock_cache_hits_total", "type=\"denial\"") >= 2.0);
+    assert_eq!(daemon.metric("skydock_cache_blocked_total", ""), 2.0);
+}
+
+#[test]
+fn what_is_known_goes_on_being_told_while_unbound_is_killed_and_started_again_under_load() {
+    let address = ports::free();
+    let Some(mut unbound) = Unbound::start(address) else {
+        return;
+    };
+    let daemon = Arc::new(start(
+        address,
+        "--cache-max-ttl 2 --serve-stale 600 --cache-size 1",
+    ));
+    let is_told = |daemon: &Daemon| {
+        let reply = daemon.dig("www.example.org A +time=5 +tries=2");
+        expect(|reply: &Reply| reply.answer.len() == 2, reply)
+    };
+    eventually("Unbound", SOON, || is_told(&daemon));
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = {
+        let (daemon, stop) = (daemon.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a loopback port");
+            let mut number = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                number += 1;
+                let query = support::raw::query(number as u16, &format!("n{number}.many.example.org"), 1);
+                let _ = socket.send_to(&query, daemon.dns());
+                // Far more than anybody asks, and not so many that a debug build on a busy machine drops them.
+                if number.is_multiple_of(8) {
+                    std::thread::sleep(Duration::from_millis(4));
+                }
+            }
+            number
+        })
+    };
+    for _ in 0..2 {
+        unbound.kill();
+        let killed = Instant::now();
+        while killed.elapsed() < Duration::from_secs(4) {
+            is_told(&daemon).expect("what was known before is told");
+        }
+        unbound.start_again();
+        eventually("a name that was never asked for", SOON, || {
+            let name = format!("x{}.many.example.org A +time=5", killed.elapsed().as_nanos());
+            expect(|reply: &Reply| reply.status == "NOERROR", daemon.dig(&name))
+        });
+        is_told(&daemon).expect("and it goes on");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let asked = load.join().expect("it does not panic");
+    assert!(asked > 1000, "{asked} questions are no load");
+    assert!(daemon.metric("skydock_cache_bytes", "") < f64::from(1 << 20));
+}
