@@ -179,11 +179,9 @@ impl Planes {
     pub(crate) async fn report(&mut self) -> Report {
         let settled = |status: &Status| {
             let is_away = |engine: &EngineStatus| matches!(engine.state, EngineState::Away { .. });
-            status.is_complete
-                || status
-                    .engines
-                    .iter()
-                    .all(|engine| engine.is_synced || is_away(engine))
+            // Nothing is known of any before the control plane has begun.
+            let is_told = |engine: &EngineStatus| engine.is_synced || is_away(engine);
+            status.is_complete || !status.engines.is_empty() && status.engines.iter().all(is_told)
         };
         // An engine that takes longer, or a control plane that has ended, is shown as it is.
         let _ = tokio::time::timeout(REPORT_WAIT_MAX, self.status.wait_for(settled)).await;

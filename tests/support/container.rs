@@ -128,12 +128,24 @@ pub(crate) struct Network {
 impl Network {
     /// Makes a bridge network; `None`, and the reason was printed, where this host has no room for one.
     pub(crate) fn make(engine: &Arc<Engine>, name: &str) -> Option<Self> {
-        if let Err(reason) = engine.make_network(name) {
+        Self::make_with(engine, name, &[])
+    }
+
+    /// The same, with more arguments of `docker network create`.
+    pub(crate) fn make_with(engine: &Arc<Engine>, name: &str, arguments: &[&str]) -> Option<Self> {
+        if let Err(reason) = engine.make_network(name, arguments) {
             skip(&format!("docker makes no network: {reason}"));
             return None;
         }
         let (engine, name) = (Arc::clone(engine), name.to_owned());
         Some(Self { engine, name })
+    }
+
+    /// The address of its gateway.
+    pub(crate) fn gateway(&self) -> String {
+        let format = "{{(index .IPAM.Config 0).Gateway}}";
+        self.engine
+            .docker(&["network", "inspect", "--format", format, &self.name])
     }
 }
 

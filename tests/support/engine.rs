@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use super::skip;
@@ -63,7 +64,8 @@ pub(crate) fn private(arguments: &[&str]) -> Option<Engine> {
 }
 
 impl Engine {
-    fn existing(host: String) -> Self {
+    /// One that is there already, with our images put into it.
+    pub(crate) fn existing(host: String) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("skd.")
             .tempdir_in("/tmp")
@@ -120,16 +122,22 @@ impl Engine {
         self.gateway
     }
 
-    /// Makes a bridge network; its error is what docker says.
-    pub(crate) fn make_network(&self, name: &str) -> Result<(), String> {
-        let mut arguments = vec!["network", "create", name];
+    /// Makes a network with more arguments of `docker network create`, a bridge where they name no other driver; its error
+    /// is what docker says.
+    pub(crate) fn make_network(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let mut words = vec!["network", "create", name];
+        words.extend_from_slice(arguments);
         let option;
-        if let Some(private) = &self.private {
+        if let Some(private) = &self.private
+            && !arguments.contains(&"--driver")
+        {
             // A name by which engine.sh finds the interface when nobody removes the network.
-            option = format!("com.docker.network.bridge.name={}.1", private.bridge);
-            arguments.extend(["--opt", &option]);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            option = format!("com.docker.network.bridge.name={}.{number}", private.bridge);
+            words.extend(["--opt", &option]);
         }
-        match self.try_docker(&arguments) {
+        match self.try_docker(&words) {
             (true, _) => Ok(()),
             (false, reason) => Err(reason),
         }

@@ -41,6 +41,7 @@ pub(crate) struct Engine {
     same_clock: bool,
     /// In front of every path: `/v1.41`.
     prefix: String,
+    is_podman: bool,
     /// Product and version, for example `Docker 20.10.24`.
     pub(crate) version: String,
     /// Version of the API that both sides know, for example `1.41`.
@@ -70,6 +71,7 @@ impl Engine {
             docker,
             deadline,
             same_clock: matches!(endpoint.address, Address::Unix(_)),
+            is_podman: is_podman(&answer),
             version: product(&answer),
             prefix: format!("/v{api_shown}"),
             api: api_shown,
@@ -125,7 +127,13 @@ impl Engine {
     pub(crate) async fn networks(&self) -> Result<List, Failure> {
         let what = "list networks";
         let answer = self.get("/networks", what).await?;
-        Ok(networks::read(read(what, wire::read_list(&answer))?))
+        let mut networks: Vec<wire::Network> = read(what, wire::read_list(&answer))?;
+        // Podman calls its default network by Docker's name here, and nowhere else.
+        let default = networks
+            .iter_mut()
+            .filter(|network| self.is_podman && network.name == "bridge");
+        default.for_each(|network| "podman".clone_into(&mut network.name));
+        Ok(networks::read(networks))
     }
 
     /// One container, by its id or name; `None` if there is none.
@@ -259,11 +267,15 @@ fn parse_version(text: &str) -> Option<(usize, usize)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+fn is_podman(engine: &wire::Version) -> bool {
+    engine
+        .components
+        .first()
+        .is_some_and(|component| component.name.contains("Podman"))
+}
+
 fn product(engine: &wire::Version) -> String {
-    let name = match engine.components.first() {
-        Some(component) if component.name.contains("Podman") => "Podman",
-        _ => "Docker",
-    };
+    let name = if is_podman(engine) { "Podman" } else { "Docker" };
     let version = match engine.version.as_str() {
         "" => "of unknown version",
         version => version,

@@ -55,9 +55,9 @@ impl News {
                 (&actor.id, Effect::Signal(stop::number(attribute("signal")?)?))
             }
             "container" => (&actor.id, container_effect(&action)?),
-            // The actor is the network; the container stands among its attributes.
+            // Docker's actor is the network, and the container stands among its attributes; Podman's is the container.
             "network" if matches!(action.as_str(), "connect" | "disconnect") => {
-                (attribute("container")?, Effect::Inspect)
+                (attribute("container").unwrap_or(&actor.id), Effect::Inspect)
             }
             // `remove` is Podman's word.
             "network" if matches!(action.as_str(), "create" | "destroy" | "remove") => {
@@ -228,7 +228,8 @@ mod tests {
                 network(action, attributes),
                 Some(("c1".to_owned(), Effect::Inspect))
             );
-            assert_eq!(network(action, "{}"), None);
+            // Podman names the container where Docker names the network.
+            assert_eq!(network(action, "{}"), Some(("n1".to_owned(), Effect::Inspect)));
         }
     }
 

@@ -219,7 +219,7 @@ impl World {
             .collect();
         for (word, truth) in &visible {
             answers.insert(format!("{}.docker", truth.instance), truth.address.to_string());
-            answers.insert(format!("{}.docker", &id(word)[..10]), truth.address.to_string());
+            answers.insert(format!("{:.10}.docker", id(word)), truth.address.to_string());
         }
         let with = |health: fn(Option<&str>) -> bool| {
             let ready = visible.iter().filter(|(_, it)| health(it.health));
@@ -250,10 +250,7 @@ fn wrong(reader: &mut Reader, answers: &BTreeMap<String, String>) -> Vec<String>
     let snapshot = reader.load();
     let mut wrong = Vec::new();
     for (owner, expected) in answers {
-        let mut found: Vec<String> = addresses(&snapshot, owner)
-            .split(' ')
-            .map(str::to_owned)
-            .collect();
+        let mut found: Vec<String> = addresses(snapshot, owner).split(' ').map(str::to_owned).collect();
         found.sort();
         let found = found.join(" ");
         if found != *expected {
@@ -317,7 +314,7 @@ async fn live(seed: u64) -> Result<(), String> {
             .map(|(word, _)| id(word));
         for id in published {
             if census.get(&id) != Some(&Standing::Published) {
-                seen.push(format!("{} stands {:?}", &id[..4], census.get(&id)));
+                seen.push(format!("{id:.4} stands {:?}", census.get(&id)));
             }
         }
         right = if seen.is_empty() { right + 1 } else { 0 };

@@ -11,6 +11,7 @@ use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
 use super::label::Complaint;
 use super::listed::Listed;
+use super::networks::List;
 use super::publish::{Context, Owner, publish};
 use super::sharing::{Sharing, Whose};
 use super::standing::Standing;
@@ -31,6 +32,10 @@ pub(super) struct Memory {
     sharing: Sharing,
     /// Where the engine's host is reached on the engine's networks.
     host: Vec<Address>,
+    /// Names of networks that were listed, and of those that were seen since; none while no list has come.
+    networks: Option<HashSet<Arc<str>>>,
+    /// A container is on a network that was not listed.
+    is_missing_networks: bool,
     /// Hashes of container and complaint.
     told: HashSet<u64>,
 }
@@ -78,6 +83,8 @@ impl Memory {
             census: watch.census.clone(),
             sharing: Sharing::default(),
             host: Vec::new(),
+            networks: None,
+            is_missing_networks: false,
             told: HashSet::new(),
         }
     }
@@ -102,12 +109,18 @@ impl Memory {
         }
     }
 
-    /// Takes in where the engine's host is reached.
-    pub(super) fn host(&mut self, host: Vec<Address>, now: Instant) {
-        if self.host != host {
-            self.host = host;
+    /// Takes in the list of networks: what there is, and where the engine's host is reached.
+    pub(super) fn networks(&mut self, list: &List, now: Instant) {
+        self.networks = Some(list.networks.iter().map(|network| network.name.clone()).collect());
+        if self.host != list.host {
+            self.host.clone_from(&list.host);
             self.look_at_sharers(&Whose::Host, now);
         }
+    }
+
+    /// Whether the networks must be listed anew, for there is one that no event told of: Podman tells of none.
+    pub(super) fn is_missing_networks(&mut self) -> bool {
+        std::mem::take(&mut self.is_missing_networks)
     }
 
     /// Takes in the list.
@@ -181,6 +194,13 @@ impl Memory {
                 Inspection::Absent
             }
             None => {
+                for address in container.addresses() {
+                    let network = address.network.into_iter();
+                    // Each once: one that has no subnet is never listed.
+                    let new =
+                        network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
+                    self.is_missing_networks |= new.count() > 0;
+                }
                 let (seen, stop) = (container.fingerprint(), container.stop);
                 let claims = container.own_addresses();
                 let described = watch.plugins.is_some().then(|| Described::from(&container));

@@ -44,6 +44,8 @@ mod fake_engine;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};

@@ -72,6 +72,9 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
             listing = Some(Listing::begin(&engine, &memory.tracker));
             networks.changed();
         }
+        if memory.is_missing_networks() {
+            networks.changed();
+        }
         if networks.ask() {
             network_lists.push(engine.networks());
         }
@@ -130,11 +133,10 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                         trouble.remedy,
                     );
                 }
-                let list = answer.ok().map(|list| {
-                    memory.host(list.host, Instant::now());
-                    list.networks
-                });
-                networks.answered(list);
+                if let Ok(list) = &answer {
+                    memory.networks(list, Instant::now());
+                }
+                networks.answered(answer.ok().map(|list| list.networks));
             }
             permit = outlets.changes.reserve(),
                 if networks.has_news() || networks_awaited.is_none() && memory.tracker.has_change() =>

@@ -178,6 +178,7 @@ async fn rig(running: &[(&str, &str)]) -> (FakeEngine, Rig) {
 async fn rig_at(running: &[(&str, &str)], pace: Pace) -> (FakeEngine, Rig) {
     let mut engine = FakeEngine::new();
     engine.start();
+    engine.network("bridge", &["10.0.0.0/24"]);
     for (name, address) in running {
         engine.run(name, address);
     }
@@ -341,6 +342,32 @@ async fn an_engine_that_does_not_list_its_networks_costs_no_container_its_names(
         engine.octets(network_event("create").as_bytes());
         rig.until_networks(&["shop"]).await;
     }
+}
+
+#[tokio::test]
+async fn a_network_that_no_event_told_of_is_asked_for_once_a_container_is_on_it() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.network("bridge", &["10.0.0.0/24"]);
+    engine.run("a", "10.0.0.1");
+    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
+    rig.until_networks(&["bridge"]).await;
+    rig.until("a=10.0.0.1").await;
+    engine.subscribed().await;
+    engine.network("shop", &["10.1.0.0/24"]);
+    engine.run("b", "10.1.0.2");
+    engine.change("b", |it| {
+        it["NetworkSettings"]["Networks"] = serde_json::json!({"shop": {"IPAddress": "10.1.0.2"}});
+    });
+    engine.event("start", "b");
+    while rig.networks.len() < 2 {
+        rig.take_one().await;
+    }
+    let lists = engine.count("/networks");
+    engine.event("update", "b");
+    engine.saw(&inspect_path("b"), 2).await;
+    rig.expect_quiet().await;
+    assert_eq!(engine.count("/networks"), lists, "it is known now");
 }
 
 #[tokio::test]

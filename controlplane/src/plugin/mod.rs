@@ -155,7 +155,7 @@ impl Plugins {
                 Ok(Ok(false)) => info!("plugins were read again; they are what they were"),
                 Ok(Err(error)) => error!("{error}; the plugins that were in force stay"),
                 Err(error) => {
-                    error!("plugins could not be read again ({error}); those that were in force stay")
+                    error!("plugins could not be read again ({error}); those that were in force stay");
                 }
             }
         }

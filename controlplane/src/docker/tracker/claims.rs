@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Entry, Tracker};
-use crate::service::Address;
+use crate::service::{Address, Services};
 
 /// Addresses remembered beyond those in use before the rest is forgotten.
 const SWEEP_AT_LEAST: usize = 64;
@@ -25,7 +25,7 @@ impl Tracker {
                 continue;
             };
             let is_there = |entry: &&mut Entry| {
-                let services = entry.services.iter().flat_map(|services| services.as_slice());
+                let services = entry.services.iter().flat_map(Services::as_slice);
                 services
                     .into_iter()
                     .any(|service| service.addresses.contains(claim))

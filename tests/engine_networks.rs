@@ -1,0 +1,192 @@
+//! Where a container is reached, on every kind of network, and what its labels make of it.
+
+mod support;
+
+use std::sync::Arc;
+
+use support::container::{Container, Network};
+use support::daemon::Daemon;
+use support::engine::{self, BUSYBOX, Engine};
+use support::{SOON, dig, eventually, expect, skip, unique};
+
+/// An engine and a daemon that watches it.
+fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
+    let engine = engine::shared()?;
+    let daemon = Daemon::for_engine(&engine, arguments);
+    Some((engine, daemon))
+}
+
+fn run(engine: &Arc<Engine>, stem: &str, arguments: &[&str]) -> Container {
+    Container::run_image(engine, &unique(stem), BUSYBOX, arguments)
+}
+
+/// The question for a container's own name.
+fn own(container: &Container) -> String {
+    format!("{}.docker A", container.name())
+}
+
+fn ask_from(daemon: &Daemon, source: &str, question: &str, expected: &str) {
+    eventually(&format!("{question} from {source}"), SOON, || {
+        let reply = dig::dig(daemon.dns(), &format!("{question} -b {source}"));
+        expect(
+            |answers: &Vec<String>| *answers == [expected],
+            reply.sorted_answers(),
+        )
+    });
+}
+
+#[test]
+fn a_container_in_the_hosts_network_is_reached_at_the_host_on_the_clients_own_bridge() {
+    let Some((engine, daemon)) = world("") else { return };
+    if !engine.is_private() {
+        return skip("the gateways of an engine elsewhere are not this host's, to ask from");
+    }
+    let container = run(&engine, "host", &["--network", "host"]);
+    let primary = engine.gateway().to_string();
+    daemon.await_answers(&own(&container), &[&primary]);
+    let name = unique("net");
+    let Some(network) = Network::make(&engine, &name) else {
+        return;
+    };
+    let gateway = network.gateway();
+    // The network came later than the container.
+    ask_from(&daemon, &gateway, &own(&container), &gateway);
+    ask_from(&daemon, "127.0.0.1", &own(&container), &primary);
+    drop(network);
+    ask_from(&daemon, &primary, &own(&container), &primary);
+    container.docker("stop");
+    daemon.await_status(&own(&container), "NXDOMAIN");
+}
+
+#[test]
+fn a_container_in_anothers_network_is_reached_there_and_follows_its_life() {
+    let Some((engine, daemon)) = world("") else { return };
+    let owner = run(&engine, "owner", &[]);
+    let by_name = run(
+        &engine,
+        "joined",
+        &["--network", &format!("container:{}", owner.name())],
+    );
+    let first = owner.address().to_string();
+    daemon.await_answers(&own(&by_name), &[&first]);
+    daemon.await_answers(&own(&owner), &[&first]);
+    // Another of its networks is the other one's, too.
+    let name = unique("net");
+    let Some(_network) = Network::make(&engine, &name) else {
+        return;
+    };
+    owner.connect(&name);
+    let second = owner.address_on(&name).to_string();
+    eventually("the second address", SOON, || {
+        let names = daemon.dig(&format!("-x {second}")).sorted_answers();
+        expect(
+            |names: &Vec<String>| names.iter().any(|it| it.starts_with(by_name.name())),
+            names,
+        )
+    });
+    owner.docker("stop");
+    daemon.await_status(&own(&by_name), "NXDOMAIN");
+    assert!(by_name.is_running());
+    // It runs on in a network that is gone.
+    owner.docker("start");
+    daemon.await_answers(&own(&owner), &[&owner.address().to_string()]);
+    assert_eq!(daemon.dig(&own(&by_name)).status, "NXDOMAIN");
+    by_name.docker("restart");
+    daemon.await_answers(&own(&by_name), &[&owner.address().to_string()]);
+}
+
+#[test]
+fn internal_networks_ipv6_and_macvlan_are_networks_like_any_other() {
+    let Some((engine, daemon)) = world("") else { return };
+    let on = |network: &str| run(&engine, "on", &["--network", network]);
+
+    let name = unique("internal");
+    if let Some(_internal) = Network::make_with(&engine, &name, &["--internal"]) {
+        let container = on(&name);
+        daemon.await_answers(&own(&container), &[&container.address_on(&name).to_string()]);
+    }
+
+    let name = unique("six");
+    let arguments = ["--ipv6", "--subnet", "fd00:5d0c:6::/64"];
+    if let Some(_six) = Network::make_with(&engine, &name, &arguments) {
+        let container = on(&name);
+        let format = format!("{{{{(index .NetworkSettings.Networks {name:?}).GlobalIPv6Address}}}}");
+        let address = engine.docker(&["inspect", "--format", &format, container.name()]);
+        daemon.await_answers(&format!("{}.docker AAAA", container.name()), &[&address]);
+        let reverse = daemon.dig(&format!("-x {address}"));
+        assert_eq!(
+            reverse.sorted_answers(),
+            [format!("{}.redis.dev.docker.", container.name())]
+        );
+    }
+
+    let name = unique("lan");
+    let arguments = ["--driver", "macvlan", "--subnet", "10.213.7.0/24"];
+    if let Some(_lan) = Network::make_with(&engine, &name, &arguments) {
+        match engine.try_docker(&["run", "--rm", "--network", &name, BUSYBOX, "/bin/true"]) {
+            (false, reason) if reason.contains("not supported") => {
+                skip(&format!("no macvlan here: {reason}"));
+            }
+            _ => {
+                let container = on(&name);
+                daemon.await_answers(&own(&container), &[&container.address_on(&name).to_string()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_name_a_container_and_one_that_cannot_be_read_is_told_once() {
+    let Some((engine, daemon)) = world("") else { return };
+    let (service, instance) = (unique("cache"), unique("one"));
+    let labels = [
+        format!("skydock.service={service}"),
+        format!("skydock.instance={instance}"),
+        "skydock.environment=prod".to_owned(),
+        "skydock.ttl=7".to_owned(),
+        "skydock.ip=192.0.2.77".to_owned(),
+        "skydock.weight=heavy".to_owned(),
+    ];
+    let arguments: Vec<&str> = labels
+        .iter()
+        .flat_map(|label| ["--label", label.as_str()])
+        .collect();
+    let container = run(&engine, "labelled", &arguments);
+    let question = format!("{instance}.{service}.prod.docker A");
+    daemon.await_answers(&question, &["192.0.2.77"]);
+    assert!(daemon.dig(&question).answer.iter().all(|record| record.ttl == 7));
+    assert_eq!(daemon.dig(&own(&container)).status, "NXDOMAIN");
+
+    container.docker("restart");
+    daemon.await_answers(&question, &["192.0.2.77"]);
+    let told = daemon.log();
+    let complaint = format!("container {} (", container.name());
+    let told: Vec<_> = told.lines().filter(|line| line.contains(&complaint)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("skydock.weight=\\\"heavy\\\"") || told[0].contains("skydock.weight=\"heavy\""),
+        "{told:?}"
+    );
+    assert!(told[0].contains("0 to 65535"), "{told:?}");
+}
+
+#[test]
+fn only_containers_that_are_chosen_are_published() {
+    let Some((engine, daemon)) = world("--opt-in --only team=web --label-prefix com.example") else {
+        return;
+    };
+    let run = |labels: &[&str]| {
+        let arguments: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+        run(&engine, "chosen", &arguments)
+    };
+    let silent = run(&["team=web"]);
+    let other = run(&["com.example.enable=true", "team=db"]);
+    let chosen = run(&["com.example.enable=true", "team=web"]);
+    daemon.await_answers(&own(&chosen), &[&chosen.address().to_string()]);
+    for absent in [&silent, &other] {
+        assert_eq!(daemon.dig(&own(absent)).status, "NXDOMAIN");
+    }
+    let count =
+        |standing: &str| daemon.metric("skydock_engine_containers", &format!("standing=\"{standing}\""));
+    assert!(count("not-opted-in") >= 1.0 && count("not-selected") >= 1.0 && count("published") >= 1.0);
+}
