@@ -263,7 +263,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) nsid: Option<String>,
 
-    /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all we may run on]
+    /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all that
+    /// affinity and CPU quota leave us]
     #[arg(
         long,
         env = "SKYDOCK_CORES",

@@ -1,0 +1,100 @@
+//! Which cores to take first: those that share the least.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{CoreSelection, parse};
+
+/// `cores` in the order in which to take them: first one of each physical core, then the other threads of these; each
+/// time one NUMA node after another.
+///
+/// Two threads of a physical core share what a busy worker needs most, its caches and its execution units: of two
+/// workers they make little more than one. So a count smaller than the machine gets physical cores. Nodes come one after
+/// another, for the snapshot lies in the memory of one of them. `read` gives a file's text, if there is one; where
+/// nothing is known, the order is that of the numbers.
+pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Vec<usize> {
+    let nodes = nodes(&read);
+    let mut threads: HashMap<[Option<usize>; 3], usize> = HashMap::new();
+    let mut keyed: Vec<_> = cores
+        .iter()
+        .map(|&core| {
+            let number = |what: &str| {
+                let file = format!("/sys/devices/system/cpu/cpu{core}/topology/{what}");
+                read(&PathBuf::from(file))?.trim().parse().ok()
+            };
+            let physical = ["physical_package_id", "die_id", "core_id"].map(number);
+            // Where nothing is told, each is a core of its own.
+            let before = match physical {
+                [_, _, None] => 0,
+                known => {
+                    let taken = threads.entry(known).or_default();
+                    *taken += 1;
+                    *taken - 1
+                }
+            };
+            (before, nodes.get(&core).copied().unwrap_or(0), core)
+        })
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, _, core)| core).collect()
+}
+
+/// The NUMA node of each core.
+fn nodes(read: impl Fn(&Path) -> Option<String>) -> HashMap<usize, usize> {
+    let list = |file: &str| {
+        let text = read(Path::new(file)).unwrap_or_default();
+        // The kernel's lists are ours; a comma behind makes a single number one, too.
+        match parse(&format!("{},", text.trim())) {
+            Ok(CoreSelection::List(numbers)) => numbers,
+            _ => Vec::new(),
+        }
+    };
+    list("/sys/devices/system/node/online")
+        .into_iter()
+        .flat_map(|node| {
+            let cores = list(&format!("/sys/devices/system/node/node{node}/cpulist"));
+            cores.into_iter().map(move |core| (core, node))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine of two nodes with two physical cores each; the threads of core n are n and n + 4.
+    fn two_nodes(path: &Path) -> Option<String> {
+        let path = path.to_str().unwrap();
+        let text = match path {
+            "/sys/devices/system/node/online" => "0-1".to_owned(),
+            "/sys/devices/system/node/node0/cpulist" => "0,2,4,6\n".to_owned(),
+            "/sys/devices/system/node/node1/cpulist" => "1,3,5,7\n".to_owned(),
+            _ => {
+                let (cpu, what) = path
+                    .strip_prefix("/sys/devices/system/cpu/cpu")?
+                    .split_once("/topology/")?;
+                let cpu: usize = cpu.parse().ok()?;
+                match what {
+                    "physical_package_id" => format!("{}\n", cpu % 2),
+                    "core_id" => format!("{}\n", cpu % 4 / 2),
+                    _ => return None,
+                }
+            }
+        };
+        Some(text)
+    }
+
+    #[test]
+    fn physical_cores_come_first_and_nodes_one_after_another() {
+        let all: Vec<_> = (0..8).collect();
+        assert_eq!(order(&all, two_nodes), [0, 2, 1, 3, 4, 6, 5, 7]);
+        // A mask may leave out the first thread of a core.
+        assert_eq!(order(&[3, 4, 5, 7], two_nodes), [4, 3, 5, 7]);
+    }
+
+    #[test]
+    fn where_nothing_is_known_the_numbers_decide() {
+        assert_eq!(order(&[1, 2, 6], |_| None), [1, 2, 6]);
+        assert_eq!(order(&[0, 1], |_| Some("nonsense".to_owned())), [0, 1]);
+    }
+}
