@@ -4,10 +4,17 @@ mod fixture;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
+/// Zones by their number of services. A million takes minutes and gigabytes, so it has to be asked for:
+/// `SKYDOCK_BENCH_MILLION=1`.
+fn sizes() -> Vec<u32> {
+    let million = std::env::var_os("SKYDOCK_BENCH_MILLION").map(|_| 1_000_000);
+    [1_000, 10_000, 100_000].into_iter().chain(million).collect()
+}
+
 fn build_all(c: &mut Criterion) {
     let mut group = c.benchmark_group("publish/all");
     group.sample_size(10);
-    for services in [1_000, 10_000, 100_000] {
+    for services in sizes() {
         group.bench_function(services.to_string(), |b| {
             b.iter_batched(
                 || fixture::zone(services),
@@ -21,7 +28,7 @@ fn build_all(c: &mut Criterion) {
 /// A container replaced: its names are set and everything is published again. Freeing the snapshot
 /// before is the publisher's work, too, and is counted.
 fn build_one_change(c: &mut Criterion) {
-    for services in [1_000, 10_000, 100_000] {
+    for services in sizes() {
         let mut builder = fixture::zone(services);
         let (mut publisher, mut reader) = dns::channel(builder.build());
         let mut number = 0;

@@ -51,6 +51,6 @@ fn a_thousand_containers_are_answered_for_without_a_wrong_answer() {
     );
     check(&daemon, Mix::Zipf, Transport::Udp, true, Pace::Rate(500.0));
 
-    engine.replace(0);
+    engine.replace(0).expect("there is a first container");
     daemon.await_answers("hot.web.dev.docker", &["10.16.0.1"]);
 }

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use dataplane::cores::{CoreSelection, select};
 
 use crate::bare;
+use crate::changes;
 use crate::chart::chart;
 use crate::engine::Engine;
 use crate::field::{Ground, Running, start_upstream};
@@ -20,6 +21,7 @@ use crate::mix::Mix;
 use crate::network::{Bridge, Path};
 use crate::plan::{Extent, points, seconds};
 use crate::results::{About, Results, Server};
+use crate::scaling;
 use crate::servers::Kind;
 use crate::world::World;
 
@@ -35,6 +37,10 @@ struct Command {
 enum What {
     /// Measures all servers in one run, in turn
     Run(Run),
+    /// Measures skydock on one core, two, and so on up to all; draws a chart
+    Cores(Only),
+    /// Measures skydock while containers change, and how soon a change is seen
+    Changes(Only),
     /// The load generator; reads a line of JSON for each measurement (started by the others)
     #[command(hide = true)]
     Load {
@@ -89,8 +95,21 @@ struct Run {
     record: bool,
 }
 
+#[derive(Debug, Args)]
+struct Only {
+    /// Our binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/skydock")]
+    skydock: PathBuf,
+    /// Containers
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    names: u32,
+    /// Directory for what is written
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/harness")]
+    out: PathBuf,
+}
+
 /// What went wrong, as a sentence.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Reads the command line and does what it says.
 ///
@@ -100,6 +119,19 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 pub fn run() -> Outcome<()> {
     match Command::parse().what {
         What::Run(asked) => run_all(&asked),
+        What::Cores(asked) => {
+            check(&asked.skydock)?;
+            fs::create_dir_all(&asked.out)?;
+            tell(&scaling::run(
+                &asked.skydock,
+                World::new(asked.names),
+                &asked.out,
+            )?)
+        }
+        What::Changes(asked) => {
+            check(&asked.skydock)?;
+            tell(&changes::run(&asked.skydock, World::new(asked.names))?)
+        }
         What::Load { cores, names } => {
             generator::serve(&cores, World::new(names), io::stdin().lock(), io::stdout())?;
             Ok(())
@@ -116,14 +148,14 @@ pub fn run() -> Outcome<()> {
 }
 
 /// Cores of the servers and of the generator. With one core alone they share it.
-struct Cores {
-    server: usize,
-    clients: Vec<usize>,
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) clients: Vec<usize>,
 }
 
 impl Cores {
     /// The generator has all but one, and no more than it needs.
-    fn choose() -> Outcome<Self> {
+    pub(crate) fn choose() -> Outcome<Self> {
         /// Cores with which the generator asks more than any server here answers from one.
         const CLIENTS_MAX: usize = 3;
         let all = (1..=CLIENTS_MAX + 1).rev();
@@ -145,12 +177,7 @@ impl Cores {
 }
 
 fn run_all(asked: &Run) -> Outcome<()> {
-    if !asked.skydock.is_file() {
-        let file = asked.skydock.display();
-        return Err(
-            format!("there is no {file}: build it (cargo build --release), or use benches/run").into(),
-        );
-    }
+    check(&asked.skydock)?;
     let cores = Cores::choose()?;
     // The engine and we ourselves stay out of the servers' way.
     pin(*cores.clients.first().unwrap_or(&cores.server))?;
@@ -196,7 +223,8 @@ fn run_all(asked: &Run) -> Outcome<()> {
         directory: directory.path(),
         addresses: &addresses,
         upstream: upstream.as_ref().map(|(_, address)| *address),
-        core: cores.server,
+        cores: &[cores.server],
+        affinity: &[cores.server],
         skydock: &asked.skydock,
         engine: &engine,
     };
@@ -268,8 +296,23 @@ fn run_all(asked: &Run) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether `skydock` is there.
+fn check(skydock: &std::path::Path) -> Outcome<()> {
+    if skydock.is_file() {
+        return Ok(());
+    }
+    let file = skydock.display();
+    Err(format!("there is no {file}: build it (cargo build --release), or use benches/run").into())
+}
+
+/// Prints results.
+fn tell(text: &str) -> Outcome<()> {
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
 /// Tells how far we are; results go to standard output alone.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Nobody may be listening.
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -66,19 +66,20 @@ impl Engine {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Has the container of this number replaced by one with another address, and says so.
-    pub fn replace(&self, number: u32) {
-        let Some(it) = self.state.world.container(number) else {
-            return;
-        };
+    /// Has the container of this number replaced by one with another address, says so to all that follow, and gives the
+    /// address. `None`: there is no such container.
+    pub fn replace(&self, number: u32) -> Option<Ipv4Addr> {
+        let it = self.state.world.container(number)?;
         let mut changes = self.state.changes();
         let times = changes.replaced.entry(number).or_default();
         *times = times.wrapping_add(1);
+        let address = address(&it, *times);
         let events = event("die", &it) + &event("start", &it);
         let chunk = format!("{:x}\r\n{events}\r\n", events.len());
         changes
             .followers
             .retain_mut(|follower| follower.write_all(chunk.as_bytes()).is_ok());
+        Some(address)
     }
 }
 
@@ -175,10 +176,15 @@ fn inspect(it: &Container, replaced: u8) -> String {
     )
 }
 
-fn networks(it: &Container, replaced: u8) -> String {
+/// The address of a container that was replaced so often.
+fn address(it: &Container, replaced: u8) -> Ipv4Addr {
     let [a, b, c, d] = it.address.octets();
-    // How often it was replaced stands above the 2^20 addresses that a world has at most.
-    let address = Ipv4Addr::new(a, b.wrapping_add(16 * (replaced % 15)), c, d);
+    // How often it was stands above the 2^20 addresses that a world has at most.
+    Ipv4Addr::new(a, b.wrapping_add(16 * (replaced % 15)), c, d)
+}
+
+fn networks(it: &Container, replaced: u8) -> String {
+    let address = address(it, replaced);
     format!(r#"{{"bridge":{{"IPAddress":"{address}","GlobalIPv6Address":""}}}}"#)
 }
 
@@ -222,7 +228,8 @@ mod tests {
         while engine.state.changes().followers.is_empty() {
             thread::yield_now();
         }
-        engine.replace(0);
+        assert_eq!(engine.replace(0), Some(Ipv4Addr::new(10, 16, 0, 1)));
+        assert_eq!(engine.replace(33), None);
         let mut lines = BufReader::new(follower).lines().map_while(Result::ok);
         let event: Value = serde_json::from_str(&lines.find(|line| line.starts_with('{')).unwrap()).unwrap();
         assert_eq!(

@@ -45,8 +45,10 @@ pub struct Ground<'g> {
     pub addresses: &'g [Ipv4Addr],
     /// Whom forwarders ask.
     pub upstream: Option<SocketAddr>,
-    /// Their core.
-    pub core: usize,
+    /// Their cores: where workers run.
+    pub cores: &'g [usize],
+    /// Where everything of theirs may run: the same, but for a measurement of what else they do.
+    pub affinity: &'g [usize],
     /// Our binary.
     pub skydock: &'g Path,
     /// What `--docker` takes.
@@ -78,12 +80,12 @@ impl Running {
             addresses: ground.addresses,
             port,
             upstream: ground.upstream,
-            core: ground.core,
+            cores: ground.cores,
             engine: ground.engine,
         };
         let command = kind.command(&executable, &setup).map_err(explain)?;
         let started = Instant::now();
-        let process = process::start(&command, &[ground.core], &directory.join("log")).map_err(explain)?;
+        let process = process::start(&command, ground.affinity, &directory.join("log")).map_err(explain)?;
         let mut running = Self {
             kind,
             version: kind.version(&executable),

@@ -18,6 +18,7 @@
 )]
 
 pub mod bare;
+mod changes;
 pub mod chart;
 pub mod cli;
 pub mod engine;
@@ -31,6 +32,7 @@ pub mod plan;
 pub mod process;
 pub mod question;
 pub mod results;
+mod scaling;
 pub mod servers;
 pub mod table;
 pub mod world;

@@ -91,6 +91,25 @@ impl Process {
         tree(self.pid()).into_iter().map(cpu_seconds_of).sum()
     }
 
+    /// Seconds of CPU that those of its threads have used whose names begin with `prefix` and a digit.
+    #[must_use]
+    pub fn thread_seconds(&self, prefix: &str) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid()))
+            .into_iter()
+            .flatten();
+        let is_one = |name: &str| {
+            let rest = name.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let nanoseconds = tasks.filter_map(|task| {
+            let task = task.ok()?.path();
+            let name = fs::read_to_string(task.join("comm")).ok()?;
+            let text = fs::read_to_string(task.join("schedstat")).ok()?;
+            is_one(&name).then(|| running_ns(&text)).flatten()
+        });
+        nanoseconds.sum::<u64>() as f64 / 1e9
+    }
+
     /// Octets of memory that are its own, with its share of what it has in common with others.
     #[must_use]
     pub fn memory_octets(&self) -> u64 {
@@ -163,6 +182,11 @@ fn cpu_seconds_of(pid: u32) -> f64 {
     own + ticks as f64 / ticks_per_second as f64
 }
 
+/// The first field of a thread's `schedstat`: nanoseconds that it ran.
+fn running_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// A field of `/proc/PID/stat` by its number in proc(5). The name, field 2, may have spaces and brackets in it.
 fn stat_field(stat: &str, number: usize) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -196,6 +220,8 @@ mod tests {
 
     #[test]
     fn the_kernels_tables_are_read() {
+        assert_eq!(running_ns("8370493 1012 77\n"), Some(8_370_493));
+        assert_eq!(running_ns(""), None);
         let stat = "42 (a name) of) S 7 42 42 0 -1 4 1 2 3 4 10 20 30 40 20 0 1";
         assert_eq!(stat_field(stat, 4), Some(7));
         assert_eq!((stat_field(stat, 16), stat_field(stat, 17)), (Some(30), Some(40)));

@@ -56,8 +56,8 @@ pub struct Setup<'s> {
     pub port: u16,
     /// Whom to ask what is not in the zone.
     pub upstream: Option<SocketAddr>,
-    /// The core to run on.
-    pub core: usize,
+    /// The cores to run on; at least one. Others than ours use the first alone.
+    pub cores: &'s [usize],
     /// What `--docker` takes.
     pub engine: &'s str,
 }

@@ -17,6 +17,7 @@ pub(super) fn command(kind: Kind, executable: &Path, setup: &Setup<'_>) -> io::R
     if is_fed_by_zone_file(kind) {
         fs::write(file("zone"), zone_file(setup.world))?;
     }
+    let first = setup.cores.first().copied().unwrap_or(0);
     match kind {
         Kind::Skydock | Kind::SkydockThreads => {
             let engine = if kind == Kind::Skydock {
@@ -32,7 +33,7 @@ pub(super) fn command(kind: Kind, executable: &Path, setup: &Setup<'_>) -> io::R
             } else {
                 "threads"
             };
-            command.args(["bare", "--engine", engine, "--core", &setup.core.to_string()]);
+            command.args(["bare", "--engine", engine, "--core", &first.to_string()]);
             command.args(sockets(setup).iter().map(|address| format!("--listen={address}")));
         }
         Kind::Knot => {
@@ -129,7 +130,8 @@ fn skydock(command: &mut Command, setup: &Setup<'_>, engine: &str) -> io::Result
     command.args(["--engine", engine, "--docker", setup.engine, "--domain", ZONE]);
     command.args([format!("--http={http}"), format!("--ttl={TTL_SECONDS}")]);
     // A comma makes it a list: the core of this number, not so many.
-    command.arg(format!("--cores={},", setup.core));
+    let cores: Vec<_> = setup.cores.iter().map(ToString::to_string).collect();
+    command.arg(format!("--cores={},", cores.join(",")));
     command.args(sockets(setup).iter().map(|address| format!("--listen={address}")));
     // Without one it would take those of this host.
     let upstream = setup
@@ -390,7 +392,7 @@ mod tests {
             addresses: &[Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 213, 77, 1)],
             port: 5399,
             upstream: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 5398))),
-            core: 1,
+            cores: &[1],
             engine: "unix:///run/fake.sock",
         };
         let command = kind.command(Path::new("/bin/server"), &setup).unwrap();

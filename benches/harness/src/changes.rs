@@ -1,0 +1,182 @@
+//! Queries while containers change: what the changes cost those who ask, and how soon one is seen.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cli::{Cores, Outcome, say};
+use crate::engine::Engine;
+use crate::field::{Ground, Running};
+use crate::generator::Generator;
+use crate::load::{Pace, Spec, Transport, pin};
+use crate::mix::Mix;
+use crate::network;
+use crate::plan::{IN_FLIGHT, SHARE_OF_PEAK};
+use crate::question::Question;
+use crate::servers::Kind;
+use crate::table::{count, median, table};
+use crate::world::World;
+
+/// Containers replaced each second.
+const CHANGES_PER_SECOND: u32 = 1_000;
+/// How long each state is measured, and how often; without changes and with them in turn.
+const SECONDS: f64 = 2.0;
+const ROUNDS: usize = 3;
+/// Changes that are watched until they are seen.
+const WATCHED: u32 = 100;
+/// How long one may take to be seen.
+const SEEN_AFTER_MAX: Duration = Duration::from_secs(5);
+/// Names of skydock's worker threads, before the number of their core.
+const WORKER: &str = "skydock-";
+
+/// What one state came to.
+#[derive(Default)]
+struct State {
+    rate: Vec<f64>,
+    per_worker_second: Vec<f64>,
+    p99_us: Vec<f64>,
+}
+
+/// Measures `skydock` with the containers of `world`, and gives a table.
+///
+/// Its worker has a core, and so has the generator. What else skydock does may run on any of them: where there are two,
+/// it takes its time from both, and only the answers for each second of the worker's CPU are free of that.
+///
+/// # Errors
+///
+/// A sentence for whoever called.
+pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
+    let cores = Cores::choose()?;
+    let mut everywhere = cores.clients.clone();
+    everywhere.push(cores.server);
+    everywhere.sort_unstable();
+    everywhere.dedup();
+    pin(*cores.clients.first().unwrap_or(&cores.server))?;
+    let directory = tempfile::tempdir()?;
+    let engine = Engine::start(world, &directory.path().join("docker.sock"))?;
+    let endpoint = engine.endpoint();
+    say("starting skydock");
+    let ground = Ground {
+        world,
+        directory: directory.path(),
+        addresses: &[Ipv4Addr::LOCALHOST],
+        upstream: None,
+        cores: &[cores.server],
+        affinity: &everywhere,
+        skydock,
+        engine: &endpoint,
+    };
+    let server = Running::start(Kind::Skydock, &ground)?;
+
+    say("watching changes until they are seen");
+    let mut seen_ms = Vec::new();
+    for number in 0..WATCHED {
+        seen_ms.push(watch(&server, &engine, world, number * 7_919)?.as_secs_f64() * 1e3);
+    }
+    seen_ms.sort_unstable_by(f64::total_cmp);
+
+    let mut generator = Generator::start(&cores.clients, world, None)?;
+    let mut states = [State::default(), State::default()];
+    for round in 0..ROUNDS {
+        for (state, is_changing) in states.iter_mut().zip([false, true]) {
+            let with = if is_changing { "with" } else { "without" };
+            say(&format!("round {} of {ROUNDS}, {with} changes", round + 1));
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| -> Outcome<()> {
+                if is_changing {
+                    scope.spawn(|| change(&engine, world, &is_over));
+                }
+                let measured = measure(&server, &mut generator, state);
+                is_over.store(true, Ordering::Relaxed);
+                measured
+            })?;
+        }
+    }
+    let row = |what: &str, value: fn(&State) -> &Vec<f64>| {
+        let [without, with] = states.each_ref().map(|state| median(value(state)).unwrap_or(0.0));
+        let times = format!("{:.3}", with / without.max(1e-9));
+        vec![what.to_owned(), count(without), count(with), times]
+    };
+    let rows = [
+        ["", "without", "with", "times"].map(str::to_owned).to_vec(),
+        row("answers a second", |state| &state.rate),
+        row("answers per CPU-second of the worker", |state| {
+            &state.per_worker_second
+        }),
+        row("p99 us at 70 % of the peak", |state| &state.p99_us),
+    ];
+    let at = |share: f64| {
+        seen_ms
+            .get((seen_ms.len() as f64 * share) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
+    let (median, ninety, longest) = (at(0.5), at(0.9), seen_ms.last().copied().unwrap_or(0.0));
+    Ok(format!(
+        "{} containers, {CHANGES_PER_SECOND} changes a second\n\n{}\nfrom the engine's event to the right answer, ms: median \
+         {median:.2}, p90 {ninety:.2}, longest {longest:.2}",
+        world.many(),
+        table(&rows),
+    ))
+}
+
+/// Replaces containers, one after another and evenly, until it is over.
+fn change(engine: &Engine, world: World, is_over: &AtomicBool) {
+    let started = Instant::now();
+    for turn in 0_u32.. {
+        let due = Duration::from_secs(1) / CHANGES_PER_SECOND * turn;
+        thread::sleep(due.saturating_sub(started.elapsed()));
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        engine.replace(world.one_of_many(turn.wrapping_mul(7_919)).number);
+    }
+}
+
+/// The hot name, which no change touches: at the peak, then at a share of it.
+fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Outcome<()> {
+    let mut spec = Spec {
+        to: server.address(network::Path::Loopback),
+        transport: Transport::Udp,
+        edns: true,
+        pace: Pace::InFlight(IN_FLIGHT),
+        seconds: SECONDS,
+    };
+    let before = server.process.thread_seconds(WORKER);
+    let outcome = generator.run(Mix::Hot, &spec)?;
+    let worker = server.process.thread_seconds(WORKER) - before;
+    if outcome.wrong > 0 {
+        return Err(format!("{} wrong answers", outcome.wrong).into());
+    }
+    state.rate.push(outcome.rate);
+    state
+        .per_worker_second
+        .push(outcome.answered as f64 / worker.max(1e-9));
+    spec.pace = Pace::Rate(outcome.rate * SHARE_OF_PEAK);
+    state.p99_us.push(generator.run(Mix::Hot, &spec)?.latency_us[1]);
+    Ok(())
+}
+
+/// Replaces one container and asks for it until its new address comes.
+fn watch(server: &Running, engine: &Engine, world: World, place: u32) -> Outcome<Duration> {
+    let it = world.one_of_many(place);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(server.address(network::Path::Loopback))?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let changed = Instant::now();
+    let address = engine.replace(it.number).ok_or("there is no such container")?;
+    let question = Question::addresses(&it.name(), [address]);
+    let (mut query, mut reply) = (Vec::new(), [0; 512]);
+    question.write(1, true, &mut query);
+    while changed.elapsed() < SEEN_AFTER_MAX {
+        socket.send(&query)?;
+        // What is lost is asked for again.
+        let length = socket.recv(&mut reply).unwrap_or(0);
+        if question.check(&reply[..length]).is_ok() {
+            return Ok(changed.elapsed());
+        }
+    }
+    Err(format!("{} did not get its new address in {SEEN_AFTER_MAX:?}", it.name()).into())
+}
