@@ -25,6 +25,7 @@ mod listen;
 mod log;
 mod output;
 mod planes;
+mod rehearsal;
 mod report;
 mod rest;
 mod settings;

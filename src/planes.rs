@@ -21,7 +21,7 @@ use crate::listen::{self, Fallback};
 use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
-use crate::{admin, counts, engines};
+use crate::{admin, counts, engines, rehearsal};
 
 /// How long the report waits for the names of the engine. Thousands of containers are listed within this; an engine
 /// that takes longer is reported as it is.
@@ -137,6 +137,7 @@ impl Planes {
             },
             data_dir: settings.rest.data_dir.clone(),
             count_cores: counts::of(workers.counters()),
+            rehearse: rehearsal::of(workers.rehearsal()),
         };
         let stop = CancellationToken::new();
         let (sender, status) = watch::channel(Status::default());

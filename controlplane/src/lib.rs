@@ -47,7 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use api::{Access, Secret, Setting};
+pub use api::{Access, Rehearse, Rehearsed, Secret, Setting};
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
@@ -83,6 +83,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Asks the data plane for its counters, each time metrics are read.
     pub count_cores: CountCores,
+    /// Asks it what it would answer, each time somebody asks why.
+    pub rehearse: Rehearse,
 }
 
 /// A part of the control plane came to an end by itself, which none should.
@@ -119,6 +121,7 @@ pub async fn run(
         defaults,
         data_dir,
         count_cores,
+        rehearse,
     } = config;
     status.send_replace(Status::of(&engines));
     let stop = stop.child_token();
@@ -164,6 +167,7 @@ pub async fn run(
             exposition,
             store,
             looks,
+            rehearse,
             feed,
             access,
             stop.clone(),

@@ -12,16 +12,17 @@
 //! thousand.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns::{Publisher, Tier};
+use dns::{Name, Publisher, Tier};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::compile::{Announcement, Applied, Compiler, Remarks, Trouble};
+use crate::compile::{Announcement, Applied, Compiler, Explanation, Remarks, Trouble};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
@@ -44,8 +45,13 @@ const MAPPINGS_TOLD_MAX: usize = 1024;
 /// Questions for all services that wait. One more waits with whoever asks it.
 pub(crate) const LOOKS_QUEUED_MAX: usize = 16;
 
-/// Somebody wants to see every service there is, in no order.
-pub(crate) type Look = oneshot::Sender<Vec<Arc<Service>>>;
+/// Somebody wants to see what is known. Who has hung up by then is told nothing.
+pub(crate) enum Look {
+    /// Every service there is, in no order.
+    All(oneshot::Sender<Vec<Arc<Service>>>),
+    /// Why a name is answered as it is when that client asks.
+    Explain(Name, IpAddr, oneshot::Sender<Explanation>),
+}
 
 /// The owner of the registry and of the publisher.
 pub(crate) struct Pipeline {
@@ -110,13 +116,19 @@ impl Pipeline {
                     }
                     self.step(batch.drain(..));
                 }
-                // Whoever asked may have hung up.
-                Some(look) = looks.recv() => drop(look.send(self.registry.iter().cloned().collect())),
+                Some(look) = looks.recv() => self.show(look),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
                     self.publisher.collect();
                     self.retired = 0;
                 }
             }
+        }
+    }
+
+    fn show(&self, look: Look) {
+        match look {
+            Look::All(to) => drop(to.send(self.registry.iter().cloned().collect())),
+            Look::Explain(name, client, to) => drop(to.send(self.compiler.explain(&name, client))),
         }
     }
 

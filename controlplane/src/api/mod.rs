@@ -32,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::callbacks::run as call;
 pub(crate) use self::connections::serve;
 pub use self::secret::Secret;
-pub use self::v1::Setting;
+pub use self::v1::{Rehearse, Rehearsed, Setting};
+use crate::docker::Sighting;
 use crate::feed::Feed;
 use crate::metrics::Exposition;
 use crate::pipeline::Look;
@@ -45,7 +46,7 @@ not found; there is:
   GET /health   200 while the process answers
   GET /ready    200 once everything that the engines told us first is served, else 503 and what is missing
   GET /metrics  counters for Prometheus (OpenMetrics text)
-  GET /v1/openapi.json  everything below /v1: services, events, settings
+  GET /v1/openapi.json  everything below /v1: services, events, explanations, settings
   GET /skydns/services/ and the rest of SkyDNS v1
 ";
 
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) exposition: Exposition,
     pub(crate) store: Store,
     pub(crate) looks: mpsc::Sender<Look>,
+    pub(crate) rehearse: Rehearse,
     pub(crate) feed: Feed,
     pub(crate) settings: Vec<Setting>,
     pub(crate) stop: CancellationToken,
@@ -76,11 +78,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Puts together what the routes read.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one thing that a route reads, and there is one caller"
+    )]
     pub(crate) fn new(
         status: watch::Receiver<Status>,
         exposition: Exposition,
         store: Store,
         looks: mpsc::Sender<Look>,
+        rehearse: Rehearse,
         feed: Feed,
         access: Access,
         stop: CancellationToken,
@@ -97,11 +104,19 @@ impl Shared {
             exposition,
             store,
             looks,
+            rehearse,
             feed,
             settings,
             stop,
             guard,
         }
+    }
+
+    /// All containers of all engines, by engine and name.
+    fn sightings(&self) -> Vec<Sighting> {
+        let status = self.status.borrow();
+        let engines = status.engines.iter();
+        engines.flat_map(|engine| engine.census.all()).collect()
     }
 }
 

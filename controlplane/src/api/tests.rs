@@ -63,6 +63,7 @@ async fn listening(
         exposition,
         store,
         looks,
+        Arc::new(|_, _| Rehearsed::Silence),
         Feed::new(),
         Access::default(),
         stop.clone(),

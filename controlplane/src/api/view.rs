@@ -1,12 +1,16 @@
-//! All services, those of containers and those that were registered, for whoever looks.
+//! What the pipeline knows, for whoever looks: all services, those of containers and those that were registered, and
+//! why a name is answered as it is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use dns::Name;
 use dns::snapshot::is_wildcard;
 use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
+use crate::compile::Explanation;
 use crate::naming::label;
 use crate::pipeline::Look;
 use crate::service::Service;
@@ -17,9 +21,29 @@ use crate::service::Service;
 ///
 /// 503: it has ended.
 pub(super) async fn all(looks: &mpsc::Sender<Look>) -> Result<Vec<Arc<Service>>, Problem> {
+    look(looks, Look::All).await
+}
+
+/// Asks the pipeline why `name` is answered as it is when `client` asks.
+///
+/// # Errors
+///
+/// 503: it has ended.
+pub(super) async fn explain(
+    looks: &mpsc::Sender<Look>,
+    name: Name,
+    client: IpAddr,
+) -> Result<Explanation, Problem> {
+    look(looks, |to| Look::Explain(name, client, to)).await
+}
+
+async fn look<T>(
+    looks: &mpsc::Sender<Look>,
+    ask: impl FnOnce(oneshot::Sender<T>) -> Look,
+) -> Result<T, Problem> {
     let ended = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "skydock is stopping");
-    let (look, seen) = oneshot::channel();
-    looks.send(look).await.map_err(|_| ended())?;
+    let (to, seen) = oneshot::channel();
+    looks.send(ask(to)).await.map_err(|_| ended())?;
     seen.await.map_err(|_| ended())
 }
 

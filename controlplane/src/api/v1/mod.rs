@@ -5,6 +5,7 @@
 //!  /v1/services/{id}         GET PUT PATCH DELETE, each only if it is as expected (ETag)
 //!  /v1/services/{id}/heartbeat  POST
 //!  /v1/events                GET, server-sent events of every change
+//!  /v1/explain               GET, why a question is answered as it is
 //!  /v1/settings              GET, what is in force, without secrets
 //!  /v1/openapi.json          GET, all of this for programs
 //! ```
@@ -13,6 +14,7 @@
 
 mod condition;
 mod events;
+mod explain;
 mod listed;
 mod openapi;
 mod services;
@@ -29,6 +31,7 @@ use axum::routing::{get, post};
 use super::Shared;
 use super::problem::Problem;
 
+pub use explain::{Rehearse, Rehearsed};
 pub use settings::Setting;
 
 /// Content type of what this gives.
@@ -47,6 +50,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         )
         .route("/v1/services/{id}/heartbeat", post(services::beat))
         .route("/v1/events", get(events::watch))
+        .route("/v1/explain", get(explain::show))
         .route("/v1/settings", get(settings::show))
         .route("/v1/openapi.json", get(openapi::show))
         .route("/v1/{*rest}", axum::routing::any(not_found))
