@@ -293,7 +293,10 @@ fn plugins(settings: &Settings) -> Result<Option<Plugins>, Failure> {
         environment: settings.environment.clone(),
     };
     match Plugins::load(settings.plugins.clone(), defaults) {
-        Ok(plugins) => Ok(Some(plugins)),
+        Ok(plugins) => {
+            tracing::info!("plugins: {}", plugins.files().join(", "));
+            Ok(Some(plugins))
+        }
         Err(error @ LoadError::Thread(_)) => Err(Failure::Runtime(failure::chain(&error))),
         Err(error) => Err(Failure::Usage(format!("--plugins: {error}"))),
     }

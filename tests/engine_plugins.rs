@@ -73,7 +73,7 @@ fn a_plugin_of_2014_renames_containers_and_a_changed_one_renames_all() {
     daemon.await_answers(&format!("{old}.dev.docker A"), &[&one, &two]);
     let own = format!("{}-{image}.{old}.dev.docker", first.name());
     let reply = daemon.dig(&format!("{own} A"));
-    assert_eq!(reply.sorted_answers(), [one.clone()]);
+    assert_eq!(reply.sorted_answers(), std::slice::from_ref(&one));
     assert_eq!(reply.answer[0].ttl, 7, "{reply:?}");
     daemon.await_status(&format!("{image}.dev.docker A"), "NXDOMAIN");
 

@@ -15,7 +15,9 @@
 //! cannot name is logged and skipped, and everything else goes on being served. While an engine is away its
 //! last records keep serving.
 //!
-//! Modules in the order of the line: [`docker`], [`service`], `pipeline`, [`registry`], [`naming`],
+//! Between an inspect and its service stand the plugins, where the user brought any.
+//!
+//! Modules in the order of the line: [`docker`], [`plugin`], [`service`], `pipeline`, [`registry`], [`naming`],
 //! [`compile`]; what is registered over REST, in `store`; then what shows how it goes: [`status`], [`metrics`], `feed`,
 //! `api`.
 

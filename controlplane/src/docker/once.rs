@@ -186,12 +186,9 @@ mod tests {
 
     #[test]
     fn one_container_and_a_list_of_them_are_read() {
-        let redis = ("redis1".to_owned(), Ok("redis 172.17.0.4".to_owned()));
-        assert_eq!(read_text(REDIS), [redis.clone()]);
-        assert_eq!(
-            read_text(&format!("\n [{REDIS},{REDIS}]")),
-            [redis.clone(), redis]
-        );
+        let redis = || ("redis1".to_owned(), Ok("redis 172.17.0.4".to_owned()));
+        assert_eq!(read_text(REDIS), [redis()]);
+        assert_eq!(read_text(&format!("\n [{REDIS},{REDIS}]")), [redis(), redis()]);
         assert_eq!(read_text("[]"), []);
         assert!(read(b"not JSON", &ContainerSettings::new("dev", "here", 30)).is_err());
         assert!(read(b"", &ContainerSettings::new("dev", "here", 30)).is_err());
