@@ -263,6 +263,18 @@ pub(crate) struct Flags {
     )]
     pub(crate) nsid: Option<String>,
 
+    /// What becomes of reverse names of private addresses (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7,
+    /// fe80::/10) that are not ours: answer (they do not exist) or forward
+    #[arg(
+        long,
+        env = "SKYDOCK_PRIVATE_REVERSE",
+        value_name = "answer|forward",
+        default_value = "answer",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) private_reverse: String,
+
     /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all that
     /// affinity and CPU quota leave us]
     #[arg(

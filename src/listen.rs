@@ -3,6 +3,7 @@
 //! What `--listen` names must be had. Without it: port 53 of loopback and of Docker's bridge where we may, and
 //! port 5300 of loopback where we may not, with the reason.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dataplane::{BindError, Protocol};
@@ -16,6 +17,9 @@ use crate::holder::{self, Holder};
 pub(crate) const FALLBACK_PORT: u16 = 5300;
 /// The bridge of Docker's default network, whose address containers reach this host by.
 pub(crate) const BRIDGE: &str = "docker0";
+
+/// Addresses of ours that go along with an NS record: so many that it always fits into a datagram.
+const REACHED_AT_MAX: usize = 12;
 
 /// The listeners, and why they are not others.
 #[derive(Debug)]
@@ -133,6 +137,32 @@ pub(crate) fn bridge_addresses(interfaces: &[Interface]) -> Vec<IpAddr> {
         .iter()
         .filter(|interface| interface.name == BRIDGE && !interface.is_link_local());
     bridge.map(Interface::ip).collect()
+}
+
+/// Where we are reached by those who are not told otherwise: the addresses that we listen on, of this host's all that a
+/// wildcard stands for. Loopback only where there is nothing else, since it leads everybody to themselves.
+pub(crate) fn reached_at(listening: &[SocketAddr], host: &[IpAddr]) -> Vec<IpAddr> {
+    let stands_for = |address: &SocketAddr| -> Vec<IpAddr> {
+        match address.ip() {
+            ip if ip.is_unspecified() => {
+                let of_family = host.iter().filter(|own| own.is_ipv4() == ip.is_ipv4());
+                of_family.copied().collect()
+            }
+            ip => vec![ip],
+        }
+    };
+    let all: BTreeSet<IpAddr> = listening.iter().flat_map(stands_for).collect();
+    // A link-local address is good for one link, and no record says which.
+    let is_far = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let far: Vec<_> = all.iter().copied().filter(is_far).take(REACHED_AT_MAX).collect();
+    if far.is_empty() {
+        all.into_iter().filter(IpAddr::is_loopback).collect()
+    } else {
+        far
+    }
 }
 
 /// The sentence about an address that cannot be bound.
@@ -309,5 +339,24 @@ mod tests {
         });
         let error = refused.unwrap_err().to_string();
         assert!(tries == 1 && error.contains("ulimit -n"), "{tries}: {error}");
+    }
+
+    #[test]
+    fn we_are_reached_where_we_listen_and_on_loopback_only_where_nowhere_else() {
+        let host = ["127.0.0.1", "192.0.2.7", "::1", "fe80::1", "2001:db8::7"];
+        let host = host.map(|ip| ip.parse().unwrap());
+        let check = |listening: &[&str], expected: &[&str]| {
+            let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
+            let found: Vec<_> = reached_at(&listening, &host)
+                .iter()
+                .map(IpAddr::to_string)
+                .collect();
+            assert_eq!(found, expected, "{listening:?}");
+        };
+        check(&["127.0.0.1:5300"], &["127.0.0.1"]);
+        check(&["127.0.0.1:53", "172.17.0.1:53"], &["172.17.0.1"]);
+        check(&["0.0.0.0:53"], &["192.0.2.7"]);
+        check(&["[::]:53", "0.0.0.0:53"], &["192.0.2.7", "2001:db8::7"]);
+        check(&[], &[]);
     }
 }

@@ -77,13 +77,14 @@ impl Planes {
         let ourselves = Ourselves::on(addresses.clone(), &interfaces);
         let (upstreams, follower) = Follower::start(&settings.upstreams, RESOLV_CONF.into(), &ourselves)?;
         // As loopback, and for the same reason: a packet of ours to a bridge may carry any address of this host.
-        let this_host: Vec<IpNet> = ourselves.host.into_iter().map(IpNet::from).collect();
+        let this_host: Vec<IpNet> = ourselves.host.iter().copied().map(IpNet::from).collect();
         let admin = admin::bind(settings.http).await?;
 
+        let served_at = listen::reached_at(&addresses, &ourselves.host);
         let zones = settings
             .zones
             .iter()
-            .map(|zone| ZoneSettings::of(zone.clone(), settings.ttl_seconds));
+            .map(|zone| ZoneSettings::of(zone.clone(), settings.ttl_seconds).served_at(served_at.clone()));
         let mut builder = Builder::new(zones.collect(), hash_seed()?, serial())
             .map_err(|error| Failure::Usage(format!("--domain: {error}")))?;
         let (publisher, reader) = dns::channel(builder.build());
@@ -92,6 +93,7 @@ impl Planes {
         let config = dataplane::Config {
             rate_limit: settings.rate_limit,
             nsid: settings.nsid.clone(),
+            forwards_private_reverse: settings.forwards_private_reverse,
             cookie_secret: cookie_secret()?,
             cores: settings.cores.clone(),
             listeners,

@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) rate_limit: u32,
     /// What is told to who asks which server this is; empty: nothing.
     pub(crate) nsid: Vec<u8>,
+    /// Upstreams are asked about reverse names of private addresses that are not ours.
+    pub(crate) forwards_private_reverse: bool,
     /// Cores that answer, by number; at least one.
     pub(crate) cores: Vec<usize>,
     /// How workers wait for packets.
@@ -190,6 +192,11 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
             &format!("give replies a second from 0, for no limit, to {RATE_LIMIT_MAX}"),
         )
     })?;
+    let forwards_private_reverse = match flags.private_reverse.as_str() {
+        "answer" => false,
+        "forward" => true,
+        other => return Err(bad("private-reverse", other, "give answer or forward")),
+    };
     let nsid = flags.nsid.as_deref().unwrap_or_default();
     if nsid.len() > NSID_OCTETS_MAX {
         let remedy = format!("has more than {NSID_OCTETS_MAX} octets; give a shorter name");
@@ -271,6 +278,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         allow,
         rate_limit,
         nsid: nsid.as_bytes().to_vec(),
+        forwards_private_reverse,
         cores,
         engine,
         rest: rest::from(cli, http)?,
@@ -763,6 +771,10 @@ mod tests {
         check("--rate-limit -1", "--rate-limit \"-1\": give replies a second");
         check("--rate-limit 1000001", "--rate-limit \"1000001\": give replies");
         check(&format!("--nsid {}", "n".repeat(64)), "--nsid ");
+        check(
+            "--private-reverse no",
+            "--private-reverse \"no\": give answer or forward",
+        );
         check("-s=", "--docker \"\": names no engine");
         check("--only =x", "--only \"=x\": names no label");
         check("--label-prefix=", "--label-prefix \"\": ");

@@ -78,6 +78,8 @@ pub struct Config {
     pub cache: cache::Settings,
     /// Domains in zones of ours whose names upstreams are asked about where we know none.
     pub fallthrough: Vec<Name>,
+    /// Others are asked about reverse names of private addresses that are not ours; otherwise those do not exist.
+    pub forwards_private_reverse: bool,
     /// Networks whose clients get answers; [`access::default_networks`] if the user named none.
     pub allow: Vec<IpNet>,
     /// Replies a second that each public network gets from each core over UDP, [`limits::RATE_LIMIT_DEFAULT`] if the
@@ -199,6 +201,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         upstreams,
         cache,
         fallthrough,
+        forwards_private_reverse,
         allow,
         rate_limit,
         nsid,
@@ -217,6 +220,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         nsid: nsid.into_boxed_slice(),
         rate_limit,
         fallthrough: fallthrough.into_boxed_slice(),
+        forwards_private_reverse,
         ..Policy::new(false, Access::of(allow))
     };
     let rehearsal = Rehearsal::new(reader.clone(), policy.clone(), upstreams.clone());

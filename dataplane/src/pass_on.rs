@@ -27,10 +27,7 @@ pub(crate) struct Written {
 
 /// What is kept of `query` while others are asked.
 pub(crate) fn waiter(policy: &Policy, query: &Query<'_>, to: ReturnPath) -> Waiter {
-    let transport = match to {
-        ReturnPath::Datagram { .. } => Transport::Udp,
-        ReturnPath::Stream { .. } => Transport::Tcp,
-    };
+    let transport = transport_of(&to);
     let client = Client {
         address: to.client(),
         transport,
@@ -38,6 +35,13 @@ pub(crate) fn waiter(policy: &Policy, query: &Query<'_>, to: ReturnPath) -> Wait
     let cookie = policy.answer_cookie(query.cookie(), client);
     let cookie = cookie.map(|(_, octets)| octets);
     Waiter::new(query, to, limit(transport, query.edns), cookie)
+}
+
+fn transport_of(to: &ReturnPath) -> Transport {
+    match to {
+        ReturnPath::Datagram { .. } => Transport::Udp,
+        ReturnPath::Stream { .. } => Transport::Tcp,
+    }
 }
 
 /// Writes the reply for `waiter` to what was `asked`, with `answer` in it, into `room`.
@@ -51,7 +55,8 @@ pub(crate) fn pass_on(
     waiter.write_question(asked.octets(), room);
     let mut reply = Reply::begin(room, waiter.head, waiter.limit, UDP_SIZE);
     reply.offer_recursion();
-    put_options(&mut reply, policy, waiter.head, waiter.cookie);
+    let transport = transport_of(&waiter.to);
+    put_options(&mut reply, policy, waiter.head, waiter.cookie, transport);
     let (length, truncated) = answer.write(reply, waiter.head.id());
     Written {
         length,

@@ -24,7 +24,9 @@ use dns::{
 
 use crate::access::Access;
 use crate::forward;
-use crate::limits::{NSID_OCTETS_MAX, REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN};
+use crate::limits::{
+    NSID_OCTETS_MAX, REPLY_OCTETS_MAX, TCP_IDLE_MAX, UDP_REPLY_OCTETS_MAX, UDP_REPLY_OCTETS_MIN,
+};
 use crate::special::{self, Special};
 
 /// What holds for every query alike.
@@ -42,6 +44,8 @@ pub struct Policy {
     pub rate_limit: u32,
     /// Domains that others are asked about although the RFCs decide about them, as `local` where a network uses it.
     pub forwarded_specials: Box<[Name]>,
+    /// Others are asked about reverse names of private addresses that are not ours (RFC 6303).
+    pub forwards_private_reverse: bool,
     /// Domains in zones of ours whose names others are asked about where we know none.
     pub fallthrough: Box<[Name]>,
 }
@@ -116,6 +120,7 @@ impl Policy {
             nsid: Box::default(),
             rate_limit: 0,
             forwarded_specials: Box::default(),
+            forwards_private_reverse: false,
             fallthrough: Box::default(),
         }
     }
@@ -126,7 +131,7 @@ impl Policy {
         self.recursion = config.forwards();
         let domains = config.routes.iter().map(|route| &route.domain);
         self.forwarded_specials = domains
-            .filter(|domain| special::of(domain.as_ref()).is_some_and(|special| special.may_be_forwarded()))
+            .filter(|domain| may_hold_specials(domain))
             .cloned()
             .collect();
     }
@@ -146,7 +151,10 @@ impl Policy {
     }
 
     /// Whether others are asked about `name`, which the RFCs decide about.
-    fn forwards_special(&self, name: NameRef<'_>) -> bool {
+    fn forwards_special(&self, special: &Special, name: NameRef<'_>) -> bool {
+        if special.is_private_reverse() && self.forwards_private_reverse {
+            return true;
+        }
         let mut domains = self.forwarded_specials.iter();
         domains.any(|domain| name.start_of(domain).is_some())
     }
@@ -160,6 +168,12 @@ impl Policy {
         let (cookies, cookie) = (self.cookies.as_ref()?, cookie?);
         Some(cookies.answer(&cookie, client.address))
     }
+}
+
+/// Whether names that the RFCs decide about lie in `domain`, and others may be asked about them. All reverse names may.
+fn may_hold_specials(domain: &Name) -> bool {
+    let is_special = special::of(domain.as_ref()).is_some_and(|special| special.may_be_forwarded());
+    is_special || domain.labels().last() == Some(b"arpa")
 }
 
 /// Answers the query in `message`, from `snapshot` alone.
@@ -180,7 +194,8 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
     };
     let special = match lookup {
         Ok(Lookup::NotOurs) => {
-            special::of(query.question.qname).filter(|_| !policy.forwards_special(query.question.qname))
+            let qname = query.question.qname;
+            special::of(qname).filter(|special| !policy.forwards_special(special, qname))
         }
         _ => None,
     };
@@ -192,6 +207,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         head,
         limit,
         cookie: cookie.map(|(_, octets)| octets),
+        transport: client.transport,
         message,
     };
     match lookup {
@@ -318,7 +334,8 @@ fn unknown_operation(policy: &Policy, client: Client, message: &mut Message<'_>)
     let head = Head::from(&envelope);
     let limit = limit(client.transport, Some(edns));
     let mut reply = Reply::begin(message.buffer, head, limit, UDP_SIZE);
-    put_options(&mut reply, policy, head, cookie.map(|(_, octets)| octets));
+    let cookie = cookie.map(|(_, octets)| octets);
+    put_options(&mut reply, policy, head, cookie, client.transport);
     reply.set_rcode(rcode);
     sent(reply, rcode)
 }
@@ -338,6 +355,7 @@ fn no_question(policy: &Policy, client: Client, message: &mut Message<'_>) -> Ou
         head: Head::from(&envelope),
         limit: limit(client.transport, envelope.edns),
         cookie: Some(cookie),
+        transport: client.transport,
         message,
     };
     reply.error(match standing {
@@ -372,6 +390,7 @@ struct Answering<'a, 'b> {
     head: Head,
     limit: usize,
     cookie: Option<[u8; COOKIE_OCTETS]>,
+    transport: Transport,
     message: &'a mut Message<'b>,
 }
 
@@ -380,6 +399,7 @@ pub(crate) struct Opening {
     head: Head,
     limit: usize,
     cookie: Option<[u8; COOKIE_OCTETS]>,
+    transport: Transport,
 }
 
 impl Opening {
@@ -390,6 +410,7 @@ impl Opening {
             head: Head::from(query),
             limit: limit(client.transport, query.edns),
             cookie: cookie.map(|(_, octets)| octets),
+            transport: client.transport,
         }
     }
 
@@ -404,7 +425,7 @@ impl Opening {
         if policy.recursion {
             reply.offer_recursion();
         }
-        put_options(&mut reply, policy, self.head, self.cookie);
+        put_options(&mut reply, policy, self.head, self.cookie, self.transport);
         reply
     }
 }
@@ -424,6 +445,7 @@ impl<'a, 'b> Answering<'a, 'b> {
             head,
             limit,
             cookie,
+            transport: client.transport,
             message,
         };
         Ok((begun, standing))
@@ -498,7 +520,7 @@ impl<'a, 'b> Answering<'a, 'b> {
             }
             None => {
                 let owner = reply.pointer_to_suffix(special.suffix_octets);
-                let _ = reply.push(Section::Authority, 1, &[&owner, special::SOA_AFTER_OWNER]);
+                let _ = reply.push(Section::Authority, 1, &[&owner, special.soa_after_owner()]);
                 special.denial()
             }
         };
@@ -521,7 +543,7 @@ impl<'a, 'b> Answering<'a, 'b> {
         if self.policy.recursion {
             reply.offer_recursion();
         }
-        put_options(&mut reply, self.policy, self.head, self.cookie);
+        put_options(&mut reply, self.policy, self.head, self.cookie, self.transport);
         reply
     }
 }
@@ -532,6 +554,7 @@ pub(crate) fn put_options(
     policy: &Policy,
     head: Head,
     cookie: Option<[u8; COOKIE_OCTETS]>,
+    transport: Transport,
 ) {
     if let Some(cookie) = &cookie {
         reply.option(OptionCode::COOKIE, &[cookie]);
@@ -539,12 +562,23 @@ pub(crate) fn put_options(
     if head.asks_nsid() && !policy.nsid.is_empty() {
         reply.option(OptionCode::NSID, &[&policy.nsid]);
     }
+    if head.asks_keepalive() && transport == Transport::Tcp {
+        reply.option(OptionCode::TCP_KEEPALIVE, &[&IDLE.to_be_bytes()]);
+    }
 }
+
+/// How long a connection may be idle, as clients are told: in tenths of a second (RFC 7828, section 3.1).
+const IDLE: u16 = (TCP_IDLE_MAX.as_millis() / 100) as u16;
+const _: () = assert!(
+    TCP_IDLE_MAX.as_millis() / 100 <= u16::MAX as u128,
+    "it is a 16-bit field"
+);
 
 const _: () = assert!(
     HEADER_OCTETS + dns::name::NAME_OCTETS_MAX + 4 + EDNS_OCTETS // header, question, OPT
         + OPTION_OCTETS + COOKIE_OCTETS // cookie
         + OPTION_OCTETS + NSID_OCTETS_MAX // NSID
+        + OPTION_OCTETS + 2 // keepalive
         + OPTION_OCTETS + 2 // extended error
         <= UDP_REPLY_OCTETS_MIN,
     "every option fits beside the longest question"

@@ -6,6 +6,8 @@
 //! onion          does not exist             RFC 7686, section 2
 //! alt            does not exist             RFC 9476, section 2
 //! local          does not exist             RFC 6762, section 22.1; multicast DNS answers these
+//! 10.in-addr.arpa, 16.172 to 31.172, 168.192, c.f.ip6.arpa, d.f and 8.e.f to b.e.f:
+//!                empty zones                RFC 6303, section 4; unless the user has others asked
 //! ```
 //!
 //! And so is everything below them, but for domains whose upstreams the user named: some networks do use `local`. Only
@@ -17,18 +19,30 @@ use dns::{NameRef, RType, Rcode};
 /// the most that a resolver keeps a negative answer for by default (RFC 2308, section 5).
 pub const TTL_SECONDS: u32 = 10_800;
 
+/// The same for reverse names of private addresses, in seconds: a network with such addresses may be made the next
+/// moment, and then they are ours.
+pub const PRIVATE_TTL_SECONDS: u32 = 60;
+
+const SOA_OCTETS: usize = 57;
 const T2: u8 = TTL_SECONDS.to_be_bytes()[2];
 const T3: u8 = TTL_SECONDS.to_be_bytes()[3];
 
 /// What a negative answer's SOA record holds after its owner (RFC 1035, section 3.3.13).
-pub const SOA_AFTER_OWNER: &[u8] = &[
-    0, 6, 0, 1, 0, 0, T2, T3, 0, 47, // SOA, IN, time to live, length
-    9, b'l', b'o', b'c', b'a', b'l', b'h', b'o', b's', b't', 0, // primary
-    6, b'n', b'o', b'b', b'o', b'd', b'y', 7, b'i', b'n', b'v', b'a', b'l', b'i', b'd', 0, // mailbox
-    0, 0, 0, 1, // serial
-    0, 0, 0x0e, 0x10, 0, 0, 0x04, 0xb0, 0, 9, 0x3a, 0x80, // refresh, retry, expire
-    0, 0, T2, T3, // minimum
-];
+const SOA_AFTER_OWNER: &[u8; SOA_OCTETS] = &soa_after_owner(TTL_SECONDS);
+const PRIVATE_SOA_AFTER_OWNER: &[u8; SOA_OCTETS] = &soa_after_owner(PRIVATE_TTL_SECONDS);
+
+const fn soa_after_owner(ttl_seconds: u32) -> [u8; SOA_OCTETS] {
+    let [t0, t1, t2, t3] = ttl_seconds.to_be_bytes();
+    [
+        0, 6, 0, 1, t0, t1, t2, t3, 0, 47, // SOA, IN, time to live, length
+        9, b'l', b'o', b'c', b'a', b'l', b'h', b'o', b's', b't', 0, // primary
+        6, b'n', b'o', b'b', b'o', b'd', b'y', 7, b'i', b'n', b'v', b'a', b'l', b'i', b'd',
+        0, // mailbox
+        0, 0, 0, 1, // serial
+        0, 0, 0x0e, 0x10, 0, 0, 0x04, 0xb0, 0, 9, 0x3a, 0x80, // refresh, retry, expire
+        t0, t1, t2, t3, // minimum
+    ]
+}
 
 /// The addresses of `localhost`, as records after their owner.
 const LOOPBACK_A: &[u8] = &[0, 1, 0, 1, 0, 0, T2, T3, 0, 4, 127, 0, 0, 1];
@@ -42,48 +56,113 @@ const ABSENT: [&[u8]; 4] = [b"invalid", b"onion", b"alt", b"local"];
 /// What is said about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Special {
-    is_loopback: bool,
+    kind: Kind,
     /// Octets of the special name itself, which ends the question's name; it owns the SOA.
     pub suffix_octets: usize,
+    /// Whether the special name is the question's.
+    is_apex: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Loopback,
+    Absent,
+    PrivateReverse,
 }
 
 /// What the RFCs say about `name`, if they do.
 #[must_use]
 pub fn of(name: NameRef<'_>) -> Option<Special> {
     let last = name.labels().last()?;
-    let is_loopback = last.eq_ignore_ascii_case(b"localhost");
-    let is_special = is_loopback || ABSENT.iter().any(|absent| last.eq_ignore_ascii_case(absent));
-    is_special.then_some(Special {
-        is_loopback,
-        suffix_octets: 1 + last.len() + 1,
+    let (kind, suffix_octets) = if last.eq_ignore_ascii_case(b"localhost") {
+        (Kind::Loopback, 1 + last.len() + 1)
+    } else if ABSENT.iter().any(|absent| last.eq_ignore_ascii_case(absent)) {
+        (Kind::Absent, 1 + last.len() + 1)
+    } else if last.eq_ignore_ascii_case(b"arpa") {
+        (Kind::PrivateReverse, private_suffix(name)?)
+    } else {
+        return None;
+    };
+    Some(Special {
+        kind,
+        suffix_octets,
+        is_apex: name.octets().len() == suffix_octets,
     })
+}
+
+/// Octets of the empty zone that `name` lies in, as the reverse name of a private or link-local address.
+fn private_suffix(name: NameRef<'_>) -> Option<usize> {
+    let mut tail: [&[u8]; 5] = [b""; 5];
+    for label in name.labels() {
+        tail.rotate_left(1);
+        tail[4] = label;
+    }
+    let [third, second, first, tree, _] = tail;
+    let nibble = |label: &[u8]| match label {
+        [digit] => char::from(*digit).to_digit(16),
+        _ => None,
+    };
+    let labels = if tree.eq_ignore_ascii_case(b"in-addr") {
+        match (first, second) {
+            (b"10", _) => 3,
+            (b"192", b"168") => 4,
+            (b"172", [b'1', b'6'..=b'9'] | [b'2', b'0'..=b'9'] | [b'3', b'0' | b'1']) => 4,
+            _ => return None,
+        }
+    } else if tree.eq_ignore_ascii_case(b"ip6") {
+        match (nibble(first), nibble(second), nibble(third)) {
+            (Some(0xf), Some(0xc | 0xd), _) => 4,
+            (Some(0xf), Some(0xe), Some(0x8..=0xb)) => 5,
+            _ => return None,
+        }
+    } else {
+        return None;
+    };
+    let octets = tail.iter().rev().take(labels).map(|label| 1 + label.len());
+    Some(octets.sum::<usize>() + 1)
 }
 
 impl Special {
     /// Whether the user may have others asked about it: everything but what means this host.
     #[must_use]
     pub fn may_be_forwarded(&self) -> bool {
-        !self.is_loopback
+        self.kind != Kind::Loopback
     }
 
-    /// The record that answers a question of `qtype`, but for its owner; none if there is none.
+    /// Whether it is the reverse name of a private or link-local address.
+    #[must_use]
+    pub fn is_private_reverse(&self) -> bool {
+        self.kind == Kind::PrivateReverse
+    }
+
+    /// The record that answers a question of `qtype`, but for its owner, the question's name; none if there is none.
     #[must_use]
     pub fn record(&self, qtype: RType) -> Option<&'static [u8]> {
-        match qtype {
+        match (self.kind, qtype) {
             // ANY gets one RRset (RFC 8482, section 4.1).
-            RType::A | RType::ANY if self.is_loopback => Some(LOOPBACK_A),
-            RType::AAAA if self.is_loopback => Some(LOOPBACK_AAAA),
+            (Kind::Loopback, RType::A | RType::ANY) => Some(LOOPBACK_A),
+            (Kind::Loopback, RType::AAAA) => Some(LOOPBACK_AAAA),
+            (Kind::PrivateReverse, RType::SOA | RType::ANY) if self.is_apex => Some(self.soa_after_owner()),
             _ => None,
         }
     }
 
-    /// How a question without such a record is denied.
+    /// The SOA record of a denial, but for its owner.
+    #[must_use]
+    pub fn soa_after_owner(&self) -> &'static [u8] {
+        match self.kind {
+            Kind::Loopback | Kind::Absent => SOA_AFTER_OWNER,
+            Kind::PrivateReverse => PRIVATE_SOA_AFTER_OWNER,
+        }
+    }
+
+    /// How a question without such a record is denied. An empty zone has an apex.
     #[must_use]
     pub fn denial(&self) -> Rcode {
-        if self.is_loopback {
-            Rcode::NO_ERROR
-        } else {
-            Rcode::NX_DOMAIN
+        match self.kind {
+            Kind::Loopback => Rcode::NO_ERROR,
+            Kind::PrivateReverse if self.is_apex => Rcode::NO_ERROR,
+            Kind::PrivateReverse | Kind::Absent => Rcode::NX_DOMAIN,
         }
     }
 }
@@ -102,7 +181,10 @@ mod tests {
     fn the_last_label_decides_in_any_case() {
         for name in ["localhost", "a.b.localhost", "LocalHost"] {
             let special = special(name).unwrap();
-            assert!(special.is_loopback && special.suffix_octets == 11, "{name}");
+            assert!(
+                special.kind == Kind::Loopback && special.suffix_octets == 11,
+                "{name}"
+            );
         }
         for name in ["invalid", "x.onion", "y.z.alt", "printer.local"] {
             assert_eq!(special(name).unwrap().denial(), Rcode::NX_DOMAIN, "{name}");
@@ -115,6 +197,53 @@ mod tests {
             "local.docker",
             "locals",
             "test",
+        ] {
+            assert_eq!(special(name), None, "{name}");
+        }
+    }
+
+    // RFC 6303, sections 4.1 and 4.4 to 4.6.
+    #[test]
+    fn reverse_names_of_private_addresses_lie_in_empty_zones_and_no_others_do() {
+        for (name, zone) in [
+            ("4.3.2.10.IN-ADDR.arpa", "10.in-addr.arpa"),
+            ("10.in-addr.arpa", "10.in-addr.arpa"),
+            ("1.0.16.172.in-addr.arpa", "16.172.in-addr.arpa"),
+            ("31.172.in-addr.arpa", "31.172.in-addr.arpa"),
+            ("x.168.192.in-addr.arpa", "168.192.in-addr.arpa"),
+            ("0.0.C.F.ip6.arpa", "c.f.ip6.arpa"),
+            ("d.f.ip6.arpa", "d.f.ip6.arpa"),
+            ("0.8.e.f.ip6.arpa", "8.e.f.ip6.arpa"),
+            ("b.e.f.ip6.arpa", "b.e.f.ip6.arpa"),
+        ] {
+            let special = special(name).unwrap();
+            let apex: Name = zone.parse().unwrap();
+            assert_eq!(special.suffix_octets, apex.octets().len(), "{name}");
+            let is_apex = name.len() == zone.len();
+            let rcode = if is_apex {
+                Rcode::NO_ERROR
+            } else {
+                Rcode::NX_DOMAIN
+            };
+            assert_eq!(special.denial(), rcode, "{name}");
+            assert_eq!(special.record(RType::SOA).is_some(), is_apex, "{name}");
+            assert!(special.is_private_reverse() && special.may_be_forwarded());
+        }
+        for name in [
+            "arpa",
+            "in-addr.arpa",
+            "4.3.2.11.in-addr.arpa",
+            "15.172.in-addr.arpa",
+            "32.172.in-addr.arpa",
+            "172.in-addr.arpa",
+            "169.192.in-addr.arpa",
+            "10.in-addr.arpa.example",
+            "10.ip6.arpa",
+            "f.ip6.arpa",
+            "e.f.ip6.arpa",
+            "c.e.f.ip6.arpa",
+            "7.e.f.ip6.arpa",
+            "home.arpa",
         ] {
             assert_eq!(special(name), None, "{name}");
         }

@@ -54,6 +54,7 @@ fn serve(engine: Engine, listen: &str, upstreams: &[SocketAddr]) -> Server {
         fallthrough: Vec::new(),
         rate_limit: limits::RATE_LIMIT_DEFAULT,
         nsid: Vec::new(),
+        forwards_private_reverse: false,
         cookie_secret: [5; 16],
         engine,
     };
@@ -355,6 +356,7 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
             fallthrough: Vec::new(),
             rate_limit: 0,
             nsid: Vec::new(),
+            forwards_private_reverse: false,
             cookie_secret: [5; 16],
             engine,
         };

@@ -1,6 +1,6 @@
 //! Our records, and their octets by way of `domain`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use domain::base::name::Name as DomainName;
 use domain::base::rdata::ComposeRecordData;
@@ -78,6 +78,16 @@ pub struct RrSet {
     pub records: Vec<RecordData>,
     /// Addresses of the targets, left out first where there is no room.
     pub additional: Vec<Record>,
+}
+
+impl From<IpAddr> for RecordData {
+    /// The record of that address.
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::A(address),
+            IpAddr::V6(address) => Self::Aaaa(address),
+        }
+    }
 }
 
 impl RecordData {

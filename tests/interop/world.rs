@@ -146,6 +146,8 @@ impl World {
             apex: name(apex),
             primary: name("ns.dns.docker"),
             mailbox: name("hostmaster.docker"),
+            addresses: Vec::new(),
+            ttl_seconds: 30,
             negative_ttl_seconds: NEGATIVE_TTL_SECONDS,
             matches_endpoints: !apex.ends_with("arpa"),
         });

@@ -49,6 +49,8 @@ pub struct Compiler {
     /// Names whose records may have changed since the last snapshot.
     touched: HashSet<Name>,
     networks: Networks,
+    /// Names of our own servers, as the builder has them.
+    servers: Vec<Name>,
     /// Zones of reverse names that we were given up to now.
     reverse_zones: BTreeSet<Name>,
 }
@@ -114,9 +116,12 @@ impl Compiler {
     /// Compiles into `builder`, whose zones are those of `naming`.
     #[must_use]
     pub fn new(naming: Naming, builder: Builder) -> Self {
+        let with_addresses = builder.zones().filter(|zone| !zone.addresses.is_empty());
+        let servers = with_addresses.map(|zone| zone.primary.clone()).collect();
         Self {
             naming,
             builder,
+            servers,
             owners: HashMap::new(),
             named: HashMap::new(),
             touched: HashSet::new(),
@@ -188,8 +193,8 @@ impl Compiler {
             self.builder.remove_zone(zone);
         }
         let mut outcome = Ok(Some(left_out));
-        if let Some(first) = self.naming.first_zone() {
-            let server = ZoneSettings::of(first.clone(), u32::MAX);
+        let server = self.builder.zones().next().cloned();
+        if let Some(server) = server {
             for zone in zones.difference(&self.reverse_zones) {
                 if let Err(error) = self.builder.add_zone(server.reverse(zone.clone())) {
                     outcome = Err(error);
@@ -212,6 +217,10 @@ impl Compiler {
 
     /// Compiles one name and those of the ports below it.
     fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
+        // Whoever is called like our own server: the zone's NS record leads to us.
+        if self.servers.contains(name) {
+            return;
+        }
         match self.owners.get_mut(name) {
             None => self.builder.remove(name),
             Some(owner) => {

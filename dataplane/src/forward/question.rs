@@ -113,6 +113,7 @@ impl Asked {
             version: 0,
             dnssec_ok: self.dnssec_ok,
             asks_nsid: false,
+            asks_keepalive: false,
             has_cookie: false,
         };
         let opt = edns.reply(UDP_SIZE, Rcode::NO_ERROR, 0);

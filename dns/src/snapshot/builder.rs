@@ -17,7 +17,7 @@ use super::entry::{Answer, Entry, EntryOctets};
 use super::port::{Port, PortRrSets};
 use super::table::{Edit, LABEL_MARK, Shard};
 use super::view::Networks;
-use super::zone::{ZoneSettings, Zones};
+use super::zone::{Servers, ZoneSettings, Zones};
 use super::{Snapshot, WILDCARD_OCTETS, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
 use crate::record::{RrSet, View};
@@ -40,7 +40,10 @@ const CHANGED_MAX: usize = 1 << 15;
 pub struct Builder {
     hasher: FixedState,
     serial: u32,
-    zones: Vec<ZoneSettings>,
+    /// Each with its NS record, composed once.
+    zones: Vec<(ZoneSettings, Arc<Servers>)>,
+    /// Names of the zones' servers that have addresses, each in its zone.
+    servers: Vec<Name>,
     shards: Vec<Arc<Shard>>,
     /// Keys changed since the last build; none for one that is gone.
     changed: HashMap<Box<[u8]>, Option<EntryOctets>>,
@@ -73,6 +76,7 @@ impl Builder {
             hasher: FixedState::with_seed(hash_seed),
             serial,
             zones: Vec::with_capacity(zones.len()),
+            servers: Vec::new(),
             shards: vec![Arc::default()],
             changed: HashMap::new(),
             chunks: Vec::new(),
@@ -106,7 +110,7 @@ impl Builder {
         if zone.apex == Name::root() {
             return Err(BuildError::RootZone);
         }
-        for other in &self.zones {
+        for (other, _) in &self.zones {
             for (inner, outer) in [(&zone.apex, &other.apex), (&other.apex, &zone.apex)] {
                 if inner.is_within(outer) {
                     return Err(BuildError::NestedZone {
@@ -116,9 +120,12 @@ impl Builder {
                 }
             }
         }
-        let apex = zone.apex.clone();
+        let (apex, primary, glue) = (zone.apex.clone(), zone.primary.clone(), zone.glue());
         let names = self.names_within(&apex);
-        self.zones.push(zone);
+        let servers = Arc::new(Servers::of(&zone));
+        let same = self.zones.last().filter(|(_, last)| **last == *servers);
+        let servers = same.map_or(servers, |(_, last)| last.clone());
+        self.zones.push((zone, servers));
         if self.get(apex.octets()).is_none() {
             self.put(
                 apex.octets(),
@@ -128,18 +135,39 @@ impl Builder {
         for name in names.iter().filter(|name| **name != apex) {
             self.add_child_to_parent(name);
         }
+        if primary.is_within(&apex) && !glue.is_empty() {
+            self.set(&primary, &glue)?;
+            self.servers.push(primary);
+        }
         Ok(())
+    }
+
+    /// The zones that we are authoritative for, in the order that they were added.
+    pub fn zones(&self) -> impl Iterator<Item = &ZoneSettings> {
+        self.zones.iter().map(|(zone, _)| zone)
+    }
+
+    /// How many of our own servers have addresses at their names.
+    fn server_names(&self) -> usize {
+        let has_records = |name: &&Name| self.get(name.octets()).is_some_and(|entry| entry.rrsets() > 0);
+        self.servers.iter().filter(has_records).count()
     }
 
     /// Gives up a zone. Names that were set in it are served as names outside every zone. The last zone stays.
     ///
     /// Looks at every name once.
     pub fn remove_zone(&mut self, apex: &Name) {
-        let Some(place) = self.zones.iter().position(|zone| zone.apex == *apex) else {
+        let Some(place) = self.zones().position(|zone| zone.apex == *apex) else {
             return;
         };
         if self.zones.len() == 1 {
             return;
+        }
+        let all = std::mem::take(&mut self.servers).into_iter();
+        let (gone, kept): (Vec<_>, Vec<_>) = all.partition(|server| server.is_within(apex));
+        self.servers = kept;
+        for server in gone {
+            self.remove(&server);
         }
         for name in self.names_within(apex) {
             let Some(entry) = self.get(name.octets()) else {
@@ -309,7 +337,7 @@ impl Builder {
             shards: self.shards.as_slice().into(),
             chunks: self.chunks.as_slice().into(),
             zones: Zones::of(&self.zones, self.serial),
-            names: self.names,
+            names: self.names - self.server_names(),
             wildcards: self.wildcards,
             endpoints: self.endpoints,
             networks: self.networks.clone(),
@@ -399,12 +427,12 @@ impl Builder {
     }
 
     fn is_apex(&self, owner: &Name) -> bool {
-        self.zones.iter().any(|zone| zone.apex == *owner)
+        self.zones().any(|zone| zone.apex == *owner)
     }
 
     /// The name above `owner`, unless `owner` is an apex or in no zone.
     fn parent_in_zone(&self, owner: &Name) -> Option<Name> {
-        let zone = self.zones.iter().find(|zone| owner.is_within(&zone.apex))?;
+        let zone = self.zones().find(|zone| owner.is_within(&zone.apex))?;
         if zone.apex == *owner { None } else { owner.parent() }
     }
 

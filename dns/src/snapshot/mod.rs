@@ -93,7 +93,7 @@ impl Snapshot {
         self.serial
     }
 
-    /// Names with records.
+    /// Names with records, besides those of the zones' own servers.
     #[must_use]
     pub fn names(&self) -> usize {
         self.names
@@ -198,6 +198,7 @@ impl Snapshot {
         let is_soa = matches!(qtype, RType::SOA | RType::ANY);
         match self.zones.around(name) {
             Some((zone, 0)) if is_soa => Lookup::Soa(zone.denial()),
+            Some((zone, 0)) if qtype == RType::NS => Lookup::Found(zone.servers()),
             Some((zone, _)) => Lookup::NoData(zone.denial()),
             // A name of ours outside our zones is a zone of its own: we own that name and no other.
             None => match self.zones.denial_outside(name) {

@@ -1,7 +1,12 @@
 //! The zones we are authoritative for, and whose SOA a negative answer has.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::entry::Answer;
 use crate::name::{Name, NameRef};
-use crate::record::Soa;
+use crate::record::{Record, RecordData, RrSet, Soa, View};
+use crate::wire::RType;
 
 /// Labels of the longest name: 127 of one octet.
 const LABELS_MAX: usize = 127;
@@ -18,6 +23,11 @@ pub struct ZoneSettings {
     pub primary: Name,
     /// RNAME of the SOA.
     pub mailbox: Name,
+    /// Where the primary server is reached: the addresses of its name if that is in the zone, and what goes along with
+    /// the NS record.
+    pub addresses: Vec<IpAddr>,
+    /// Time to live of the NS record and of the addresses, in seconds.
+    pub ttl_seconds: u32,
     /// Time that a name's absence may be remembered, in seconds: TTL and MINIMUM of the SOA.
     pub negative_ttl_seconds: u32,
     /// Names in the zone that are not stored are matched with endpoints, by SkyDNS's grammar.
@@ -37,9 +47,35 @@ impl ZoneSettings {
             apex,
             primary,
             mailbox,
+            addresses: Vec::new(),
+            ttl_seconds,
             negative_ttl_seconds,
             matches_endpoints: true,
         }
+    }
+
+    /// The same zone, whose primary server is reached at `addresses`.
+    #[must_use]
+    pub fn served_at(self, addresses: Vec<IpAddr>) -> Self {
+        Self { addresses, ..self }
+    }
+
+    /// What stands at the primary server's name: its addresses, by family.
+    pub(super) fn glue(&self) -> Vec<RrSet> {
+        let rrset = |is_ipv4: bool| {
+            let family = self
+                .addresses
+                .iter()
+                .filter(|address| address.is_ipv4() == is_ipv4);
+            let records: Vec<_> = family.map(|address| RecordData::from(*address)).collect();
+            (!records.is_empty()).then_some(RrSet {
+                view: View::EVERYONE,
+                ttl_seconds: self.ttl_seconds,
+                records,
+                additional: Vec::new(),
+            })
+        };
+        [true, false].into_iter().filter_map(rrset).collect()
     }
 
     /// The zone `apex` of reverse names, of the same server as `self`.
@@ -58,8 +94,37 @@ impl ZoneSettings {
 pub struct Zone {
     apex: Name,
     soa_after_owner: Box<[u8]>,
+    servers: Arc<Servers>,
     /// Names in it that are not stored are matched with endpoints.
     pub(super) matches_endpoints: bool,
+}
+
+/// The NS record of a zone and the addresses that go along with it. Zones of one server share them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Servers {
+    answer: Vec<u8>,
+    additional: Vec<u8>,
+    additional_records: u16,
+}
+
+impl Servers {
+    pub(super) fn of(settings: &ZoneSettings) -> Self {
+        let (mut answer, mut additional) = (Vec::new(), Vec::new());
+        RecordData::Ns(settings.primary.clone()).compose(settings.ttl_seconds, &mut answer);
+        for address in &settings.addresses {
+            let record = Record {
+                owner: settings.primary.clone(),
+                ttl_seconds: settings.ttl_seconds,
+                data: RecordData::from(*address),
+            };
+            record.compose(&mut additional);
+        }
+        Self {
+            answer,
+            additional,
+            additional_records: u16::try_from(settings.addresses.len()).unwrap_or(u16::MAX),
+        }
+    }
 }
 
 /// Whose SOA stands in a negative answer.
@@ -84,7 +149,7 @@ pub(super) struct Zones {
 }
 
 impl Zone {
-    fn new(settings: &ZoneSettings, serial: u32) -> Self {
+    fn new((settings, servers): &(ZoneSettings, Arc<Servers>), serial: u32) -> Self {
         let soa = Soa {
             primary: &settings.primary,
             mailbox: &settings.mailbox,
@@ -97,6 +162,7 @@ impl Zone {
         Self {
             apex,
             soa_after_owner: soa_after_owner.into_boxed_slice(),
+            servers: servers.clone(),
             matches_endpoints,
         }
     }
@@ -105,6 +171,24 @@ impl Zone {
     #[must_use]
     pub fn apex(&self) -> &Name {
         &self.apex
+    }
+
+    /// What is said to a question for NS at the apex.
+    pub(super) fn servers(&self) -> Answer<'_> {
+        let Servers {
+            answer,
+            additional,
+            additional_records,
+        } = &*self.servers;
+        Answer {
+            rtype: RType::NS,
+            view: View::EVERYONE,
+            records: 1,
+            additional_records: *additional_records,
+            stride: 0,
+            answer,
+            additional,
+        }
     }
 
     /// A negative answer's SOA.
@@ -118,7 +202,7 @@ impl Zone {
 }
 
 impl Zones {
-    pub(super) fn of(settings: &[ZoneSettings], serial: u32) -> Self {
+    pub(super) fn of(settings: &[(ZoneSettings, Arc<Servers>)], serial: u32) -> Self {
         let mut zones: Vec<Zone> = settings.iter().map(|zone| Zone::new(zone, serial)).collect();
         zones.sort_by(|a, b| a.apex.cmp(&b.apex));
         let mut depths: Vec<usize> = zones.iter().map(|zone| zone.apex.labels().count()).collect();
@@ -126,7 +210,7 @@ impl Zones {
         depths.dedup();
         let first = settings
             .first()
-            .and_then(|first| zones.iter().position(|zone| zone.apex == first.apex));
+            .and_then(|(first, _)| zones.iter().position(|zone| zone.apex == first.apex));
         Self {
             zones: zones.into(),
             depths: depths.into(),
@@ -184,7 +268,11 @@ mod tests {
             "18.172.in-addr.arpa",
             "lab.example",
         ];
-        let settings = apexes.map(|apex| ZoneSettings::of(apex.parse().unwrap(), 30));
+        let settings = apexes.map(|apex| {
+            let settings = ZoneSettings::of(apex.parse().unwrap(), 30);
+            let servers = Arc::new(Servers::of(&settings));
+            (settings, servers)
+        });
         let zones = Zones::of(&settings, 1);
         let around = |name: &str| {
             let name: Name = name.parse().unwrap();

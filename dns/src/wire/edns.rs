@@ -21,6 +21,8 @@ impl OptionCode {
     pub const NSID: Self = Self(3);
     /// A cookie (RFC 7873).
     pub const COOKIE: Self = Self(10);
+    /// How long a connection may be idle (RFC 7828).
+    pub const TCP_KEEPALIVE: Self = Self(11);
     /// Why a reply is no answer (RFC 8914).
     pub const EXTENDED_ERROR: Self = Self(15);
 }
@@ -61,6 +63,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client wants to know which server answers.
     pub asks_nsid: bool,
+    /// The client wants to know how long its connection may be idle; only streams have one.
+    pub asks_keepalive: bool,
     /// The client sent a cookie.
     pub has_cookie: bool,
 }
@@ -80,6 +84,7 @@ impl Edns {
             version,
             dnssec_ok: flags & 0x80 != 0,
             asks_nsid: false,
+            asks_keepalive: false,
             has_cookie: false,
         };
         let mut rest = options;
@@ -91,6 +96,9 @@ impl Edns {
             }
             if code == OptionCode::NSID {
                 edns.asks_nsid = true;
+            } else if code == OptionCode::TCP_KEEPALIVE && data.is_empty() {
+                // With a time in it, it is a server's (RFC 7828, section 3.2.1), and means nothing here.
+                edns.asks_keepalive = true;
             } else if code == OptionCode::COOKIE && !edns.has_cookie {
                 Cookie::read(data)?;
                 edns.has_cookie = true;

@@ -32,6 +32,12 @@ impl Head {
         self.edns.is_some_and(|edns| edns.asks_nsid)
     }
 
+    /// Whether the client wants to know how long its connection may be idle.
+    #[must_use]
+    pub fn asks_keepalive(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.asks_keepalive)
+    }
+
     /// Questions that the reply repeats.
     fn questions(&self) -> u16 {
         u16::from(self.question_end > HEADER_OCTETS)

@@ -69,7 +69,7 @@ fn zones_must_be_given_and_be_apart() {
 fn a_zone_may_come_and_go_around_names_that_are_there() {
     let mut builder = builder();
     let owner = "4.0.17.172.in-addr.arpa";
-    let reverse = builder.zones[0].reverse(name("17.172.in-addr.arpa"));
+    let reverse = builder.zones[0].0.reverse(name("17.172.in-addr.arpa"));
     builder.set(&name(owner), &[a(4)]).unwrap();
     let before = builder.build();
     builder.add_zone(reverse.clone()).unwrap();
