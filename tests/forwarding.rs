@@ -50,6 +50,7 @@ impl World {
             fallthrough: Vec::new(),
             rate_limit: 0,
             nsid: Vec::new(),
+            forwards_private_reverse: false,
             cookie_secret: [0; 16],
             engine,
         };

@@ -6,7 +6,9 @@ mod cache;
 mod model;
 mod query;
 mod snapshot;
+mod write;
 
 pub use cache::cache;
 pub use query::query;
 pub use snapshot::snapshot;
+pub use write::write;

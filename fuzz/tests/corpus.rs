@@ -50,6 +50,11 @@ fn no_packet_in_the_corpus_breaks_a_promise() {
 }
 
 #[test]
+fn no_rrset_in_the_corpus_is_written_otherwise_than_the_domain_crate_writes_it() {
+    replay("write", skydock_fuzz::write);
+}
+
+#[test]
 fn no_history_in_the_corpus_parts_the_snapshot_from_its_model() {
     replay("snapshot", skydock_fuzz::snapshot);
 }

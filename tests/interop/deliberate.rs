@@ -110,6 +110,16 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
         },
     },
     Deliberate {
+        what: "reverse names of private addresses lie in empty zones",
+        why: "RFC 6303 asks it of what resolves names for others: nobody outside knows them",
+        with: BOTH,
+        parts: &[Part::Rcode, Part::Authoritative, Part::Authority, Part::Options],
+        is: |pair| {
+            let name = pair.question.name.to_string();
+            name.ends_with(".arpa") && pair.theirs.rcode == "REFUSED"
+        },
+    },
+    Deliberate {
         what: "a reply that does not fit is empty but for TC",
         why: "nobody may use a part of an RRset (RFC 2181, section 9), and a small reply is of no use to who forges \
               addresses; others send the whole RRsets before the one that does not fit",

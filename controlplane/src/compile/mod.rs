@@ -27,7 +27,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier, ZoneSettings};
+use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::networks::Networks;
@@ -336,6 +336,8 @@ impl Announcement {
     }
 }
 
+#[cfg(test)]
+mod defect_tests;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! # A comment.
-//! zone docker
+//! zone docker 10.0.0.53
+//! network front 10.0.0.0/16
 //! service redis1 redis dev 10.0.0.4 6379/tcp ttl=30 region=here uuid=00000000a1
 //!
 //! == RFC 4343, section 3: names compare without regard to the case of ASCII letters.
@@ -10,6 +11,10 @@
 //! = NOERROR aa rd ra
 //! answer REDIS1.redis.dev.docker 30 A 10.0.0.4
 //! ```
+//!
+//! Behind a zone stand the addresses that its server is reached at. A service without address has `-`, and what it asks
+//! for is `name=` (several with commas), `alias=`, `text=`, `named=http:80/tcp`, `srv=port:priority:weight`,
+//! `publish=always`; `health=starting` is how it is.
 //!
 //! A query is `?`, a name (with `\DDD` for any octet) and a type, then any of: `class=CH`, `-rd`, `+aa +tc +ra +z +ad +cd`,
 //! `opcode=4`, `rcode=3`, `qr`, `edns=4096`, `do`, `version=1`, `option=10:0102`, `qdcount=2`, `ancount=1`, `arcount=0`,
@@ -30,7 +35,9 @@ use std::sync::Arc;
 use controlplane::compile::Compiler;
 use controlplane::naming::Naming;
 use controlplane::registry::Registry;
-use controlplane::{Change, Health, Port, Protocol, Service, ServiceId, Source};
+use controlplane::{
+    Change, Health, NamedPort, Network, Port, Protocol, Publish, Service, ServiceId, Source, Wishes,
+};
 use dns::{Builder, Name, Snapshot, ZoneSettings};
 
 use self::query::Asked;
@@ -38,7 +45,8 @@ use self::reply::Shown;
 
 /// What a script says there is, and what it asks.
 pub(crate) struct Script {
-    zones: Vec<Name>,
+    zones: Vec<ZoneSettings>,
+    networks: Vec<Network>,
     services: Vec<Service>,
     cases: Vec<Case>,
 }
@@ -84,6 +92,7 @@ impl Script {
     pub(crate) fn read(file: &str, text: &str) -> Self {
         let mut script = Self {
             zones: Vec::new(),
+            networks: Vec::new(),
             services: Vec::new(),
             cases: Vec::new(),
         };
@@ -95,7 +104,18 @@ impl Script {
                 [] => {}
                 [comment, ..] if comment.starts_with('#') => {}
                 ["==", ..] => heading = line.trim_start_matches("== "),
-                ["zone", zone] => script.zones.push(zone.parse().expect("a zone's name")),
+                ["zone", zone, addresses @ ..] => {
+                    let zone = ZoneSettings::of(zone.parse().expect("a zone's name"), 30);
+                    let addresses = addresses
+                        .iter()
+                        .map(|address| address.parse().expect("an address"));
+                    script.zones.push(zone.served_at(addresses.collect()));
+                }
+                ["network", name, subnet] => script.networks.push(Network {
+                    name: Arc::from(*name),
+                    subnets: vec![subnet.parse().expect("a subnet")],
+                    is_own: true,
+                }),
                 ["service", words @ ..] => {
                     let number = script.services.len() + 1;
                     script
@@ -173,13 +193,11 @@ impl Script {
 
     /// The snapshot that the control plane compiles of its services, as if an engine had told of them.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let zones: Vec<_> = self
-            .zones
-            .iter()
-            .map(|zone| ZoneSettings::of(zone.clone(), 30))
-            .collect();
-        let builder = Builder::new(zones, 7, 0).expect("a script's zones are well formed");
-        let mut compiler = Compiler::new(Naming::new(self.zones.clone()), builder);
+        let builder = Builder::new(self.zones.clone(), 7, 0).expect("a script's zones are well formed");
+        let zones = self.zones.iter().map(|zone| zone.apex.clone());
+        let mut compiler = Compiler::new(Naming::new(zones.collect()), builder);
+        let networks = compiler.networks(&source(), self.networks.clone());
+        networks.expect("a script's networks are apart from its zones");
         let reset = Change::Reset {
             source: source(),
             services: self.services.iter().cloned().map(Arc::new).collect(),
@@ -239,13 +257,15 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
     };
     let ports = rest
         .iter()
-        .filter(|word| word.contains('/'))
+        .filter(|word| word.contains('/') && !word.contains('='))
         .flat_map(|ports| ports.split(','));
     let ports: Option<Vec<_>> = ports.map(port).collect();
     let mut ports = ports?;
     ports.sort();
-    let addresses: Result<Vec<IpAddr>, _> = addresses.split(',').map(str::parse).collect();
+    let addresses = addresses.split(',').filter(|address| *address != "-");
+    let addresses: Result<Vec<IpAddr>, _> = addresses.map(str::parse).collect();
     let addresses = addresses.ok()?;
+    let wishes = wishes(option)?;
     let uuid = option("uuid").map_or_else(|| format!("{number:010x}"), str::to_owned);
     Some(Service {
         id: ServiceId {
@@ -257,14 +277,60 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
         service: Arc::from(*service),
         instance: Arc::from(*instance),
         region: Arc::from(option("region").unwrap_or("here")),
-        host: addresses.first()?.to_string().into(),
+        host: addresses
+            .first()
+            .map_or("nowhere".to_owned(), IpAddr::to_string)
+            .into(),
         uuid: uuid.into(),
         compose: None,
         addresses: addresses.into_iter().map(Into::into).collect(),
         ports,
-        health: Health::None,
+        health: match option("health") {
+            None => Health::None,
+            Some("starting") => Health::Starting,
+            Some("healthy") => Health::Healthy,
+            Some("unhealthy") => Health::Unhealthy,
+            Some(_) => return None,
+        },
         ttl_seconds: option("ttl").map_or(Some(30), |ttl| ttl.parse().ok())?,
-        wishes: None,
+        wishes: (wishes != Wishes::default()).then(|| Box::new(wishes)),
+    })
+}
+
+fn wishes<'w>(option: impl Fn(&str) -> Option<&'w str>) -> Option<Wishes> {
+    let names = option("name").into_iter().flat_map(|names| names.split(','));
+    let names: Result<Vec<Name>, _> = names.map(str::parse).collect();
+    let named = option("named").map(|named| {
+        let (name, number) = named.split_once(':')?;
+        let port = port(number)?;
+        Some(NamedPort {
+            name: name.into(),
+            port,
+        })
+    });
+    let srv = option("srv").map(|srv| {
+        let numbers: Result<Vec<u16>, _> = srv.split(':').map(str::parse).collect();
+        <[u16; 3]>::try_from(numbers.ok()?).ok()
+    });
+    let [port, priority, weight] = match srv {
+        None => [None; 3],
+        Some(numbers) => numbers?.map(Some),
+    };
+    Some(Wishes {
+        names: names.ok()?,
+        alias: option("alias").map(str::parse).transpose().ok()?,
+        port,
+        priority,
+        weight,
+        named_ports: named.into_iter().collect::<Option<_>>()?,
+        texts: option("text").into_iter().map(Arc::from).collect(),
+        publish: match option("publish") {
+            None => Publish::Healthy,
+            Some("starting") => Publish::Starting,
+            Some("always") => Publish::Always,
+            Some(_) => return None,
+        },
+        published_ports: Vec::new(),
     })
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Asked {
 const ID: u16 = 0x5157;
 
 /// Types that scripts call by their name.
-const TYPES: [(&str, u16); 16] = [
+const TYPES: [(&str, u16); 18] = [
     ("A", 1),
     ("NS", 2),
     ("CNAME", 5),
@@ -36,6 +36,8 @@ const TYPES: [(&str, u16); 16] = [
     ("SRV", 33),
     ("OPT", 41),
     ("DS", 43),
+    ("SVCB", 64),
+    ("HTTPS", 65),
     ("TKEY", 249),
     ("TSIG", 250),
     ("IXFR", 251),
