@@ -329,6 +329,28 @@ pub(crate) struct Flags {
     )]
     pub(crate) secret_file: Option<PathBuf>,
 
+    /// Serve HTTPS with the certificates in this file (PEM), the server's first
+    #[arg(
+        long,
+        env = "SKYDOCK_HTTP_CERT",
+        value_name = "PATH",
+        requires = "http_key",
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) http_cert: Option<PathBuf>,
+
+    /// The key (PEM) of that certificate
+    #[arg(
+        long,
+        env = "SKYDOCK_HTTP_KEY",
+        value_name = "PATH",
+        requires = "http_cert",
+        hide_env_values = true,
+        help_heading = "HTTP"
+    )]
+    pub(crate) http_key: Option<PathBuf>,
+
     /// Serve HTTP to others than this host without a secret: everybody who can reach it may change names
     #[arg(
         long,
@@ -431,12 +453,6 @@ impl Cli {
         shown.filter_map(setting).collect()
     }
 
-    /// The first of the daemon's flags on the command line.
-    fn first_given(&self) -> Option<&str> {
-        let mut ids = self.matches.ids().map(clap::Id::as_str);
-        ids.find(|id| self.matches.value_source(id) == Some(ValueSource::CommandLine))
-    }
-
     /// Whether the user set `flag`, rather than that its default stands.
     pub(crate) fn is_given(&self, flag: &str) -> bool {
         matches!(
@@ -464,16 +480,9 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             })
         });
     match parsed {
-        Ok(mut cli) => match (cli.flags.command.take(), cli.first_given()) {
-            (None, _) => Ok(Asked::Run(Box::new(cli))),
-            (Some(command), None) => Ok(Asked::Command(Box::new(command))),
-            (Some(command), Some(flag)) => {
-                let (flag, name) = (flag.replace('_', "-"), command.name());
-                Err(Failure::Usage(format!(
-                    "--{flag} before `{name}` is the daemon's; write flags of `{name}` behind it, and \
-                     `skydock {name} --help` lists them"
-                )))
-            }
+        Ok(mut cli) => match cli.flags.command.take() {
+            None => Ok(Asked::Run(Box::new(cli))),
+            Some(command) => Ok(Asked::Command(Box::new(command))),
         },
         Err(error) if !error.use_stderr() => Ok(Asked::Print(error.to_string())),
         Err(error) => Err(Failure::Usage(sentence(&error))),

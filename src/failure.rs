@@ -1,7 +1,7 @@
 //! Why the daemon does not run, as one sentence for the person who started it.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -25,6 +25,12 @@ impl Failure {
             Self::Runtime(_) => ExitCode::from(1),
         }
     }
+}
+
+/// Tells what is wrong on standard error, as everything that ends the process is told.
+pub(crate) fn tell(sentence: &str) {
+    // Nothing is left to tell when nobody reads it.
+    let _ = writeln!(io::stderr(), "skydock: {sentence}");
 }
 
 /// What helps where this process may open no more files.

@@ -33,7 +33,6 @@ mod signals;
 mod spelling;
 mod upstreams;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cli::Asked;
@@ -51,8 +50,7 @@ fn main() -> ExitCode {
     match start() {
         Ok(code) => code,
         Err(failure) => {
-            // Nothing is left to tell when nobody reads standard error.
-            let _ = writeln!(io::stderr(), "skydock: {failure}");
+            failure::tell(&failure.to_string());
             failure.exit_code()
         }
     }

@@ -130,6 +130,7 @@ impl Planes {
                 secret: settings.rest.secret.clone(),
                 names: host::names(),
                 is_open: settings.rest.is_insecure,
+                tls: settings.rest.tls.clone(),
                 settings: settings.in_force.clone(),
             },
             defaults: Defaults {
@@ -218,8 +219,8 @@ impl Planes {
                 }
                 Published {
                     names, services: 1, ..
-                } => format!("{names}, of 1 container"),
-                Published { names, services, .. } => format!("{names}, of {services} containers"),
+                } => format!("{names}, of 1 service"),
+                Published { names, services, .. } => format!("{names}, of {services} services"),
             },
             sample: status.published.sample.as_ref().map(ToString::to_string),
             environment: settings.environment.clone(),
@@ -311,7 +312,12 @@ fn admin_shown(settings: &Settings) -> String {
         (None, true) => "to this host",
         (None, false) => "to everybody who can reach it",
     };
-    format!("http://{}, open {who}", settings.http.address)
+    let scheme = if settings.rest.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    format!("{scheme}://{}, open {who}", settings.http.address)
 }
 
 /// `kept in /var/lib/skydock; 3 were`.

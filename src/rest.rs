@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use controlplane::Secret;
+use controlplane::{Secret, Tls};
 
 use crate::cli::{Cli, Flags};
 use crate::failure::Failure;
@@ -20,6 +20,8 @@ pub(crate) struct Rest {
     pub(crate) secret: Option<Secret>,
     /// Whether others than this host may ask without one.
     pub(crate) is_insecure: bool,
+    /// With what connections are encrypted, if they are.
+    pub(crate) tls: Option<Tls>,
     /// Where services are kept; nowhere, if nothing.
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Rest {
 /// # Errors
 ///
 /// [`Failure::Usage`]: a secret that cannot be one or cannot be read, two of them, or others can reach the listener and
-/// there is none. No sentence holds a secret.
+/// there is none; a certificate or key that cannot be used. No sentence holds a secret.
 pub(crate) fn from(cli: &Cli, address: SocketAddr) -> Result<Rest, Failure> {
     let flags = &cli.flags;
     let secret = secret(cli)?;
@@ -48,6 +50,7 @@ pub(crate) fn from(cli: &Cli, address: SocketAddr) -> Result<Rest, Failure> {
     Ok(Rest {
         secret,
         is_insecure: flags.insecure_http,
+        tls: tls(flags)?,
         data_dir: is_kept.then(|| data_dir(flags)),
     })
 }
@@ -90,6 +93,17 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// The certificate and its key; clap wants both or none.
+fn tls(flags: &Flags) -> Result<Option<Tls>, Failure> {
+    let (Some(certificate), Some(key)) = (&flags.http_cert, &flags.http_key) else {
+        return Ok(None);
+    };
+    match Tls::load(certificate, key) {
+        Ok(tls) => Ok(Some(tls)),
+        Err(error) => Err(Failure::Usage(format!("--http-cert, --http-key: {error}"))),
+    }
 }
 
 /// Where services are kept if nobody says it: where this user keeps such things.

@@ -13,13 +13,13 @@ use crate::failure::Failure;
 /// Rewrites each flag of `arguments` (without the program's name) to `--flag=value`, or `--flag` where it takes
 /// none.
 ///
-/// Flags before a subcommand are those of `command`, flags behind it are the subcommand's. What follows `--` is left
+/// Flags behind a subcommand are the subcommand's; before one there are none. What follows `--` is left
 /// alone, and so are words that are no flags: clap judges those.
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`]: a flag that the command where it stands does not have, one whose value is missing, or one with
-/// a value that takes none.
+/// [`Failure::Usage`]: a flag that the command where it stands does not have, one whose value is missing, one with
+/// a value that takes none, or a flag before a subcommand.
 pub(crate) fn modern(
     command: &Command,
     arguments: impl IntoIterator<Item = OsString>,
@@ -42,7 +42,11 @@ pub(crate) fn modern(
             // clap shows a summary for the short one, and everything for the long one.
             _ if matches!(text, "-h" | "-V") => modern.push(argument),
             None => {
+                let is_root = command.is_root();
                 command.descend(text);
+                if let Some(before) = modern.first().filter(|_| is_root && !command.is_root()) {
+                    return Err(misplaced(before, text));
+                }
                 modern.push(argument);
             }
             Some(Flag {
@@ -85,6 +89,16 @@ pub(crate) fn modern(
     Ok(modern)
 }
 
+/// The sentence about a flag in front of a subcommand.
+fn misplaced(flag: &OsString, subcommand: &str) -> Failure {
+    let flag = flag.to_string_lossy();
+    let flag = flag.split('=').next().unwrap_or_default();
+    Failure::Usage(format!(
+        "{flag} before `{subcommand}` is the daemon's; write flags of `{subcommand}` behind it, and \
+         `skydock {subcommand} --help` lists them"
+    ))
+}
+
 /// The command whose flags may stand here.
 struct Here<'a> {
     command: &'a Command,
@@ -96,6 +110,11 @@ impl<'a> Here<'a> {
     fn at(command: &'a Command) -> Self {
         let path = "skydock".to_owned();
         Self { command, path }
+    }
+
+    /// Whether it is the daemon itself.
+    fn is_root(&self) -> bool {
+        self.path == "skydock"
     }
 
     /// Takes in a word that is no flag: if it is a subcommand's, that one's flags follow.
@@ -251,7 +270,7 @@ mod tests {
 
     #[test]
     fn flags_behind_a_subcommand_are_the_subcommands() {
-        check("-ttl 30 services -json list", "--ttl=30 services --json list");
+        check("services -json list", "services --json list");
         check("services list --json", "services list --json");
         check(
             "services -ttl 30",

@@ -49,7 +49,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use api::{Access, Rehearse, Rehearsed, Secret, Setting};
+pub use api::{Access, Rehearse, Rehearsed, Secret, Setting, Tls, TlsError};
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
@@ -164,6 +164,7 @@ pub async fn run(
 
     if let Some(listener) = admin {
         let exposition = Exposition::new(metrics, status.subscribe(), count_cores);
+        let (tls, loaded) = (access.tls.clone(), store.clone());
         let shared = api::Shared::new(
             status.subscribe(),
             exposition,
@@ -174,8 +175,10 @@ pub async fn run(
             access,
             stop.clone(),
         );
-        let serving = api::serve(listener, api::router(shared), stop.clone());
-        parts.spawn(async {
+        let serving = api::serve(listener, tls, api::router(shared), stop.clone());
+        parts.spawn(async move {
+            // Whoever asks shall not be told that what was stored is not there.
+            loaded.loaded().await;
             serving.await;
             "admin listener"
         });

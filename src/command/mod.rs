@@ -3,6 +3,7 @@
 //! Each has its flags, and a `run` that ends with the exit code of the process. Results go to standard output through
 //! [`crate::output`]; what is wrong is a [`Failure`], which `main` prints to standard error.
 
+mod client;
 mod plugin;
 mod services;
 
@@ -18,19 +19,10 @@ pub(crate) enum Command {
     /// Try plugins on containers, without a daemon
     Plugin(plugin::Plugin),
     /// List and change the services of a running skydock
-    #[command(hide = true)]
     Services(services::Services),
 }
 
 impl Command {
-    /// The word that asks for it.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Plugin(_) => "plugin",
-            Self::Services(_) => "services",
-        }
-    }
-
     /// Does it, and gives the exit code of the process.
     ///
     /// # Errors

@@ -1,26 +1,48 @@
-//! `skydock services`: what a running skydock knows, from its HTTP interface.
+//! `skydock services`: what a running skydock knows, and changes to what is registered.
+
+mod given;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use http_body_util::BodyExt;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use self::given::{Change, Given};
+use super::client::{Ask, Target, Trouble, is_terminal};
+use crate::failure::{self, Failure};
+use crate::output::print;
+
+/// Services asked for at one time.
+const PAGE: usize = 1000;
+
+const CODES: &str = "\
+Exit codes:
+  0  done
+  1  the daemon cannot be reached, or cannot do it now
+  2  a mistake in what was asked
+  3  there is no such service
+  4  it is there already, or is not as --if-revision has it
+  5  the secret is missing or wrong
+
+Examples:
+  skydock services
+  skydock services list --service web --json
+  skydock services add db1 --service db --address 10.0.0.7 --port 5432 --ttl 60
+  skydock services heartbeat db1
+  skydock services update db1 --address 10.0.0.8
+  skydock services watch";
 
 /// Flags of `skydock services`.
 #[derive(Debug, Args)]
+#[command(after_help = CODES)]
 pub(crate) struct Services {
-    /// Where its HTTP interface is
-    #[arg(
-        long,
-        env = "SKYDOCK_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8053",
-        hide_env_values = true,
-        global = true
-    )]
-    url: String,
+    #[command(flatten)]
+    target: Target,
 
-    /// Print JSON
+    /// Print JSON, as the daemon gives it; one line for each event
     #[arg(long, global = true)]
     json: bool,
 
@@ -28,25 +50,313 @@ pub(crate) struct Services {
     action: Option<Action>,
 }
 
-/// What to do with the services.
+/// What to do with services.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List all of them
-    List,
+    /// List all services: those of containers, and those that were registered (what `skydock services` alone does)
+    List(Filter),
+    /// Show one
+    Get {
+        /// Its id: a container's is its uuid
+        id: String,
+    },
+    /// Register one
+    Add {
+        /// Its id from now on
+        id: String,
+        #[command(flatten)]
+        given: Box<Given>,
+        /// Replace what is registered under this id
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Change some of what is registered
+    Update {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        change: Box<Change>,
+        /// Only if it has this revision
+        #[arg(long, value_name = "NUMBER")]
+        if_revision: Option<u64>,
+    },
+    /// Say that it still lives
+    Heartbeat {
+        /// Its id
+        id: String,
+        /// Seconds that it lives from now on [default: as it was registered]
+        #[arg(long, value_name = "SECONDS")]
+        ttl: Option<u32>,
+    },
+    /// Remove one that was registered
+    Rm {
+        /// Its id
+        id: String,
+        /// Only if it has this revision
+        #[arg(long, value_name = "NUMBER")]
+        if_revision: Option<u64>,
+    },
+    /// Show each change as it happens, until interrupted
+    Watch,
+}
+
+/// Which services to list.
+#[derive(Debug, Default, Args)]
+struct Filter {
+    /// Labels as a question has them, without the domain: web.dev
+    #[arg(long, value_name = "LABELS")]
+    query: Option<String>,
+    /// Those of this service
+    #[arg(long, value_name = "LABEL")]
+    service: Option<String>,
+    /// Those in this environment
+    #[arg(long, value_name = "LABEL")]
+    environment: Option<String>,
+    /// Those from here: rest, engine, or an engine's endpoint
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Those in this state: none, starting, healthy or unhealthy
+    #[arg(long, value_name = "STATE")]
+    health: Option<String>,
 }
 
 impl Services {
-    /// Asks the daemon.
+    /// Asks the daemon, and prints what it says.
     ///
     /// # Errors
     ///
-    /// [`Failure::Runtime`]: always, until the daemon serves what this asks for.
+    /// [`Failure`]: it cannot be asked, or does not answer. What it refuses is printed here, and is in the exit code.
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let Self { url, json, action } = self;
-        let Action::List = action.unwrap_or(Action::List);
-        let shape = if json { "JSON" } else { "a table" };
-        Err(Failure::Runtime(format!(
-            "{url} serves no list of services yet that could be shown as {shape}; /metrics has their number"
-        )))
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failure::of("the runtime does not start", &error))?;
+        match runtime.block_on(self.act()) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(Trouble::Failure(failure)) => Err(failure),
+            Err(Trouble::Refused(status, sentence)) => {
+                failure::tell(&sentence);
+                Ok(ExitCode::from(code(status)))
+            }
+        }
+    }
+
+    async fn act(self) -> Result<(), Trouble> {
+        let Self { target, json, action } = self;
+        match action.unwrap_or(Action::List(Filter::default())) {
+            Action::List(filter) => list(&target, json, &filter).await,
+            Action::Get { id } => {
+                let reply = target.ask(Ask::of(Method::GET, path(&id))).await?;
+                show_one(&reply, json)
+            }
+            Action::Add { id, given, replace } => {
+                let headers = match replace {
+                    true => vec![],
+                    false => vec![("If-None-Match", "*".to_owned())],
+                };
+                let ask = Ask {
+                    headers,
+                    body: Some(given.body()?.to_string()),
+                    ..Ask::of(Method::PUT, path(&id))
+                };
+                show_one(&target.ask(ask).await?, json)
+            }
+            Action::Update {
+                id,
+                change,
+                if_revision,
+            } => {
+                let ask = Ask {
+                    headers: condition(if_revision),
+                    body: Some(change.body()?.to_string()),
+                    ..Ask::of(Method::PATCH, path(&id))
+                };
+                show_one(&target.ask(ask).await?, json)
+            }
+            Action::Heartbeat { id, ttl } => {
+                let ask = Ask {
+                    body: ttl.map(|ttl| json!({ "ttl": ttl }).to_string()),
+                    ..Ask::of(Method::POST, format!("{}/heartbeat", path(&id)))
+                };
+                show_one(&target.ask(ask).await?, json)
+            }
+            Action::Rm { id, if_revision } => {
+                let ask = Ask {
+                    headers: condition(if_revision),
+                    ..Ask::of(Method::DELETE, path(&id))
+                };
+                target.ask(ask).await.map(drop)
+            }
+            Action::Watch => watch(&target, json).await,
+        }
+    }
+}
+
+/// All pages of a list.
+async fn list(target: &Target, is_json: bool, filter: &Filter) -> Result<(), Trouble> {
+    let mut services = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = vec![format!("limit={PAGE}")];
+        let words = [
+            ("query", &filter.query),
+            ("service", &filter.service),
+            ("environment", &filter.environment),
+            ("source", &filter.source),
+            ("health", &filter.health),
+            ("after", &after),
+        ];
+        let given = words
+            .iter()
+            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        query.extend(given.map(|(name, value)| format!("{name}={}", escaped(value))));
+        let reply = target
+            .ask(Ask::of(Method::GET, format!("/v1/services?{}", query.join("&"))))
+            .await?;
+        let mut page = read(&reply)?;
+        if let Value::Array(more) = page["services"].take() {
+            services.extend(more);
+        }
+        match page["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    match is_json {
+        true => print(&format!("{}\n", pretty(&Value::Array(services)))),
+        false => print(&table::of(&services, is_terminal())),
+    }
+    Ok(())
+}
+
+fn show_one(reply: &[u8], is_json: bool) -> Result<(), Trouble> {
+    let service = read(reply)?;
+    match is_json {
+        true => print(&format!("{}\n", pretty(&service))),
+        false => print(&table::of_one(&service)),
+    }
+    Ok(())
+}
+
+/// Prints events until the daemon ends or nobody listens; comes back to where it was when a connection breaks.
+async fn watch(target: &Target, is_json: bool) -> Result<(), Trouble> {
+    let mut last: Option<String> = None;
+    loop {
+        let ask = Ask {
+            headers: last.iter().map(|last| ("Last-Event-ID", last.clone())).collect(),
+            ..Ask::of(Method::GET, "/v1/events")
+        };
+        let mut reply = target.open(ask).await?;
+        let mut waiting = Vec::new();
+        while let Some(Ok(frame)) = reply.body_mut().frame().await {
+            if let Ok(data) = frame.into_data() {
+                waiting.extend_from_slice(&data);
+            }
+            while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = waiting.drain(..end + 2).collect();
+                tell(&String::from_utf8_lossy(&event), &mut last, is_json);
+            }
+        }
+        // The daemon ends a connection after some minutes, and itself now and then.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+/// Prints one event, and keeps its id.
+fn tell(event: &str, last: &mut Option<String>, is_json: bool) {
+    let field = |name: &str| {
+        event
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    if let Some(id) = field("id:") {
+        *last = Some(id.to_owned());
+    }
+    let (Some(what), Some(data)) = (field("event:"), field("data:")) else {
+        return;
+    };
+    let service: Value = serde_json::from_str(data).unwrap_or_default();
+    match is_json {
+        true => print(&format!(
+            "{}\n",
+            json!({ "event": what, "id": last, "service": service })
+        )),
+        false => print(&table::event(what, &service)),
+    }
+}
+
+/// The exit code for what the daemon refused.
+fn code(status: StatusCode) -> u8 {
+    match status {
+        StatusCode::NOT_FOUND => 3,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => 4,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => 5,
+        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => 2,
+        _ => 1,
+    }
+}
+
+fn condition(revision: Option<u64>) -> Vec<(&'static str, String)> {
+    revision
+        .map(|revision| ("If-Match", format!("\"{revision}\"")))
+        .into_iter()
+        .collect()
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/services/{}", escaped(id))
+}
+
+/// `text` as a part of a URL (RFC 3986, section 2.1).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(octet))
+            }
+            _ => escaped += &format!("%{octet:02X}"),
+        }
+    }
+    escaped
+}
+
+fn read(reply: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(reply).map_err(|error| {
+        Failure::Runtime(format!(
+            "the reply is no JSON ({error}); is it skydock that --url names?"
+        ))
+    })
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("what was read as JSON is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_id_holds_is_one_part_of_the_path() {
+        assert_eq!(path("a/b c?#%\u{fc}"), "/v1/services/a%2Fb%20c%3F%23%25%C3%BC");
+    }
+
+    #[test]
+    fn exit_codes_are_as_the_help_has_them() {
+        for (status, expected) in [
+            (404, 3),
+            (409, 4),
+            (412, 4),
+            (401, 5),
+            (400, 2),
+            (415, 2),
+            (429, 1),
+            (507, 1),
+            (503, 1),
+        ] {
+            assert_eq!(code(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+        }
     }
 }

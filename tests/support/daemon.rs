@@ -205,6 +205,13 @@ impl Daemon {
         self.end(signal);
     }
 
+    /// Ends it with SIGKILL, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.stopped = true;
+        self.child.kill().expect("our own child");
+        self.child.wait().expect("it ends");
+    }
+
     fn end(&mut self, signal: Signal) {
         self.stopped = true;
         let started = Instant::now();

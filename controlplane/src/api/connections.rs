@@ -12,15 +12,18 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// Connections at one time; a scraper, a health check and some people. A newcomer takes the place of the one that has
-/// been idle longest, and waits in the kernel's backlog only while all are being answered.
-pub(super) const CONNECTIONS_MAX: usize = 64;
+use super::tls::Tls;
+
+/// Connections at one time: registrants, watchers, a scraper, a health check and some people. A newcomer takes the place
+/// of the one that has been idle longest, and waits in the kernel's backlog only while all are being answered.
+pub(super) const CONNECTIONS_MAX: usize = 256;
 /// Time to send a request's head, and to be idle before one. Everyone who has reason to ask sends it at once.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(3);
 /// Time that a connection may last: bounds who reads slowly, and costs a scraper one connection more in five
@@ -33,8 +36,8 @@ pub(super) const HEAD_OCTETS_MAX: usize = 8 * 1024;
 /// Pause after the kernel gave no connection, which it does when we have no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// Serves `router` on `listener` until `stop`, then lets open requests end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves `router` on `listener` until `stop`, then lets open requests end; over TLS, if there is a certificate.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, stop: CancellationToken) {
     let mut connections = Connections::default();
     loop {
         let accepted = tokio::select! {
@@ -54,7 +57,18 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = connections.make_room() => {}
         }
         let progress = Progress::default();
-        let connection = connection(stream, router.clone(), progress.clone(), stop.clone());
+        let (router, tls, its, stop) = (router.clone(), tls.clone(), progress.clone(), stop.clone());
+        let connection = async move {
+            match tls {
+                None => connection(stream, router, its, stop).await,
+                Some(Tls(acceptor)) => {
+                    // Its errors are its peer's, and one that takes its time has none left for a request.
+                    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, acceptor.accept(stream)).await {
+                        connection(stream, router, its, stop).await;
+                    }
+                }
+            }
+        };
         connections
             .open
             .push((progress, connections.tasks.spawn(connection)));
@@ -129,7 +143,12 @@ impl Progress {
 }
 
 /// Serves one connection. Its errors are its peer's: nobody here could act on them.
-async fn connection(stream: TcpStream, router: Router, progress: Progress, stop: CancellationToken) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    router: Router,
+    progress: Progress,
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         progress.set(Turn::Server);

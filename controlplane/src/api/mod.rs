@@ -16,6 +16,7 @@ mod problem;
 mod secret;
 mod skydns;
 mod status;
+mod tls;
 mod v1;
 mod view;
 
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::callbacks::run as call;
 pub(crate) use self::connections::serve;
 pub use self::secret::Secret;
+pub use self::tls::{Tls, TlsError};
 pub use self::v1::{Rehearse, Rehearsed, Setting};
 use crate::docker::Sighting;
 use crate::feed::Feed;
@@ -59,6 +61,8 @@ pub struct Access {
     pub names: Vec<String>,
     /// Whether it may be asked by any name, and though others than this host can reach it.
     pub is_open: bool,
+    /// With what connections are encrypted; nothing: they are not.
+    pub tls: Option<Tls>,
     /// What is shown of our settings; no secrets.
     pub settings: Vec<Setting>,
 }
@@ -97,6 +101,7 @@ impl Shared {
             names,
             is_open,
             settings,
+            tls: _,
         } = access;
         let guard = guard::Guard::new(secret, &names, is_open);
         Self {

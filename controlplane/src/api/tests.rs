@@ -68,7 +68,7 @@ async fn listening(
         Access::default(),
         stop.clone(),
     );
-    serving.spawn(serve(listener, router(shared), stop.clone()));
+    serving.spawn(serve(listener, None, router(shared), stop.clone()));
     (address, stop, serving)
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub(super) told: HashMap<Arc<str>, u32>,
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) caller: Caller,
+    /// Behind everything that was stored.
+    pub(super) loaded: Mark,
     /// Why writes fail, while they do.
     pub(super) failing: watch::Sender<Option<Failure>>,
 }
@@ -109,7 +111,8 @@ impl Keeper {
         self.send(Change::Reset {
             source: Source::Rest,
             services,
-        })
+        })?;
+        self.send(Change::Mark(self.loaded.clone()))
     }
 
     /// Decides `batch`, syncs it, and answers.

@@ -36,7 +36,7 @@ use self::book::Book;
 use self::disk::{Disk, Found};
 use self::keeper::{Keeper, Message, WRITES_QUEUED_MAX};
 use self::timers::Timers;
-use crate::service::Change;
+use crate::service::{Change, Mark};
 
 /// Time for a write, from the queue to its answer. Then the caller is told that it is open what became of it.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -49,6 +49,8 @@ pub(crate) struct Store {
     /// Why writes fail, while they do.
     failing: watch::Receiver<Option<Failure>>,
     defaults: Arc<Defaults>,
+    /// Whether all that was stored is served.
+    loaded: watch::Receiver<bool>,
 }
 
 /// What the start found in the data directory.
@@ -96,6 +98,7 @@ impl Store {
         let (writes, queue) = sync_channel(WRITES_QUEUED_MAX);
         let (failing, watched) = watch::channel(failure);
         let (caller, calls) = callbacks::queue();
+        let (mark, loaded) = Mark::new();
         let defaults = Arc::new(rules.defaults.clone());
         let keeper = Keeper {
             book: book.clone(),
@@ -105,6 +108,7 @@ impl Store {
             told: HashMap::new(),
             changes,
             caller,
+            loaded: mark,
             failing,
         };
         let store = Self {
@@ -112,6 +116,7 @@ impl Store {
             writes,
             failing: watched,
             defaults,
+            loaded,
         };
         (store, Parts { keeper, queue, calls }, kept)
     }
@@ -157,6 +162,12 @@ impl Store {
     /// What a registration has that does not say so itself.
     pub(crate) fn defaults(&self) -> &Defaults {
         &self.defaults
+    }
+
+    /// Waits until all that was stored is served.
+    pub(crate) async fn loaded(&self) {
+        // An end without a word is that of everything.
+        let _ = self.loaded.clone().wait_for(|loaded| *loaded).await;
     }
 
     /// Why writes fail at the moment.

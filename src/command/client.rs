@@ -1,0 +1,316 @@
+//! One request to a running skydock, and its reply.
+
+use std::io::{self, IsTerminal};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+
+use crate::failure::{self, Failure};
+use crate::rest;
+
+/// Time to connect, and for the head of a reply: longer than the daemon gives a write.
+const REPLY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Octets of a reply's body: a page of services has half a mebibyte.
+const BODY_OCTETS_MAX: usize = 16 << 20;
+
+/// Where to ask, and what to say to be heard.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Target {
+    /// Where its HTTP interface is
+    #[arg(
+        long,
+        env = "SKYDOCK_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8053",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Daemon"
+    )]
+    url: String,
+
+    /// Its secret; others can see it on the command line, so prefer SKYDOCK_SECRET or the file
+    #[arg(
+        long,
+        env = "SKYDOCK_SECRET",
+        value_name = "TEXT",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Daemon"
+    )]
+    secret: Option<String>,
+
+    /// File with its secret in the first line
+    #[arg(
+        long,
+        env = "SKYDOCK_SECRET_FILE",
+        value_name = "PATH",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Daemon"
+    )]
+    secret_file: Option<PathBuf>,
+
+    /// File with the certificates (PEM) that may vouch for an https URL [default: those of this host]
+    #[arg(
+        long,
+        env = "SKYDOCK_CA_CERT",
+        value_name = "PATH",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Daemon"
+    )]
+    ca_cert: Option<PathBuf>,
+}
+
+/// What to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) path: String,
+    /// More headers.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// Body, JSON.
+    pub(super) body: Option<String>,
+}
+
+/// Why there is no good answer; with the exit code of the process.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It was not asked, or did not answer.
+    Failure(Failure),
+    /// It said no.
+    Refused(StatusCode, String),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Ask {
+    pub(super) fn of(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+}
+
+impl Target {
+    /// Asks, and gives the whole reply.
+    pub(super) async fn ask(&self, ask: Ask) -> Result<Bytes, Trouble> {
+        let mut reply = self.open(ask).await?;
+        whole(&mut reply).await.map_err(Trouble::from)
+    }
+
+    /// Asks, and gives a reply whose body is still to come.
+    pub(super) async fn open(&self, ask: Ask) -> Result<Response<Incoming>, Trouble> {
+        let uri = self.uri()?;
+        let request = self.request(&uri, ask)?;
+        let asking = async {
+            let stream = self.connect(&uri).await?;
+            let unreached =
+                |error: &hyper::Error| failure::of(&format!("{} does not answer", self.url), error);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| unreached(&error))?;
+            // It carries the body, too, and ends with the process.
+            tokio::spawn(connection);
+            sender
+                .send_request(request)
+                .await
+                .map_err(|error| unreached(&error))
+        };
+        let mut reply = timeout(REPLY_TIME_MAX, asking).await.map_err(|_| {
+            let url = &self.url;
+            Failure::Runtime(format!(
+                "{url} does not answer within {REPLY_TIME_MAX:?}; look at the log of skydock there"
+            ))
+        })??;
+        let status = reply.status();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(reply);
+        }
+        let body = whole(&mut reply).await?;
+        Err(Trouble::Refused(status, sentence(status, &body)))
+    }
+
+    fn uri(&self) -> Result<Uri, Failure> {
+        let wrong = |why: &str| {
+            Failure::Usage(format!(
+                "--url {:?}: {why}; write http://127.0.0.1:8053",
+                self.url
+            ))
+        };
+        let uri: Uri = self.url.parse().map_err(|_| wrong("no URL"))?;
+        match uri.scheme_str() {
+            Some("http" | "https") if uri.host().is_some() => {}
+            _ => return Err(wrong("neither http:// nor https://")),
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong("has more than a host and a port"));
+        }
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
+            return Err(Failure::Usage(
+                "--url holds a user; give the secret by SKYDOCK_SECRET".to_owned(),
+            ));
+        }
+        Ok(uri)
+    }
+
+    fn request(&self, uri: &Uri, ask: Ask) -> Result<Request<Full<Bytes>>, Failure> {
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(&ask.path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, concat!("skydock/", env!("CARGO_PKG_VERSION")));
+        let secret = match (&self.secret, &self.secret_file) {
+            (Some(secret), _) => Some(secret.clone()),
+            (None, Some(path)) => Some(rest::read(path)?),
+            (None, None) => None,
+        };
+        if let Some(secret) = secret {
+            let mut value = HeaderValue::from_str(&secret)
+                .map_err(|_| Failure::Usage("the secret cannot be sent in a header".to_owned()))?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        for (name, value) in &ask.headers {
+            request = request.header(*name, value);
+        }
+        if ask.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(Full::from(ask.body.unwrap_or_default()))
+            .map_err(|error| Failure::Usage(format!("this cannot be asked for ({error})")))
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Box<dyn Stream>, Failure> {
+        let is_tls = uri.scheme_str() == Some("https");
+        let host = uri.host().unwrap_or_default();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let unreached = |error: io::Error| {
+            let reason = failure::chain(&error);
+            let url = &self.url;
+            Failure::Runtime(format!(
+                "{url} cannot be reached: {reason}; is skydock running there? --url names another"
+            ))
+        };
+        let stream = TcpStream::connect((bare, port)).await.map_err(unreached)?;
+        if !is_tls {
+            return Ok(Box::new(stream));
+        }
+        let name = match bare.parse::<IpAddr>() {
+            Ok(address) => ServerName::from(address),
+            Err(_) => ServerName::try_from(bare.to_owned())
+                .map_err(|error| Failure::Usage(format!("--url: {error}")))?,
+        };
+        let connector = TlsConnector::from(Arc::new(self.tls()?));
+        Ok(Box::new(
+            connector.connect(name, stream).await.map_err(unreached)?,
+        ))
+    }
+
+    fn tls(&self) -> Result<ClientConfig, Failure> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca_cert {
+            Some(path) => {
+                let unreadable = |error: &dyn std::fmt::Display| {
+                    Failure::Usage(format!(
+                        "--ca-cert {}: {error}; give a file of certificates in PEM",
+                        path.display()
+                    ))
+                };
+                let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+                for certificate in certificates {
+                    let certificate = certificate.map_err(|error| unreadable(&error))?;
+                    roots.add(certificate).map_err(|error| unreadable(&error))?;
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        let provider = Arc::new(crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failure::of("TLS does not start", &error))?;
+        Ok(config.with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+/// A connection, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The rest of a reply.
+async fn whole(reply: &mut Response<Incoming>) -> Result<Bytes, Failure> {
+    let mut octets = Vec::new();
+    let broken = |error: &hyper::Error| failure::of("the reply broke off", error);
+    let reading = async {
+        while let Some(frame) = reply.body_mut().frame().await {
+            let frame = frame.map_err(|error| broken(&error))?;
+            if let Ok(data) = frame.into_data() {
+                octets.extend_from_slice(&data);
+            }
+            if octets.len() > BODY_OCTETS_MAX {
+                return Err(Failure::Runtime(format!(
+                    "the reply has more than {BODY_OCTETS_MAX} octets"
+                )));
+            }
+        }
+        Ok(())
+    };
+    let slow = |_| Failure::Runtime(format!("the reply is not whole within {REPLY_TIME_MAX:?}"));
+    timeout(REPLY_TIME_MAX, reading).await.map_err(slow)??;
+    Ok(octets.into())
+}
+
+/// What the daemon said is wrong, in one line.
+fn sentence(status: StatusCode, body: &[u8]) -> String {
+    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let (detail, field) = (problem["detail"].as_str(), problem["field"].as_str());
+    match (detail, field) {
+        (Some(detail), Some(field)) if !detail.contains(field) => format!("{field}: {detail}"),
+        (Some(detail), _) => detail.to_owned(),
+        (None, _) => {
+            let text = String::from_utf8_lossy(body);
+            format!("{status}: {}", text.lines().next().unwrap_or_default())
+        }
+    }
+}
+
+/// Whether standard output is a terminal, where people read.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
