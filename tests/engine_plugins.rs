@@ -75,6 +75,8 @@ fn a_plugin_of_2014_renames_containers_and_a_changed_one_renames_all() {
     let reply = daemon.dig(&format!("{own} A"));
     assert_eq!(reply.sorted_answers(), std::slice::from_ref(&one));
     assert_eq!(reply.answer[0].ttl, 7, "{reply:?}");
+    let srv = daemon.dig(&format!("{own} SRV")).sorted_answers();
+    assert_eq!(srv, [format!("10 100 8080 {}.docker.", first.uuid())]);
     daemon.await_status(&format!("{image}.dev.docker A"), "NXDOMAIN");
 
     // A file that is no plugin changes nothing.
@@ -130,6 +132,7 @@ fn one_container_can_be_several_services() {
     for name in [
         format!("{web}.dev.docker"),
         format!("{admin}.dev.docker"),
+        format!("{admin}.example"),
         format!("{}.docker", container.uuid()),
         format!("{}.docker", container.name()),
     ] {
