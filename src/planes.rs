@@ -1,12 +1,14 @@
 //! Both planes: put together, watched, and taken down.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
 use controlplane::plugin::{self, LoadError, Plugins};
-use controlplane::{Access, Defaults, EngineStatus, Kept, Published, Status};
+use controlplane::{Access, Defaults, EngineStatus, FlushCache, Kept, Published, Status};
+use dataplane::cache::{Flush, Flusher};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
 use ipnet::IpNet;
@@ -141,6 +143,7 @@ impl Planes {
             data_dir: settings.rest.data_dir.clone(),
             count_cores: counts::of(workers.counters()),
             rehearse: rehearsal::of(workers.rehearsal()),
+            flush_cache: flush(workers.flusher()),
         };
         let stop = CancellationToken::new();
         let (sender, status) = watch::channel(Status::default());
@@ -366,6 +369,14 @@ fn workers_shown(engine: dataplane::Engine, cores: &[usize]) -> String {
         dataplane::Engine::Threads => "threads",
     };
     format!("{} {plural} ({}) with {engine}", cores.len(), Shown::of(cores))
+}
+
+/// A closure that has the workers forget what they keep.
+fn flush(flusher: Flusher) -> FlushCache {
+    Arc::new(move |name| match name {
+        None => flusher.flush(&Flush::All),
+        Some(name) => flusher.flush(&Flush::Below(name.clone())),
+    })
 }
 
 /// Whether each engine has answered, or is known not to.

@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -277,4 +278,41 @@ fn what_is_known_goes_on_being_told_while_unbound_is_killed_and_started_again_un
     let asked = load.join().expect("it does not panic");
     assert!(asked > 1000, "{asked} questions are no load");
     assert!(daemon.metric("skydock_cache_bytes", "") < f64::from(1 << 20));
+}
+
+/// POSTs to a path of the admin listener, and gives what it says.
+fn post(daemon: &Daemon, path: &str) -> String {
+    let mut stream = TcpStream::connect(daemon.http()).expect("the admin listener");
+    let head = "HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream
+        .write_all(format!("POST {path} {head}").as_bytes())
+        .expect("it reads");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("it answers");
+    reply
+}
+
+#[test]
+fn what_is_flushed_is_asked_for_again_by_every_worker() {
+    let upstream = Upstream::start();
+    let daemon = start(upstream.address(), "");
+    // There is one worker for datagrams and one for streams.
+    let ask = |name: &str| {
+        assert_eq!(daemon.dig(&format!("{name} A")).status, "NOERROR");
+        assert_eq!(daemon.dig(&format!("{name} A +tcp")).status, "NOERROR");
+    };
+    ask("www.example.org");
+    ask("www.example.com");
+    ask("www.example.org");
+    ask("www.example.com");
+    assert_eq!(upstream.asked(), 4, "each keeps what it heard");
+    let reply = post(&daemon, "/cache/flush?name=example.org");
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    ask("www.example.com");
+    assert_eq!(upstream.asked(), 4, "other names are still known");
+    ask("www.example.org");
+    assert_eq!(upstream.asked(), 6, "each asks once more");
+    assert!(post(&daemon, "/cache/flush").starts_with("HTTP/1.1 200 "));
+    ask("www.example.com");
+    assert_eq!(upstream.asked(), 8);
 }

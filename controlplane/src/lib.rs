@@ -49,7 +49,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use api::{Access, Rehearse, Rehearsed, Secret, Setting, Tls, TlsError};
+pub use api::{Access, FlushCache, Rehearse, Rehearsed, Secret, Setting, Tls, TlsError};
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
@@ -87,6 +87,8 @@ pub struct Config {
     pub count_cores: CountCores,
     /// Asks it what it would answer, each time somebody asks why.
     pub rehearse: Rehearse,
+    /// Has the data plane forget what it keeps of other servers' answers.
+    pub flush_cache: FlushCache,
 }
 
 /// A part of the control plane came to an end by itself, which none should.
@@ -124,6 +126,7 @@ pub async fn run(
         data_dir,
         count_cores,
         rehearse,
+        flush_cache,
     } = config;
     status.send_replace(Status::of(&engines));
     let stop = stop.child_token();
@@ -175,7 +178,7 @@ pub async fn run(
             access,
             stop.clone(),
         );
-        let serving = api::serve(listener, tls, api::router(shared), stop.clone());
+        let serving = api::serve(listener, tls, api::router(shared, flush_cache), stop.clone());
         parts.spawn(async move {
             // Whoever asks shall not be told that what was stored is not there.
             loaded.loaded().await;

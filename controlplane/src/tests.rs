@@ -18,6 +18,7 @@ fn config(engines: Vec<Watch>) -> Config {
         data_dir: None,
         count_cores: Arc::new(WorkerCounts::default),
         rehearse: Arc::new(|_, _| crate::Rehearsed::Silence),
+        flush_cache: Arc::new(|_| {}),
     }
 }
 

@@ -4,11 +4,13 @@
 //! ```text
 //!  connections ─▶ guard: Host ─┬─▶ status                 /health /ready /metrics
 //!                              ├─▶ guard: rate, secret ─┬─▶ skydns   as SkyDNS v1 had it
-//!                              │                        └─▶ v1       our own
+//!                              │                        ├─▶ v1       our own
+//!                              │                        └─▶ cache    /cache/flush
 //!                              └─▶ 404, with what there is
 //! ```
 
 mod body;
+mod cache;
 mod callbacks;
 mod connections;
 mod guard;
@@ -30,6 +32,7 @@ use axum::routing::{any, get};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::cache::FlushCache;
 pub(crate) use self::callbacks::run as call;
 pub(crate) use self::connections::serve;
 pub use self::secret::Secret;
@@ -50,6 +53,7 @@ not found; there is:
   GET /metrics  counters for Prometheus (OpenMetrics text)
   GET /v1/openapi.json  everything below /v1: services, events, explanations, settings
   GET /skydns/services/ and the rest of SkyDNS v1
+  POST /cache/flush  forgets forwarded answers; ?name=example.org those of that name and below it alone
 ";
 
 /// Who may ask, and for what.
@@ -126,10 +130,11 @@ impl Shared {
 }
 
 /// All routes.
-pub(crate) fn router(shared: Shared) -> Router {
+pub(crate) fn router(shared: Shared, flush_cache: FlushCache) -> Router {
     let shared = Arc::new(shared);
     let guarded = skydns::router()
         .merge(v1::router())
+        .merge(cache::router(flush_cache))
         .layer(from_fn_with_state(shared.clone(), guard::callers));
     Router::new()
         .route("/health", get(status::health))

@@ -68,7 +68,9 @@ async fn listening(
         Access::default(),
         stop.clone(),
     );
-    serving.spawn(serve(listener, None, router(shared), stop.clone()));
+    let flush: FlushCache =
+        Arc::new(|name| assert!(name.is_none_or(|name| name.to_string() == "example.org")));
+    serving.spawn(serve(listener, None, router(shared, flush), stop.clone()));
     (address, stop, serving)
 }
 
@@ -332,4 +334,32 @@ async fn it_stops_at_once_though_connections_are_idle() {
         TcpStream::connect(address).await.is_err(),
         "the port is free again"
     );
+}
+
+#[tokio::test]
+async fn what_is_to_be_forgotten_is_a_name_or_everything() {
+    let (_status, watched) = watch::channel(status());
+    let (address, _stop, _serving) = listening(watched).await;
+    for (request, status, words) in [
+        (
+            "POST /cache/flush",
+            200,
+            "every answer that was kept is forgotten",
+        ),
+        (
+            "POST /cache/flush?name=Example.ORG.",
+            200,
+            "kept for example.org and below it",
+        ),
+        ("POST /cache/flush?name=a..b", 400, "is no domain name"),
+        ("POST /cache/flush?nome=example.org", 400, "unknown field"),
+        ("GET /cache/flush", 405, ""),
+    ] {
+        let reply = exchange(address, request).await;
+        let begin = format!("HTTP/1.1 {status} ");
+        assert!(
+            reply.starts_with(&begin) && reply.contains(words),
+            "{request}: {reply}"
+        );
+    }
 }
