@@ -129,6 +129,8 @@ fn skydock(command: &mut Command, setup: &Setup<'_>, engine: &str) -> io::Result
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port(&[Ipv4Addr::LOCALHOST])?));
     command.args(["--engine", engine, "--docker", setup.engine, "--domain", ZONE]);
     command.args([format!("--http={http}"), format!("--ttl={TTL_SECONDS}")]);
+    // Two of ours run at once, and neither shall leave anything behind.
+    command.arg("--ephemeral");
     // A comma makes it a list: the core of this number, not so many.
     let cores: Vec<_> = setup.cores.iter().map(ToString::to_string).collect();
     command.arg(format!("--cores={},", cores.join(",")));
