@@ -5,10 +5,12 @@ mod answer;
 mod cache;
 mod model;
 mod query;
+mod reply;
 mod snapshot;
 mod write;
 
 pub use cache::cache;
 pub use query::query;
+pub use reply::reply;
 pub use snapshot::snapshot;
 pub use write::write;

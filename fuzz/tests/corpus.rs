@@ -63,3 +63,8 @@ fn no_history_in_the_corpus_parts_the_snapshot_from_its_model() {
 fn no_history_in_the_corpus_has_the_cache_tell_what_nobody_said() {
     replay("cache", skydock_fuzz::cache);
 }
+
+#[test]
+fn no_reply_in_the_corpus_is_taken_for_what_it_is_not() {
+    replay("reply", skydock_fuzz::reply);
+}

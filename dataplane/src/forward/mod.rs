@@ -63,7 +63,7 @@ use self::upstream::{Set, UpstreamIndex, Upstreams};
 use self::waiters::{Line, Waiters};
 pub use self::waiters::{Served, Waiter};
 use crate::limits::{CROWD_MAX, FORWARD_TIMEOUT, PENDING_MAX, REFRESHES_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
-pub use crate::path::ReturnPath;
+pub use crate::path::{Local, ReturnPath};
 
 /// The questions that one core waits for upstreams to answer.
 pub struct Forwarder {
