@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-use dns::RType;
+use dns::{RType, Rcode};
 
 use super::*;
 use crate::limits::{MANGLED_MIN, MANNERS_TIME, UPSTREAM_REST_MIN, UPSTREAM_STREAMS_MAX};
-use crate::path::Local;
 
 /// The records of an answer, or an error and its reason.
 type Told = Result<Vec<u8>, (Rcode, u16)>;
