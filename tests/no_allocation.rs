@@ -3,9 +3,11 @@
 #[path = "../benches/fixture/mod.rs"]
 mod fixture;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use dataplane::cache::{Cache, Flush, Rules};
+use dataplane::forward::{Action, Config, Forwarder, Local, ReturnPath, Waiter};
 use dataplane::respond::{Client, Message, Outcome, Transport, fail, respond};
 use dns::wire::Head;
 use dns::{Query, Rcode, RecordData, Reply, RrSet, View};
@@ -105,4 +107,60 @@ fn keeping_an_answer_and_telling_it_again_allocates_nothing() {
         cache.flush(&below);
     });
     assert_eq!((counted.count_total, cache.entries()), (0, 0));
+}
+
+#[test]
+fn waiting_for_upstreams_allocates_nothing() {
+    let mut forwarder = Forwarder::new([7; 32]);
+    let upstreams = [1, 2].map(|host| SocketAddr::from(([192, 0, 2, host], 53)));
+    forwarder.set_config(&Config::all_to(upstreams.to_vec()));
+    let packets: Vec<_> = (0..500)
+        .map(|number| fixture::query(&format!("name{number}.example"), 1))
+        .collect();
+    let start = Instant::now();
+    let mut told = 0;
+    // What is put into tables for the first time was allocated with them.
+    let counted = allocation_counter::measure(|| {
+        for (round, packet) in (0..).zip(packets.iter().cycle().take(2000)) {
+            let now = start + Duration::from_millis(round);
+            let query = Query::parse(packet).expect("a query of our own");
+            let to = ReturnPath::Datagram {
+                listener: 0,
+                peer: SocketAddr::from(([10, 0, 0, 1], 9)),
+                local: Local::Bound,
+            };
+            let waiter = Waiter::new(&query, to, 1232, None);
+            let mut asked = None;
+            let mut reply = [0; 512];
+            let submitted = forwarder.submit(now, &query, waiter, &mut |action| {
+                if let Action::Ask(ask) = action {
+                    reply[..ask.octets.len()].copy_from_slice(ask.octets);
+                    asked = Some((ask.place, ask.octets.len()));
+                }
+            });
+            assert!(submitted.is_ok());
+            let mut sink = |action: Action<'_>| {
+                if let Action::Ended(ended) = action {
+                    told += ended.served.count();
+                }
+            };
+            // Some are answered, of others the socket fails, and the rest is tried again and given up.
+            match (asked, round % 3) {
+                (Some((place, length)), 0) => {
+                    reply[2] |= 0x80;
+                    forwarder.on_reply(place, &reply[..length], now, &mut sink);
+                }
+                (Some((place, _)), 1) => forwarder.on_error(place, now, &mut sink),
+                _ => {}
+            }
+            forwarder.on_timeout(now, &mut sink);
+        }
+        forwarder.give_up(&mut |action| {
+            if let Action::Ended(ended) = action {
+                told += ended.served.count();
+            }
+        });
+    });
+    assert_eq!(told, 2000);
+    assert_eq!(counted.count_total, 0);
 }
