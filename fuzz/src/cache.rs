@@ -101,8 +101,11 @@ struct Played {
     rules: Rules,
     now: u32,
     /// What was told at once of each reply, and when.
-    known: HashMap<(Vec<u8>, u16, bool), Vec<(u32, Told)>>,
+    known: HashMap<Known, Vec<(u32, Told)>>,
 }
+
+/// A question: name, type, and whether it is with DNSSEC records.
+type Known = (Vec<u8>, u16, bool);
 
 /// What a reply tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,7 +266,7 @@ fn check_said(asked: Asked, reply: &[u8], told: &Told) {
         );
         let words: Vec<&str> = record.split(' ').collect();
         let [section, owner, rtype, ..] = words[..] else {
-            panic!("{record}")
+            unreachable!("{record} was shown otherwise")
         };
         if section == "Answer" {
             let is_renamer =
@@ -359,7 +362,7 @@ fn rtype(number: u8) -> Rtype {
 }
 
 impl Asked {
-    fn known(self) -> (Vec<u8>, u16, bool) {
+    fn known(self) -> Known {
         let name: Name = text(self.name).parse().expect("a constant");
         (name.octets().to_vec(), rtype(self.rtype).to_int(), self.dnssec_ok)
     }
@@ -376,8 +379,11 @@ impl Asked {
 fn compose(query: &[u8], rcode: u8, said: &[Said]) -> Vec<u8> {
     let query = Message::from_octets(query).expect("a query of ours");
     let builder = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).expect("a new vector");
-    let rcode =
-        domain::base::iana::Rcode::masked_from_int(if rcode % 4 == 0 { rcode } else { rcode % 2 * 3 });
+    let rcode = domain::base::iana::Rcode::masked_from_int(if rcode.is_multiple_of(4) {
+        rcode
+    } else {
+        rcode % 2 * 3
+    });
     let mut answer = builder.start_answer(&query, rcode).expect("it grows");
     for record in said.iter().filter(|it| it.section % 3 == 0) {
         answer.push(record.record()).expect("it grows");

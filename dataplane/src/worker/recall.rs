@@ -102,11 +102,10 @@ impl Recall {
             .cache
             .key_of(&question, asked.dnssec_ok, asked.checking_disabled);
         let is_ours = |name: NameRef<'_>| is_ours(name, snapshot, policy);
-        let answer = match result {
+        match result {
             Ok(foreign) => self.cache.insert(&key, foreign.octets, now, is_ours),
             Err(Failure { rcode, why }) => self.cache.insert_failure(&key, *rcode, Some(*why), now),
-        };
-        answer
+        }
     }
 
     /// Does what was ordered to be forgotten since the last time.
