@@ -128,7 +128,10 @@ fn a_taken_admin_port_that_was_asked_for_ends_it_with_a_sentence() {
 #[test]
 fn an_address_of_another_host_ends_it_with_a_sentence() {
     let listen = "--listen 198.51.100.1:5300".to_owned();
-    let http = format!("--listen {} --http 198.51.100.1:5300", ports::free());
+    let http = format!(
+        "--listen {} --http 198.51.100.1:5300 --insecure-http",
+        ports::free()
+    );
     for flags in [listen, http] {
         check_refusal(
             binary().args(words(&format!("{flags} {NO_ENGINE}"))),

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use http_body_util::BodyExt;
-use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use self::given::{Change, Given};
-use super::client::{Ask, Target, Trouble, is_terminal};
+use super::client::{Ask, Method, StatusCode, Target, Trouble, is_terminal};
 use crate::failure::{self, Failure};
 use crate::output::print;
 
