@@ -25,6 +25,7 @@ const REST: Duration = Duration::from_secs(30);
 /// What `/proc/<pid>/stat` counts in, a second; Linux has had no other for user space.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+#[expect(clippy::print_stdout, reason = "what was measured is what it is for")]
 fn main() {
     let directory = std::env::args()
         .skip(1)
@@ -165,6 +166,11 @@ fn ticks(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
     let after_name = stat.rsplit_once(')').expect("its name").1;
     let fields: Vec<_> = after_name.split_whitespace().collect();
-    let number = |place: usize| fields[place].parse::<f64>().expect("a number");
+    let number = |place: usize| {
+        fields
+            .get(place)
+            .and_then(|field| field.parse::<f64>().ok())
+            .expect("a number")
+    };
     number(11) + number(12)
 }

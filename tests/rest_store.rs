@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::daemon::Daemon;
-use support::http::{request, try_request};
+use support::http::{at, request, try_request};
 use support::{SOON, eventually, expect, skip};
 
 /// No engine listens here.
@@ -43,11 +43,11 @@ fn registered(to: SocketAddr) -> BTreeMap<String, String> {
     let mut after = String::new();
     loop {
         let page = request(to, &format!("GET /v1/services?limit=1000{after}"), &[], "").json();
-        for service in page["services"].as_array().expect("a list") {
+        for service in at(&page, "/services").as_array().expect("a list") {
             let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-            found.insert(text(&service["id"]), text(&service["addresses"][0]));
+            found.insert(text(at(service, "/id")), text(at(service, "/addresses/0")));
         }
-        match page["next"].as_str() {
+        match at(&page, "/next").as_str() {
             Some(next) => after = format!("&after={}", next.replace(' ', "%20")),
             None => return found,
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::daemon::{Daemon, binary, words};
-use support::http::{Reply, exchange, request, try_request};
+use support::http::{Reply, at, exchange, request, try_request};
 use support::{SOON, eventually, expect};
 
 /// No engine listens here.
@@ -51,12 +51,12 @@ fn check_problem(reply: &Reply, status: u16, field: Option<&str>) {
         "{reply:?}"
     );
     let problem = reply.json();
-    assert_eq!(problem["status"], status, "{problem}");
+    assert_eq!(at(&problem, "/status"), status, "{problem}");
     assert!(
-        !problem["detail"].as_str().unwrap_or_default().is_empty(),
+        !at(&problem, "/detail").as_str().unwrap_or_default().is_empty(),
         "{problem}"
     );
-    assert_eq!(problem["field"].as_str(), field, "{problem}");
+    assert_eq!(at(&problem, "/field").as_str(), field, "{problem}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn next(lines: &mut impl Iterator<Item = String>) -> (String, String, String) {
     };
     let (id, what) = (field("id:"), field("event:"));
     let data: Value = serde_json::from_str(&field("data:")).expect("JSON");
-    (id, what, data["id"].as_str().unwrap_or_default().to_owned())
+    (id, what, at(&data, "/id").as_str().unwrap_or_default().to_owned())
 }
 
 #[test]

@@ -14,6 +14,7 @@ use hyper::header::{self, HeaderValue};
 pub(super) use hyper::{Method, StatusCode};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -299,16 +300,24 @@ async fn whole(reply: &mut Response<Incoming>) -> Result<Bytes, Failure> {
 
 /// What the daemon said is wrong, in one line.
 fn sentence(status: StatusCode, body: &[u8]) -> String {
-    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let (detail, field) = (problem["detail"].as_str(), problem["field"].as_str());
-    match (detail, field) {
-        (Some(detail), Some(field)) if !detail.contains(field) => format!("{field}: {detail}"),
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let (detail, wrong) = (
+        field(&problem, "detail").as_str(),
+        field(&problem, "field").as_str(),
+    );
+    match (detail, wrong) {
+        (Some(detail), Some(wrong)) if !detail.contains(wrong) => format!("{wrong}: {detail}"),
         (Some(detail), _) => detail.to_owned(),
         (None, _) => {
             let text = String::from_utf8_lossy(body);
             format!("{status}: {}", text.lines().next().unwrap_or_default())
         }
     }
+}
+
+/// A field of what the daemon said; `null` where it did not say it.
+pub(super) fn field<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
 }
 
 /// Whether standard output is a terminal, where people read.

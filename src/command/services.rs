@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use self::given::{Change, Given};
-use super::client::{Ask, Method, StatusCode, Target, Trouble, is_terminal};
+use super::client::{Ask, Method, StatusCode, Target, Trouble, field as said, is_terminal};
 use crate::failure::{self, Failure};
 use crate::output::print;
 
@@ -213,10 +213,10 @@ async fn list(target: &Target, is_json: bool, filter: &Filter) -> Result<(), Tro
             .ask(Ask::of(Method::GET, format!("/v1/services?{}", query.join("&"))))
             .await?;
         let mut page = read(&reply)?;
-        if let Value::Array(more) = page["services"].take() {
+        if let Some(Value::Array(more)) = page.get_mut("services").map(Value::take) {
             services.extend(more);
         }
-        match page["next"].as_str() {
+        match said(&page, "next").as_str() {
             Some(next) => after = Some(next.to_owned()),
             None => break,
         }
@@ -313,7 +313,7 @@ fn escaped(text: &str) -> String {
     for octet in text.bytes() {
         match octet {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(octet))
+                escaped.push(char::from(octet));
             }
             _ => escaped += &format!("%{octet:02X}"),
         }

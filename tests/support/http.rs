@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// A reply, whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
@@ -27,9 +29,14 @@ impl Reply {
     /// # Panics
     ///
     /// When it is none.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("its body is JSON")
     }
+}
+
+/// What stands at a place of `value` (RFC 6901); `null` if nothing does.
+pub(crate) fn at<'v>(value: &'v Value, place: &str) -> &'v Value {
+    value.pointer(place).unwrap_or(&Value::Null)
 }
 
 /// Sends `METHOD /path` with more header lines and a body, on a connection of its own.

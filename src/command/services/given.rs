@@ -77,9 +77,9 @@ impl Given {
     ///
     /// [`Failure::Usage`]: a port that is none.
     pub(super) fn body(&self) -> Result<Value, Failure> {
-        let mut body = self.rest.body()?;
-        body["service"] = json!(self.service);
-        Ok(body)
+        let mut body = self.rest.fields()?;
+        body.insert("service".to_owned(), json!(self.service));
+        Ok(Value::Object(body))
     }
 }
 
@@ -90,6 +90,10 @@ impl Change {
     ///
     /// [`Failure::Usage`]: a port that is none.
     pub(super) fn body(&self) -> Result<Value, Failure> {
+        self.fields().map(Value::Object)
+    }
+
+    fn fields(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let words = [
             ("instance", &self.instance),
@@ -128,7 +132,7 @@ impl Change {
         if self.permanent {
             body.insert("permanent".to_owned(), json!(true));
         }
-        Ok(Value::Object(body))
+        Ok(body)
     }
 }
 
@@ -148,11 +152,10 @@ fn port(text: &str) -> Result<Value, Failure> {
     if !["tcp", "udp", "sctp"].contains(&protocol) {
         return Err(wrong());
     }
-    let mut port = json!({ "number": number, "protocol": protocol });
-    if let Some(name) = name {
-        port["name"] = json!(name);
-    }
-    Ok(port)
+    Ok(match name {
+        Some(name) => json!({ "number": number, "protocol": protocol, "name": name }),
+        None => json!({ "number": number, "protocol": protocol }),
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
+use crate::command::client::field as said;
+
 /// A table of `services`, as wide as the terminal if it is for one.
 pub(super) fn of(services: &[Value], is_terminal: bool) -> String {
     if services.is_empty() {
@@ -52,8 +54,8 @@ pub(super) fn of_one(service: &Value) -> String {
         ("ports", ports(service)),
         ("health", health(service)),
         ("networks", networks(service)),
-        ("names", list(&service["names"])),
-        ("texts", list(&service["texts"])),
+        ("names", list(said(service, "names"))),
+        ("texts", list(said(service, "texts"))),
         ("priority", number(service, "priority")),
         ("weight", number(service, "weight")),
         ("ttl", number(service, "ttl")),
@@ -90,21 +92,21 @@ fn name(service: &Value) -> String {
 }
 
 fn addresses(service: &Value) -> String {
-    match service["alias"].as_str() {
+    match said(service, "alias").as_str() {
         Some(alias) => plain(alias),
-        None => list(&service["addresses"]),
+        None => list(said(service, "addresses")),
     }
 }
 
 fn ports(service: &Value) -> String {
-    let ports = service["ports"].as_array().into_iter().flatten();
+    let ports = said(service, "ports").as_array().into_iter().flatten();
     let shown = ports.map(|port| {
         let number = number(port, "number");
-        let name = port["name"]
+        let name = said(port, "name")
             .as_str()
             .map(|name| plain(name) + "=")
             .unwrap_or_default();
-        match port["protocol"].as_str() {
+        match said(port, "protocol").as_str() {
             None | Some("tcp") => format!("{name}{number}"),
             Some(other) => format!("{name}{number}/{}", plain(other)),
         }
@@ -113,14 +115,14 @@ fn ports(service: &Value) -> String {
 }
 
 fn networks(service: &Value) -> String {
-    let networks = service["networks"].as_array().into_iter().flatten();
+    let networks = said(service, "networks").as_array().into_iter().flatten();
     let mut names: Vec<_> = networks.map(|member| text(member, "network")).collect();
     names.dedup();
     or_dash(names.join(","))
 }
 
 fn health(service: &Value) -> String {
-    match service["health"].as_str() {
+    match said(service, "health").as_str() {
         None | Some("none") => "-".to_owned(),
         Some(health) => plain(health),
     }
@@ -128,7 +130,7 @@ fn health(service: &Value) -> String {
 
 /// Seconds until it ends.
 fn left(service: &Value) -> String {
-    match service["remaining"].as_u64() {
+    match said(service, "remaining").as_u64() {
         Some(seconds) => format!("{seconds}s"),
         None => "-".to_owned(),
     }
@@ -141,11 +143,11 @@ fn list(values: &Value) -> String {
 }
 
 fn text(service: &Value, field: &str) -> String {
-    plain(service[field].as_str().unwrap_or("-"))
+    plain(said(service, field).as_str().unwrap_or("-"))
 }
 
 fn number(service: &Value, field: &str) -> String {
-    service[field]
+    said(service, field)
         .as_u64()
         .map_or_else(|| "-".to_owned(), |number| number.to_string())
 }

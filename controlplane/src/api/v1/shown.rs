@@ -106,7 +106,8 @@ impl<'s> Shown<'s> {
             texts: texts.unwrap_or_default(),
             names: names.unwrap_or_default(),
             ttl: draft.map_or(service.ttl_seconds, |draft| draft.ttl),
-            permanent: draft.is_none_or(|draft| draft.permanent),
+            // Of one that is gone nobody knows any more.
+            permanent: draft.map_or(!is_registered, |draft| draft.permanent),
             registered: entry.map(|entry| Registered::of(entry, now)),
             contained: (!is_registered).then(|| Contained::of(service)),
         }
