@@ -94,16 +94,17 @@ impl Reply {
     }
 
     fn addresses(&self) -> u16 {
-        u16::from_be_bytes([self.0[6], self.0[7]])
+        let &[high, low] = self.0.get(6..8).and_then(<[u8]>::as_array).expect("a header");
+        u16::from_be_bytes([high, low])
     }
 
     fn is_cut(&self) -> bool {
-        self.0[2] & 2 != 0
+        self.0.get(2).is_some_and(|flags| flags & 2 != 0)
     }
 
     /// What comes after the question, where it has no records.
     fn opt(&self) -> &[u8] {
-        &self.0[question_end(&self.0)..]
+        self.0.get(question_end(&self.0)..).unwrap_or_default()
     }
 }
 

@@ -44,11 +44,11 @@ fn sleeps(pid: u32) -> BTreeMap<String, u64> {
 }
 
 fn check(engine: &str) {
-    let directory = TempDir::new().unwrap();
-    let containers = Engine::start(World::new(10), &directory.path().join("docker.sock")).unwrap();
+    let directory = TempDir::new().expect("a directory");
+    let containers = Engine::start(World::new(10), &directory.path().join("docker.sock")).expect("an engine");
     let daemon = Daemon::start(&format!("--docker {} --engine {engine}", containers.endpoint()));
     daemon.await_ready();
-    let cores = dataplane::cores::select(None).unwrap().len() as u64;
+    let cores = dataplane::cores::select(None).expect("cores").len() as u64;
     let most = WAKE_UPS_PER_SECOND_MAX * cores * WATCH.as_secs();
     let mut seen = Vec::new();
     for _ in 0..WATCHES_MAX {

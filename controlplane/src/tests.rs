@@ -17,7 +17,7 @@ fn config(engines: Vec<Watch>) -> Config {
         defaults: fixture::defaults(),
         data_dir: None,
         count_cores: Arc::new(WorkerCounts::default),
-        rehearse: Arc::new(|_, _| crate::Rehearsed::Silence),
+        rehearse: Arc::new(|_, _| Rehearsed::Silence),
         flush_cache: Arc::new(|_| {}),
     }
 }

@@ -129,7 +129,7 @@ fn check(packet: &[u8], question: &[u8], place: Place) {
     let is_spelled = !place.is_stream() && asked.iter().any(u8::is_ascii_uppercase);
     assert!(replied == asked || !is_spelled && replied.eq_ignore_ascii_case(asked));
     assert!([Rcode::NOERROR, Rcode::NXDOMAIN, Rcode::YXDOMAIN].contains(&header.rcode()));
-    for record in message.iter() {
+    for record in &message {
         record.expect("a record that can be read");
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,7 +321,88 @@ pub(super) fn field<'v>(value: &'v Value, name: &str) -> &'v Value {
     value.get(name).unwrap_or(&Value::Null)
 }
 
+/// Does what asks the daemon, and gives the exit code of the process. What the daemon refuses is printed here.
+///
+/// # Errors
+///
+/// [`Failure`]: it cannot be asked, or does not answer.
+pub(super) fn run(asking: impl Future<Output = Result<(), Trouble>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure::of("the runtime does not start", &error))?;
+    match runtime.block_on(asking) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(Trouble::Failure(failure)) => Err(failure),
+        Err(Trouble::Refused(status, sentence)) => {
+            failure::tell(&sentence);
+            Ok(ExitCode::from(code(status)))
+        }
+    }
+}
+
+/// The exit code for what the daemon refused.
+fn code(status: StatusCode) -> u8 {
+    match status {
+        StatusCode::NOT_FOUND => 3,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => 4,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => 5,
+        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => 2,
+        _ => 1,
+    }
+}
+
+/// `text` as a part of a URL (RFC 3986, section 2.1).
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(octet));
+            }
+            _ => escaped += &format!("%{octet:02X}"),
+        }
+    }
+    escaped
+}
+
+/// A reply as JSON.
+pub(super) fn read(reply: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(reply).map_err(|error| {
+        Failure::Runtime(format!(
+            "the reply is no JSON ({error}); is it skydock that --url names?"
+        ))
+    })
+}
+
+/// JSON for people.
+pub(super) fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("what was read as JSON is JSON")
+}
+
 /// Whether standard output is a terminal, where people read.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_as_the_help_has_them() {
+        for (status, expected) in [
+            (404, 3),
+            (409, 4),
+            (412, 4),
+            (401, 5),
+            (400, 2),
+            (415, 2),
+            (429, 1),
+            (507, 1),
+            (503, 1),
+        ] {
+            assert_eq!(code(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! [`crate::output`]; what is wrong is a [`Failure`], which `main` prints to standard error.
 
 mod client;
+mod explain;
 mod plugin;
 mod services;
 
@@ -16,6 +17,8 @@ use crate::failure::Failure;
 /// What to do instead of running the daemon.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Tell why a running skydock answers a name as it does
+    Explain(explain::Explain),
     /// Try plugins on containers, without a daemon
     Plugin(plugin::Plugin),
     /// List and change the services of a running skydock
@@ -30,6 +33,7 @@ impl Command {
     /// [`Failure`], as the subcommand has it.
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Explain(explain) => explain.run(),
             Self::Plugin(plugin) => plugin.run(),
             Self::Services(services) => services.run(),
         }

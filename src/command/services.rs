@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use self::given::{Change, Given};
-use super::client::{Ask, Method, StatusCode, Target, Trouble, field as said, is_terminal};
-use crate::failure::{self, Failure};
+use super::client::{self, Ask, Method, Target, Trouble, escaped, field as said, is_terminal, pretty, read};
+use crate::failure::Failure;
 use crate::output::print;
 
 /// Services asked for at one time.
@@ -126,18 +126,7 @@ impl Services {
     ///
     /// [`Failure`]: it cannot be asked, or does not answer. What it refuses is printed here, and is in the exit code.
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| failure::of("the runtime does not start", &error))?;
-        match runtime.block_on(self.act()) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(Trouble::Failure(failure)) => Err(failure),
-            Err(Trouble::Refused(status, sentence)) => {
-                failure::tell(&sentence);
-                Ok(ExitCode::from(code(status)))
-            }
-        }
+        client::run(self.act())
     }
 
     async fn act(self) -> Result<(), Trouble> {
@@ -285,17 +274,6 @@ fn tell(event: &str, last: &mut Option<String>, is_json: bool) {
     }
 }
 
-/// The exit code for what the daemon refused.
-fn code(status: StatusCode) -> u8 {
-    match status {
-        StatusCode::NOT_FOUND => 3,
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => 4,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => 5,
-        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => 2,
-        _ => 1,
-    }
-}
-
 fn condition(revision: Option<u64>) -> Vec<(&'static str, String)> {
     revision
         .map(|revision| ("If-Match", format!("\"{revision}\"")))
@@ -307,32 +285,6 @@ fn path(id: &str) -> String {
     format!("/v1/services/{}", escaped(id))
 }
 
-/// `text` as a part of a URL (RFC 3986, section 2.1).
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for octet in text.bytes() {
-        match octet {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(octet));
-            }
-            _ => escaped += &format!("%{octet:02X}"),
-        }
-    }
-    escaped
-}
-
-fn read(reply: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(reply).map_err(|error| {
-        Failure::Runtime(format!(
-            "the reply is no JSON ({error}); is it skydock that --url names?"
-        ))
-    })
-}
-
-fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).expect("what was read as JSON is JSON")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,22 +292,5 @@ mod tests {
     #[test]
     fn whatever_an_id_holds_is_one_part_of_the_path() {
         assert_eq!(path("a/b c?#%\u{fc}"), "/v1/services/a%2Fb%20c%3F%23%25%C3%BC");
-    }
-
-    #[test]
-    fn exit_codes_are_as_the_help_has_them() {
-        for (status, expected) in [
-            (404, 3),
-            (409, 4),
-            (412, 4),
-            (401, 5),
-            (400, 2),
-            (415, 2),
-            (429, 1),
-            (507, 1),
-            (503, 1),
-        ] {
-            assert_eq!(code(StatusCode::from_u16(status).unwrap()), expected, "{status}");
-        }
     }
 }

@@ -20,10 +20,13 @@ pub(crate) enum Over {
 /// What is sent back for a question, one message after the other.
 type Script = dyn Fn(Over, &[u8]) -> Vec<Vec<u8>> + Send + Sync;
 
+/// How a question came, and its octets.
+type Asked = (Over, Vec<u8>);
+
 /// A running upstream. Dropped, nobody listens there any more.
 pub(crate) struct Resolver {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<(Over, Vec<u8>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
