@@ -202,7 +202,7 @@ pub(crate) struct Flags {
     )]
     pub(crate) nameserver: Vec<String>,
 
-    /// Where questions about one domain go: DOMAIN=ADDRESS[:PORT], several addresses separated by commas, or DOMAIN=none for
+    /// Where questions about one domain go: `DOMAIN=ADDRESS[:PORT]`, several addresses separated by commas, or DOMAIN=none for
     /// names that do not exist; repeat it. Of several domains that a name lies in the longest counts
     #[arg(
         long,
