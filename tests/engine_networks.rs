@@ -7,7 +7,7 @@ use std::sync::Arc;
 use support::container::{Container, Network};
 use support::daemon::Daemon;
 use support::engine::{self, BUSYBOX, Engine};
-use support::{SOON, dig, eventually, expect, skip, unique};
+use support::{SOON, dig, eventually, expect, skip, skip_here, unique};
 
 /// An engine and a daemon that watches it.
 fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
@@ -125,7 +125,7 @@ fn internal_networks_ipv6_and_macvlan_are_networks_like_any_other() {
     if let Some(_lan) = Network::make_with(&engine, &name, &arguments) {
         match engine.try_docker(&["run", "--rm", "--network", &name, BUSYBOX, "/bin/true"]) {
             (false, reason) if reason.contains("not supported") => {
-                skip(&format!("no macvlan here: {reason}"));
+                skip_here(&format!("no macvlan here: {reason}"));
             }
             _ => {
                 let container = on(&name);
