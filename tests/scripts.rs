@@ -65,7 +65,7 @@ fn pure_over(script: &Script) -> impl FnMut(&Case, Transport) -> Answer + use<> 
                 buffer.truncate(length);
                 Answer::Reply(buffer)
             }
-            Outcome::Forward => Answer::Forward,
+            Outcome::Forward | Outcome::Follow => Answer::Forward,
             Outcome::Drop => Answer::Silence,
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod dig;
 pub(crate) mod engine;
 pub(crate) mod gate;
 pub(crate) mod http;
+pub(crate) mod plane;
 pub(crate) mod podman;
 pub(crate) mod ports;
 pub(crate) mod raw;
