@@ -81,9 +81,6 @@ pub(super) type Numbers = [u32; GRAMMAR_LABELS];
 /// 256 rows. Never changes once built.
 pub(super) struct Chunk {
     columns: [[u32; CHUNK_ROWS]; GRAMMAR_LABELS],
-    /// Least and greatest number in each column: services loaded together have neighbouring numbers,
-    /// so most chunks are passed over without a look at their rows.
-    ranges: [(u32, u32); GRAMMAR_LABELS],
     starts: [u32; CHUNK_ROWS],
     arena: Box<[u8]>,
 }
@@ -193,7 +190,6 @@ impl Chunk {
     pub(super) fn empty() -> Self {
         Self {
             columns: [[ANY; CHUNK_ROWS]; GRAMMAR_LABELS],
-            ranges: [(NEVER, ANY); GRAMMAR_LABELS],
             starts: [0; CHUNK_ROWS],
             arena: Box::default(),
         }
@@ -225,18 +221,21 @@ impl Chunk {
             *start = u32::try_from(arena.len()).expect("256 rows of at most 6 KiB");
             arena.extend_from_slice(octets.unwrap_or_default());
         }
-        let ranges = columns.map(|column| {
+        Self {
+            columns,
+            starts,
+            arena: arena.into_boxed_slice(),
+        }
+    }
+
+    /// Least and greatest number in each column; the least is above the greatest where there is no row.
+    pub(super) fn spans(&self) -> [(u32, u32); GRAMMAR_LABELS] {
+        self.columns.map(|column| {
             let used = column.iter().copied().filter(|number| *number != ANY);
             used.fold((NEVER, ANY), |(least, greatest), number| {
                 (least.min(number), greatest.max(number))
             })
-        });
-        Self {
-            columns,
-            ranges,
-            starts,
-            arena: arena.into_boxed_slice(),
-        }
+        })
     }
 
     /// The octets of a used row.
@@ -259,12 +258,8 @@ impl Chunk {
             .map(|column| column.get(key.row()).copied().unwrap_or(ANY))
     }
 
-    /// Which rows match, or none at all.
-    pub(super) fn matching(&self, wanted: &Numbers) -> Option<[bool; CHUNK_ROWS]> {
-        let mut columns = wanted.iter().zip(&self.ranges);
-        if columns.any(|(want, (least, greatest))| *want != ANY && (want < least || want > greatest)) {
-            return None;
-        }
+    /// Which rows match.
+    pub(super) fn matching(&self, wanted: &Numbers) -> [bool; CHUNK_ROWS] {
         let [first, ..] = &self.columns;
         let mut rows = first.map(|number| number != ANY);
         for (column, want) in self.columns.iter().zip(wanted) {
@@ -274,7 +269,7 @@ impl Chunk {
                 }
             }
         }
-        Some(rows)
+        rows
     }
 }
 

@@ -19,13 +19,13 @@ mod gather;
 pub use gather::srv_share;
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use self::gather::{Gather, RECORD_OCTETS_MIN, ROOM_SMALL, SLOTS, SLOTS_SMALL};
 use super::Zone;
-use super::endpoint::{ANY, CHUNK_ROWS, Chunk, GRAMMAR_LABELS, NEVER, Numbers, Row, SRV_WEIGHT, Tier};
+use super::chunks::Chunks;
+use super::endpoint::{ANY, GRAMMAR_LABELS, NEVER, Numbers, Row, SRV_WEIGHT, Tier};
 use super::entry::Answer;
 use crate::record::View;
 use crate::wire::{OWNER_IS_QNAME, RType, Reply, Section};
@@ -54,7 +54,9 @@ pub fn is_wildcard(label: &[u8]) -> bool {
 /// All endpoints that a query matches, at least one, possibly in other regions alone.
 #[derive(Clone, Copy)]
 pub struct Matches<'s> {
-    chunks: &'s [Arc<Chunk>],
+    chunks: &'s Chunks,
+    /// The place of the first chunk with a match.
+    first: usize,
     hasher: &'s FixedState,
     wanted: Numbers,
     /// Owner of the records.
@@ -96,7 +98,7 @@ impl<'s> Matches<'s> {
     /// The endpoints that `labels` match: for each label its number, or none where it is unknown; no
     /// label at all means any. `None` when there are none.
     pub(super) fn find(
-        chunks: &'s [Arc<Chunk>],
+        chunks: &'s Chunks,
         hasher: &'s FixedState,
         zone: &'s Zone,
         labels: [Option<Option<u32>>; GRAMMAR_LABELS],
@@ -105,6 +107,7 @@ impl<'s> Matches<'s> {
         let wanted = labels.map(|label| label.map_or(ANY, |number| number.unwrap_or(NEVER)));
         let mut matches = Self {
             chunks,
+            first: 0,
             hasher,
             wanted,
             owner: OWNER_IS_QNAME,
@@ -113,13 +116,10 @@ impl<'s> Matches<'s> {
         };
         // A region without services still has its name: SRV answers with the other regions.
         let existing = matches.in_any_region().unwrap_or(matches);
-        let first = chunks.iter().position(|chunk| {
-            chunk
-                .matching(&existing.wanted)
-                .is_some_and(|rows| rows.contains(&true))
-        })?;
+        let mut candidates = chunks.candidates(0, existing.wanted);
         // Whoever walks them later begins where there is something.
-        matches.chunks = chunks.get(first..)?;
+        (matches.first, _) =
+            candidates.find(|(_, chunk)| chunk.matching(&existing.wanted).contains(&true))?;
         Some(matches)
     }
 
@@ -268,8 +268,7 @@ impl<'s> Matches<'s> {
         }
         let mut best = Tier::Withheld;
         // Every one is looked at until one is ready: the first of very many are not better than the others.
-        let rows = |chunk: &Chunk| chunk.matching(&self.wanted);
-        let _ = self.walk(rows, Admitted::All, usize::MAX, |row| {
+        let _ = self.walk(None, Admitted::All, usize::MAX, |row| {
             best = best.min(row.tier);
             continued(best != Tier::Ready)
         });
@@ -283,35 +282,30 @@ impl<'s> Matches<'s> {
         admitted: Admitted,
         visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let rows = |chunk: &Chunk| {
-            let mut rows = chunk.matching(&self.wanted)?;
-            let without = chunk.matching(unlike).unwrap_or([false; CHUNK_ROWS]);
-            for (row, without) in rows.iter_mut().zip(without) {
-                *row &= !without;
-            }
-            Some(rows)
-        };
-        self.walk(rows, admitted, ROWS_MAX, visit)
+        self.walk(Some(unlike), admitted, ROWS_MAX, visit)
     }
 
     /// Calls `visit` for every row that matches, up to [`ROWS_MAX`].
     fn each(&self, admitted: Admitted, visit: impl FnMut(Row<'s>) -> ControlFlow<()>) -> ControlFlow<()> {
-        let rows = |chunk: &Chunk| chunk.matching(&self.wanted);
-        self.walk(rows, admitted, ROWS_MAX, visit)
+        self.walk(None, admitted, ROWS_MAX, visit)
     }
 
+    /// Calls `visit` for each of the first `rows_max` rows that match this query but not `unlike`.
     fn walk(
         &self,
-        rows: impl Fn(&Chunk) -> Option<[bool; CHUNK_ROWS]>,
+        unlike: Option<&Numbers>,
         admitted: Admitted,
         rows_max: usize,
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut left = rows_max;
-        for chunk in self.chunks {
-            let Some(rows) = rows(chunk) else {
-                continue;
-            };
+        for (_, chunk) in self.chunks.candidates(self.first, self.wanted) {
+            let mut rows = chunk.matching(&self.wanted);
+            if let Some(unlike) = unlike {
+                for (row, unlike) in rows.iter_mut().zip(chunk.matching(unlike)) {
+                    *row &= !unlike;
+                }
+            }
             for (row, _) in rows.iter().enumerate().filter(|(_, matches)| **matches) {
                 let Some(row) = chunk.row_octets(row).and_then(Row::read) else {
                     continue;
