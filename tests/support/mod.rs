@@ -23,6 +23,7 @@ pub(crate) mod ports;
 pub(crate) mod raw;
 pub(crate) mod resolver;
 pub(crate) mod script;
+pub(crate) mod served;
 pub(crate) mod source;
 pub(crate) mod stream;
 pub(crate) mod trusted;
