@@ -778,6 +778,28 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
 }
 
 #[test]
+fn reverse_names_of_private_addresses_are_forwarded_where_that_was_asked_for() {
+    let policy = Policy {
+        forwards_private_reverse: true,
+        ..policy(true)
+    };
+    for (owner, is_forwarded) in [
+        ("4.3.2.10.in-addr.arpa", true),
+        ("1.0.16.172.in-addr.arpa", true),
+        ("8.e.f.ip6.arpa", true),
+        ("a.local", false),
+        ("localhost", false),
+    ] {
+        let mut packet = query(owner, RType::PTR.0, 7, &[]);
+        let length = packet.len();
+        packet.resize(512, 0);
+        let message = &mut Message::new(&mut packet, length);
+        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
+        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+    }
+}
+
+#[test]
 fn names_that_we_do_not_know_fall_through_in_domains_where_that_was_asked_for() {
     let client = Client {
         address: [10, 0, 0, 1].into(),
