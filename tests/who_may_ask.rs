@@ -227,7 +227,7 @@ fn one_client_that_floods_a_hanging_upstream_leaves_room_for_another() {
     for engine in served::engines() {
         // Several, so that no single one of them is the first bound that is met.
         let upstreams = [hanging(), hanging(), hanging()];
-        let served = Served::start(engine, served::zone(&[("web.docker", 1)]), |config| {
+        let served = Served::start(engine, served::zone(&[("web.docker", 1)]).build(), |config| {
             config.upstreams = Config {
                 routes: vec![Route {
                     domain: ".".parse().expect("the root"),
