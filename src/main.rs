@@ -83,7 +83,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     // First, for as process 1 a signal that nobody waits for is lost.
     let mut signals = Signals::listen()?;
     let mut planes = Planes::start(settings).await?;
-    signals.reload(planes.plugins());
+    signals.reload(planes.readable());
 
     let asked_to_stop = tokio::select! {
         report = planes.report() => {

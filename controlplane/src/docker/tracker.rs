@@ -173,13 +173,11 @@ enum Work {
 enum Sync {
     /// No connection, or no list yet.
     Unlisted,
-    /// Inspecting what was listed. The set is counted in `awaited`; `idle_since` is since when we wait for the engine with
-    /// nothing to do ourselves: none until the next tick, for what we do with a list of a hundred thousand takes longer
-    /// than an engine may stall. Where the pipeline was told of a complete state of this connection before,
-    /// `renewing`, it goes on being told who leaves.
+    /// Inspecting what was listed. The set is counted in `awaited`; `progress_at` is when one last came back. Where the
+    /// pipeline was told of a complete state of this connection before, `renewing`, it goes on being told who leaves.
     Inspecting {
         awaited: usize,
-        idle_since: Option<Instant>,
+        progress_at: Instant,
         renewing: bool,
     },
     /// All known, the pipeline has yet to be told.
@@ -332,7 +330,7 @@ impl Tracker {
         if syncing {
             self.sync = Sync::Inspecting {
                 awaited,
-                idle_since: None,
+                progress_at: now,
                 renewing: false,
             };
             self.settle();
@@ -363,7 +361,7 @@ impl Tracker {
         self.keep_withdrawals();
         self.sync = Sync::Inspecting {
             awaited,
-            idle_since: None,
+            progress_at: now,
             renewing,
         };
         self.settle();
@@ -420,8 +418,8 @@ impl Tracker {
         // While all are asked about anew, a void answer is one from before that.
         let is_from_before = is_void && matches!(self.sync, Sync::Inspecting { renewing: true, .. });
         if !is_from_before {
-            if let Sync::Inspecting { idle_since, .. } = &mut self.sync {
-                *idle_since = None;
+            if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
+                *progress_at = now;
             }
             self.release(id);
         }
@@ -429,11 +427,10 @@ impl Tracker {
         verdict
     }
 
-    /// Notes that all is done that could be by `now`. Gives up waiting for the rest of the first complete state once
-    /// that has stalled.
+    /// Gives up waiting for the rest of the first complete state once that has stalled.
     pub(crate) fn tick(&mut self, now: Instant) {
-        if let Sync::Inspecting { idle_since, .. } = &mut self.sync
-            && now >= *idle_since.get_or_insert(now) + SYNC_STALL
+        if let Sync::Inspecting { progress_at, .. } = self.sync
+            && now >= progress_at + SYNC_STALL
         {
             self.sync = Sync::Known;
         }
