@@ -13,7 +13,6 @@
 
 mod alias;
 mod builder;
-mod chunks;
 mod endpoint;
 mod entry;
 mod port;
@@ -40,7 +39,7 @@ use crate::name::{Folded, NAME_OCTETS_MAX, NameRef};
 use crate::record::View;
 use crate::wire::{Question, RType};
 use alias::alias_of;
-use chunks::Chunks;
+use endpoint::Chunk;
 use entry::Entry;
 use port::{Below, below};
 use table::{Hash, LABEL_MARK, Shard};
@@ -61,7 +60,7 @@ pub struct Snapshot {
     serial: u32,
     hasher: FixedState,
     shards: Box<[Arc<Shard>]>,
-    chunks: Chunks,
+    chunks: Box<[Arc<Chunk>]>,
     zones: Zones,
     names: usize,
     wildcards: usize,
