@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use dataplane::forward::{Action, Config, Forwarder, Local, Place, Policy, ReturnPath, Route, Waiter};
+use dataplane::forward::{Action, Asked, Config, Forwarder, Local, Place, Policy, ReturnPath, Route, Waiter};
 use dataplane::respond::{Client, Message, Transport, respond};
 use dns::{Name, Query};
 
@@ -51,7 +51,7 @@ fn submit(
     };
     let waiter = Waiter::new(&query, to, 1232, None);
     forwarder
-        .submit(now, &query, waiter, sink)
+        .submit(now, Asked::of(&query), waiter, sink)
         .expect("there is room");
 }
 

@@ -1,10 +1,13 @@
 //! Settings of the cache: its flags, and what they mean.
 
+use std::time::Duration;
+
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use dataplane::cache::Rules;
 use dataplane::limits::{
-    CACHE_OCTETS_DEFAULT, CACHE_SHARE_OCTETS_MAX, CACHE_SHARE_OCTETS_MIN, CACHE_TTL_MAX, STALE_SECONDS_MAX,
+    CACHE_OCTETS_DEFAULT, CACHE_SHARE_OCTETS_MAX, CACHE_SHARE_OCTETS_MIN, CACHE_TTL_MAX, FORWARD_TIMEOUT,
+    STALE_PATIENCE_DEFAULT, STALE_SECONDS_MAX,
 };
 use dns::Name;
 
@@ -15,6 +18,8 @@ const TTL_MAX: u32 = 7 * 24 * 60 * 60;
 /// Longest time that answers can be kept although their servers say less, in seconds: an hour. Longer, and what moves is
 /// lost for too long.
 const MIN_TTL_MAX: u32 = 60 * 60;
+/// Longest time that a client can wait before it is told an answer past its time, in milliseconds.
+const PATIENCE_MAX_MS: u32 = FORWARD_TIMEOUT.as_millis() as u32;
 const MEBIBYTE: usize = 1 << 20;
 
 /// The flags, as text.
@@ -63,6 +68,18 @@ pub(crate) struct CacheFlags {
         help_heading = "Cache"
     )]
     serve_stale: String,
+
+    /// Milliseconds that a client waits before it is told an answer past its time, while servers are asked on (RFC 8767); 0
+    /// for not at all, 2500 for as long as servers are waited for. Only with --serve-stale
+    #[arg(
+        long,
+        env = "SKYDOCK_SERVE_STALE_CLIENT_TIMEOUT",
+        value_name = "MILLISECONDS",
+        default_value = "1800",
+        hide_env_values = true,
+        help_heading = "Cache"
+    )]
+    serve_stale_client_timeout: String,
 
     /// Keep back answers of other servers that lead into private networks, so that no web page outside can reach what is
     /// inside by a name of its own
@@ -123,12 +140,20 @@ pub(crate) fn from(
     is_given: impl Fn(&str) -> bool,
     bad: impl Fn(&str, &str, &str) -> Failure,
 ) -> Result<Caching, Failure> {
-    let seconds = |flag: &str, value: &str, least: u32, most: u32| {
-        let seconds = value.trim().parse().ok();
-        seconds
-            .filter(|seconds| (least..=most).contains(seconds))
-            .ok_or_else(|| bad(flag, value, &format!("give whole seconds from {least} to {most}")))
+    let whole = |flag: &str, value: &str, unit: &str, least: u32, most: u32| {
+        let number = value.trim().parse().ok();
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| bad(flag, value, &format!("give whole {unit} from {least} to {most}")))
     };
+    let seconds = |flag: &str, value: &str, least, most| whole(flag, value, "seconds", least, most);
+    let patience = whole(
+        "serve-stale-client-timeout",
+        &flags.serve_stale_client_timeout,
+        "milliseconds",
+        0,
+        PATIENCE_MAX_MS,
+    )?;
     let max_ttl = seconds("cache-max-ttl", &flags.cache_max_ttl, 1, TTL_MAX)?;
     let min_ttl = seconds("cache-min-ttl", &flags.cache_min_ttl, 0, MIN_TTL_MAX)?;
     if min_ttl > max_ttl {
@@ -161,6 +186,7 @@ pub(crate) fn from(
             max_ttl,
             min_ttl,
             stale_seconds: seconds("serve-stale", &flags.serve_stale, 0, STALE_SECONDS_MAX)?,
+            stale_patience: Duration::from_millis(patience.into()),
             rebind_protection: flags.rebind_protection,
             rebind_allow: names("rebind-allow", &flags.rebind_allow)?,
         },
@@ -204,4 +230,6 @@ fn octets(
 }
 
 const _: () = assert!(CACHE_TTL_MAX == 86_400, "the help says so");
+const _: () = assert!(STALE_PATIENCE_DEFAULT.as_millis() == 1800, "the help says so");
+const _: () = assert!(PATIENCE_MAX_MS == 2500, "the help says so");
 const _: () = assert!(CACHE_OCTETS_DEFAULT == 32 * MEBIBYTE, "the help says so");

@@ -46,6 +46,7 @@ fn of_one(core: Cow<'static, str>, transport: &'static str, totals: &Totals) -> 
         forward_replies: totals.forward_answers,
         forward_timeouts: totals.forward_timeouts,
         forward_failures: totals.forward_failures,
+        forward_late: totals.forward_late,
         forward_mismatches: totals.forward_mismatches,
         cache: CacheCounts {
             hits: totals.cache_answers().collect(),

@@ -492,7 +492,7 @@ mod tests {
         let caching = settings("--cores 1").unwrap().caching;
         assert_eq!((caching.octets, caching.rules), (32 << 20, Rules::default()));
         let line = "--cores 1 --cache-size 64 --cache-max-ttl 3600 --cache-min-ttl 5 --serve-stale 86400 \
-                    --rebind-protection --rebind-allow Corp.Example,lan --fallthrough docker";
+                    --serve-stale-client-timeout 500 --rebind-protection --rebind-allow Corp.Example,lan --fallthrough docker";
         let names = |names: &[&str]| {
             names
                 .iter()
@@ -503,6 +503,7 @@ mod tests {
             max_ttl: 3600,
             min_ttl: 5,
             stale_seconds: 86_400,
+            stale_patience: std::time::Duration::from_millis(500),
             rebind_protection: true,
             rebind_allow: names(&["corp.example", "lan"]),
         };
@@ -534,6 +535,10 @@ mod tests {
         check(
             "--serve-stale 259201",
             "--serve-stale \"259201\": give whole seconds from 0 to 259200",
+        );
+        check(
+            "--serve-stale-client-timeout 2501",
+            "--serve-stale-client-timeout \"2501\": give whole milliseconds from 0 to 2500",
         );
         check("--rebind-allow a..b", "--rebind-allow \"a..b\": ");
         check(

@@ -7,11 +7,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use dataplane::cache::{Rules, Settings};
 use support::daemon::Daemon;
-use support::dig::Reply;
+use support::dig::{Reply, dig};
+use support::plane::{World, all_to, on_each_engine};
+use support::resolver::{Resolver, reply};
 use support::upstream::{ANSWER, ANSWER_TTL, Upstream};
 use support::{SOON, eventually, expect, ports, skip};
 
@@ -130,6 +133,88 @@ fn what_is_past_its_time_is_told_while_upstreams_fail_if_that_was_asked_for() {
     );
     assert_eq!(daemon.dig("other.example.org A +time=5").status, "SERVFAIL");
     assert!(daemon.metric("skydock_cache_hits_total", "type=\"stale\"") >= 2.0);
+}
+
+/// Keeps an answer for a second, and tells it past that after `patience`; asks `resolver`.
+fn impatient(engine: dataplane::Engine, resolver: &Resolver, patience: Duration) -> World {
+    let settings = Settings {
+        octets: 2 << 20,
+        rules: Rules {
+            max_ttl: 1,
+            stale_seconds: 600,
+            stale_patience: patience,
+            ..Rules::default()
+        },
+    };
+    World::keeping(engine, all_to(&[resolver]), settings)
+}
+
+/// An upstream whose first answer has one address and comes at once; the others have two, and take two seconds and a
+/// bit.
+fn slowing_down() -> Resolver {
+    let asked = AtomicU32::new(0);
+    Resolver::start(move |_, question| {
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            return vec![reply(question, 0, 1)];
+        }
+        std::thread::sleep(Duration::from_millis(2200));
+        vec![reply(question, 0, 2)]
+    })
+}
+
+// RFC 8767, section 5: the client response timer. Unbound: serve-expired-client-timeout.
+#[test]
+fn while_upstreams_are_slow_a_client_waits_as_long_as_its_patience_and_the_cache_still_learns_the_answer() {
+    on_each_engine(|engine| {
+        let resolver = slowing_down();
+        let world = impatient(engine, &resolver, Duration::from_millis(1800));
+        assert_eq!(dig(world.address, "www.example.com A").answer.len(), 1);
+        std::thread::sleep(Duration::from_millis(2100));
+        let start = Instant::now();
+        let reply = dig(world.address, "www.example.com A +time=5");
+        let waited = start.elapsed();
+        assert!(
+            waited >= Duration::from_millis(1700),
+            "{waited:?}: upstreams had no time to answer"
+        );
+        assert_eq!((reply.answer.len(), reply.answer[0].ttl), (1, 30));
+        let totals = world.totals();
+        assert_eq!(
+            (totals.forward_late, totals.cache_stale),
+            (1, 1),
+            "it was not a failure"
+        );
+        assert_eq!(totals.forward_timeouts + totals.forward_failures, 0);
+        // Nobody waits any more, and the answer is taken in all the same.
+        eventually("the slow answer", SOON, || {
+            let reply = dig(world.address, "www.example.com A +time=5");
+            expect(|reply: &Reply| reply.answer.len() == 2, reply)
+        });
+    });
+}
+
+#[test]
+fn without_patience_what_is_past_its_time_is_told_at_once_and_asked_for_behind_the_clients_back() {
+    on_each_engine(|engine| {
+        let resolver = slowing_down();
+        let world = impatient(engine, &resolver, Duration::ZERO);
+        assert_eq!(dig(world.address, "www.example.com A").answer.len(), 1);
+        std::thread::sleep(Duration::from_millis(2100));
+        for _ in 0..3 {
+            let start = Instant::now();
+            let reply = dig(world.address, "www.example.com A +time=5");
+            assert_eq!((reply.answer.len(), reply.answer[0].ttl), (1, 30));
+            assert!(
+                start.elapsed() < Duration::from_millis(1500),
+                "{:?}",
+                start.elapsed()
+            );
+        }
+        eventually("the slow answer", SOON, || {
+            let reply = dig(world.address, "www.example.com A +time=5");
+            expect(|reply: &Reply| reply.answer.len() == 2, reply)
+        });
+    });
 }
 
 /// The part of Unbound that these tests need: one zone, told to whoever asks.
@@ -280,7 +365,7 @@ fn what_is_known_goes_on_being_told_while_unbound_is_killed_and_started_again_un
         unbound.start_again();
         // On a busy machine it takes its time.
         eventually("Unbound itself", 6 * SOON, || {
-            let reply = support::dig::dig(address, "www.example.org A");
+            let reply = dig(address, "www.example.org A");
             expect(|reply: &Reply| reply.status == "NOERROR", reply)
         });
         eventually("a name that was never asked for", SOON, || {

@@ -3,13 +3,11 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use dataplane::forward::{Config, Policy, Route};
 use dataplane::limits::{FORWARD_TIMEOUT, TRY_TIMEOUT};
-use dataplane::{Engine, Totals};
-use dns::{Builder, Name, RecordData, RrSet, ZoneSettings};
+use support::plane::{Reply, World, all_to, on_each_engine};
 use support::resolver::{Over, Resolver, name, question_end, reply};
 use support::stream::Stream;
 use support::{SOON, eventually, expect, ports, raw};
@@ -19,111 +17,8 @@ const SERV_FAIL: u8 = 2;
 const NX_DOMAIN: u8 = 3;
 const REFUSED: u8 = 5;
 
-/// A data plane on one core that knows `web.docker`.
-struct World {
-    handle: Option<dataplane::Handle>,
-    address: SocketAddr,
-}
-
-impl World {
-    fn start(engine: Engine, upstreams: Config) -> Self {
-        let zone = ZoneSettings::of("docker".parse().expect("a name"), 30);
-        let mut builder = Builder::new(vec![zone], 7, 1).expect("one zone");
-        let set = RrSet {
-            view: dns::View::EVERYONE,
-            ttl_seconds: 30,
-            records: vec![RecordData::A(Ipv4Addr::new(10, 0, 0, 1))],
-            additional: Vec::new(),
-        };
-        let web: Name = "web.docker".parse().expect("a name");
-        builder.set(&web, &[set]).expect("it fits");
-        let (_, reader) = dns::channel(builder.build());
-        let cores = dataplane::cores::select(None).expect("a core");
-        let bound = dataplane::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
-        let address = bound.address();
-        let config = dataplane::Config {
-            cores: cores.into_iter().take(1).collect(),
-            listeners: vec![bound],
-            upstreams,
-            allow: vec!["127.0.0.0/8".parse().expect("a network")],
-            cache: dataplane::cache::Settings::default(),
-            fallthrough: Vec::new(),
-            rate_limit: 0,
-            nsid: Vec::new(),
-            forwards_private_reverse: false,
-            cookie_secret: [0; 16],
-            engine,
-        };
-        let handle = Some(dataplane::spawn(config, reader).expect("workers start"));
-        Self { handle, address }
-    }
-
-    /// Asks for `name` over UDP, without EDNS, and waits.
-    fn ask(&self, name: &str) -> Reply {
-        self.ask_with(&raw::query(7, name, A))
-    }
-
-    fn ask_with(&self, packet: &[u8]) -> Reply {
-        Reply(raw::Asker::of(self.address).expect_reply(packet))
-    }
-
-    fn totals(&self) -> Totals {
-        self.handle.as_ref().expect("it runs").counters().total()
-    }
-
-    fn assert_local_names_work(&self) {
-        assert_eq!(self.ask("web.docker").addresses(), 1);
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            handle.stop();
-        }
-    }
-}
-
-/// What a client got.
-#[derive(Debug)]
-struct Reply(Vec<u8>);
-
-impl Reply {
-    fn rcode(&self) -> u8 {
-        raw::rcode(&self.0).expect("a header")
-    }
-
-    fn addresses(&self) -> u16 {
-        let &[high, low] = self.0.get(6..8).and_then(<[u8]>::as_array).expect("a header");
-        u16::from_be_bytes([high, low])
-    }
-
-    fn is_cut(&self) -> bool {
-        self.0.get(2).is_some_and(|flags| flags & 2 != 0)
-    }
-
-    /// What comes after the question, where it has no records.
-    fn opt(&self) -> &[u8] {
-        self.0.get(question_end(&self.0)..).unwrap_or_default()
-    }
-}
-
-/// Runs `check` on each engine, side by side: most of it is waiting.
-fn on_each_engine(check: impl Fn(Engine) + Sync) {
-    std::thread::scope(|scope| {
-        for engine in [Engine::Glommio, Engine::Threads] {
-            let check = &check;
-            scope.spawn(move || check(engine));
-        }
-    });
-}
-
 fn well(_: Over, question: &[u8]) -> Vec<Vec<u8>> {
     vec![reply(question, 0, 1)]
-}
-
-fn all_to(resolvers: &[&Resolver]) -> Config {
-    Config::all_to(resolvers.iter().map(|resolver| resolver.address()).collect())
 }
 
 #[test]

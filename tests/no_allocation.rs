@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use dataplane::cache::{Cache, Flush, Rules};
-use dataplane::forward::{Action, Config, Forwarder, Local, ReturnPath, Waiter};
+use dataplane::forward::{Action, Asked, Config, Forwarder, Local, ReturnPath, Waiter};
 use dataplane::respond::{Client, Message, Outcome, Transport, fail, respond};
 use dns::wire::Head;
 use dns::{Query, Rcode, RecordData, Reply, RrSet, View};
@@ -132,7 +132,7 @@ fn waiting_for_upstreams_allocates_nothing() {
             let waiter = Waiter::new(&query, to, 1232, None);
             let mut asked = None;
             let mut reply = [0; 512];
-            let submitted = forwarder.submit(now, &query, waiter, &mut |action| {
+            let submitted = forwarder.submit(now, Asked::of(&query), waiter, &mut |action| {
                 if let Action::Ask(ask) = action {
                     reply[..ask.octets.len()].copy_from_slice(ask.octets);
                     asked = Some((ask.place, ask.octets.len()));

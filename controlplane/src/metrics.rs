@@ -75,6 +75,8 @@ pub struct CoreCounts {
     pub forward_timeouts: u64,
     /// Queries whose forwarding failed at once, or everywhere.
     pub forward_failures: u64,
+    /// Queries told what is past its time, as upstreams took too long.
+    pub forward_late: u64,
     /// Packets from upstreams that answer nothing that was asked.
     pub forward_mismatches: u64,
     /// Of its cache.
@@ -327,7 +329,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 }
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 14] = [
+    let plain: [Reading<CoreCounts, u64>; 15] = [
         (
             "dns_requests",
             "Messages read, those dropped among them",
@@ -351,6 +353,11 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             "dns_forward_failures",
             "Queries that failed because nobody is at any upstream",
             |core| core.forward_failures,
+        ),
+        (
+            "dns_forward_late",
+            "Queries told what is past its time, as upstreams took too long",
+            |core| core.forward_late,
         ),
         (
             "dns_forward_mismatches",

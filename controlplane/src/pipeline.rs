@@ -8,8 +8,8 @@
 //! ```
 //!
 //! One task owns the registry, the compiler and the publisher, so nothing here is locked. Whatever is queued
-//! when it looks becomes one snapshot: a burst of a thousand containers is a few publications, not a
-//! thousand.
+//! when it looks becomes one snapshot, and after each it rests for some time: a burst of a thousand containers
+//! is a few publications, not a thousand. A change that comes alone is served at once.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use dns::{Name, Publisher, Tier};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -33,6 +33,13 @@ use crate::status::{Published, Status};
 /// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
 /// an engine keeps its events for us, so nothing is lost.
 pub const CHANGES_QUEUED_MAX: usize = 1024;
+
+/// A pause after each publication is so many times as long as that took: however many changes come, publishing takes at
+/// most a fifth of a core.
+const REST_FACTOR: u32 = 4;
+
+/// The longest pause: a container that starts right behind another is seen within milliseconds all the same.
+const REST_MAX: Duration = Duration::from_millis(4);
 
 /// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
 /// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to
@@ -106,15 +113,18 @@ impl Pipeline {
         // Without any engine everything they could tell us is served.
         self.report(&[]);
         let mut batch = Vec::with_capacity(CHANGES_QUEUED_MAX);
+        let mut rested_at = tokio::time::Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                received = changes.recv_many(&mut batch, CHANGES_QUEUED_MAX) => {
+                // What comes meanwhile waits in the queue, and behind it where that is full.
+                received = rest_and_receive(rested_at, &mut changes, &mut batch) => {
                     if received == 0 {
                         return;
                     }
-                    self.step(batch.drain(..));
+                    let took = self.step(batch.drain(..));
+                    rested_at = tokio::time::Instant::now() + took.saturating_mul(REST_FACTOR).min(REST_MAX);
                 }
                 Some(look) = looks.recv() => self.show(look),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
@@ -132,8 +142,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes in one burst: everything that an event causes, from here to the log, happens in this function.
-    fn step(&mut self, changes: impl Iterator<Item = Change>) {
+    /// Takes in one burst: everything that an event causes, from here to the log, happens in this function. How long it took
+    /// until that was served; zero if nothing had to be published.
+    fn step(&mut self, changes: impl Iterator<Item = Change>) -> Duration {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
@@ -157,11 +168,16 @@ impl Pipeline {
             applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
         }
         is_new |= !applied.is_empty();
-        let remarks = if is_new {
-            self.publish(began)
+        let (remarks, took) = if is_new {
+            (self.publish(), began.elapsed())
         } else {
-            Remarks::default()
+            Default::default()
         };
+        if is_new {
+            self.metrics.published(took);
+            let Published { serial, names, .. } = self.published;
+            debug!(serial, names, took_us = took.as_micros(), "published");
+        }
         marks.into_iter().for_each(Mark::reached);
         if is_new || !synced.is_empty() {
             self.report(&synced);
@@ -170,6 +186,7 @@ impl Pipeline {
             self.tell(applied);
         }
         self.remark(&remarks);
+        took
     }
 
     /// Takes in the networks of one source; whether that changes what we serve.
@@ -191,7 +208,7 @@ impl Pipeline {
         }
     }
 
-    fn publish(&mut self, began: Instant) -> Remarks {
+    fn publish(&mut self) -> Remarks {
         let (snapshot, remarks) = self.compiler.compile();
         self.published = Published {
             serial: snapshot.serial(),
@@ -200,11 +217,6 @@ impl Pipeline {
             sample: self.compiler.sample(),
         };
         self.retired = self.publisher.publish(snapshot);
-
-        let took = began.elapsed();
-        self.metrics.published(took);
-        let Published { serial, names, .. } = self.published;
-        debug!(serial, names, took_us = took.as_micros(), "published");
         remarks
     }
 
@@ -280,6 +292,16 @@ impl Pipeline {
             warn!("{failed}");
         }
     }
+}
+
+/// Waits for changes, from `rested_at` on; how many were put into `batch`, none when nobody is left to send any.
+async fn rest_and_receive(
+    rested_at: tokio::time::Instant,
+    changes: &mut mpsc::Receiver<Change>,
+    batch: &mut Vec<Change>,
+) -> usize {
+    sleep_until(rested_at).await;
+    changes.recv_many(batch, CHANGES_QUEUED_MAX).await
 }
 
 /// What health does to the names of a service, where that is not what everybody expects.

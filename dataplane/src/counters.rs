@@ -140,6 +140,8 @@ counters! {
     forward_timeouts,
     /// Forwarded queries answered SERVFAIL because nobody is at any upstream, or because we stop.
     forward_failures,
+    /// Forwarded queries answered with what was past its time because upstreams took too long.
+    forward_late,
     /// Queries answered SERVFAIL because their client had its share of queries waiting for an upstream.
     forward_shares,
     /// Queries answered SERVFAIL because each upstream had its share of queries waiting for it.

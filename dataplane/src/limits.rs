@@ -134,6 +134,10 @@ pub const TCP_EVENTS_PER_TURN_MAX: usize = 256;
 /// is answered SERVFAIL.
 pub const PENDING_MAX: usize = 16_384;
 
+/// Of these, queries about aliases of ours that lead to other names, per core: each keeps its own question, 270 octets,
+/// besides. The next one is answered SERVFAIL.
+pub const ALIASES_WAITING_MAX: usize = 4096;
+
 /// Clients that wait for the answer to one question. The next one is answered SERVFAIL: writing so many replies at once
 /// already takes some milliseconds, in which nobody else is answered.
 pub const CROWD_MAX: usize = 1024;
@@ -236,6 +240,10 @@ pub const CACHE_FAILURE_TTL: u32 = 5;
 
 /// Longest time past its end that an answer can be told, in seconds (RFC 8767, section 5: one to three days).
 pub const STALE_SECONDS_MAX: u32 = 3 * 24 * 60 * 60;
+
+/// How long a client waits for upstreams before it is told an answer past its time, unless told otherwise (RFC 8767,
+/// section 5: 1.8 seconds, for most stub resolvers ask again or give up after two).
+pub const STALE_PATIENCE_DEFAULT: Duration = Duration::from_millis(1800);
 
 /// How long no upstream is asked again for what is told past its end, in seconds (RFC 8767, section 5).
 pub const CACHE_STALE_PAUSE: u32 = 30;

@@ -12,7 +12,7 @@ use dns::{Query, Rcode, Reply};
 
 use crate::cache::Answer;
 use crate::forward::{Asked, ReturnPath, Waiter};
-use crate::respond::{Client, Policy, Transport, UDP_SIZE, limit, put_options};
+use crate::respond::{Client, Outcome, Policy, Transport, UDP_SIZE, limit, put_options};
 
 /// A reply in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,22 @@ pub(crate) struct Written {
     pub(crate) truncated: bool,
 }
 
+impl Written {
+    /// The same as what becomes of a query.
+    pub(crate) fn outcome(self) -> Outcome {
+        let Self {
+            length,
+            rcode,
+            truncated,
+        } = self;
+        Outcome::Reply {
+            length,
+            rcode,
+            truncated,
+        }
+    }
+}
+
 /// What is kept of `query` while others are asked.
 pub(crate) fn waiter(policy: &Policy, query: &Query<'_>, to: ReturnPath) -> Waiter {
     let transport = transport_of(&to);
@@ -35,6 +51,16 @@ pub(crate) fn waiter(policy: &Policy, query: &Query<'_>, to: ReturnPath) -> Wait
     let cookie = policy.answer_cookie(query.cookie(), client);
     let cookie = cookie.map(|(_, octets)| octets);
     Waiter::new(query, to, limit(transport, query.edns), cookie)
+}
+
+/// Begins the reply for `waiter`, whose question was `original`, in `room`.
+pub(crate) fn begin<'r>(policy: &Policy, waiter: &Waiter, original: &Asked, room: &'r mut [u8]) -> Reply<'r> {
+    waiter.write_question(original.octets(), room);
+    let mut reply = Reply::begin(room, waiter.head, waiter.limit, UDP_SIZE);
+    reply.offer_recursion();
+    let transport = transport_of(&waiter.to);
+    put_options(&mut reply, policy, waiter.head, waiter.cookie, transport);
+    reply
 }
 
 fn transport_of(to: &ReturnPath) -> Transport {
@@ -52,11 +78,7 @@ pub(crate) fn pass_on(
     answer: &Answer<'_>,
     room: &mut [u8],
 ) -> Written {
-    waiter.write_question(asked.octets(), room);
-    let mut reply = Reply::begin(room, waiter.head, waiter.limit, UDP_SIZE);
-    reply.offer_recursion();
-    let transport = transport_of(&waiter.to);
-    put_options(&mut reply, policy, waiter.head, waiter.cookie, transport);
+    let reply = begin(policy, waiter, asked, room);
     let (length, truncated) = answer.write(reply, waiter.head.id());
     Written {
         length,

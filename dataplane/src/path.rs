@@ -45,6 +45,10 @@ pub enum Local {
     V6(Ipv6Addr, u32),
 }
 
+/// Where the question of a client is kept that asked about an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AliasSlot(pub(crate) u16);
+
 /// Names one connection for as long as the process runs: a later one in the same place has another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamKey {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use dns::{Query, Reader};
+use dns::{Flags, Query, Reader};
 
 use crate::forward::config::{self, is_within, longest_first};
 use crate::limits::REPLY_OCTETS_MAX;
@@ -20,7 +20,7 @@ pub struct Rehearsal {
 /// What would become of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rehearsed {
-    /// This reply, as over TCP: whole.
+    /// This reply, as over TCP: whole, but for what others say of a name that an alias of ours leads to.
     Reply(Vec<u8>),
     /// One of these upstreams would be asked, in the order of preference, unless its answer is kept.
     Forward(Vec<SocketAddr>),
@@ -61,6 +61,7 @@ impl Rehearsal {
                 Rehearsed::Reply(buffer)
             }
             Outcome::Forward => Rehearsed::Forward(self.upstreams_for(query)),
+            Outcome::Follow => self.ask(client.address, &without_recursion(query)),
             Outcome::Drop => Rehearsed::Silence,
         }
     }
@@ -73,6 +74,16 @@ impl Rehearsal {
         let route = routes.find(|route| is_within(query.question.qname, &route.domain));
         route.map(|route| route.upstreams.clone()).unwrap_or_default()
     }
+}
+
+/// The same query without RD: of an alias that leads elsewhere it is told where.
+fn without_recursion(query: &[u8]) -> Vec<u8> {
+    let mut query = query.to_vec();
+    let [recursion_desired, _] = Flags::RD.0.to_be_bytes();
+    if let Some(flags) = query.get_mut(2) {
+        *flags &= !recursion_desired;
+    }
+    query
 }
 
 #[cfg(test)]

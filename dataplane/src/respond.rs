@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  packet ──parse──▶ Query ──lookup──▶ Lookup ──write──▶ reply octets, in the packet's own buffer
-//!     │                 │                └─ not our zone ──▶ Forward
+//!     │                 │                ├─ not our zone ──▶ Forward
+//!     │                 │                └─ an alias of a name that is not ours ──▶ Follow
 //!     │                 └─ not for us to answer ──▶ error reply
 //!     └─ not a query ──▶ Drop
 //! ```
@@ -18,8 +19,8 @@ use dns::wire::{
     OPTION_OCTETS, OptionCode, Section, Standing,
 };
 use dns::{
-    Alias, Answer, Class, Edns, Flags, Lookup, Matches, Name, NameRef, ParseError, Query, RType, Rcode,
-    Reply, Snapshot,
+    Alias, Answer, Class, Edns, Flags, Lookup, Matches, Name, NameRef, ParseError, Query, Question, RType,
+    Rcode, Reply, Snapshot,
 };
 
 use crate::access::Access;
@@ -89,6 +90,9 @@ pub enum Outcome {
     },
     /// The buffer still holds the query: ask an upstream.
     Forward,
+    /// The buffer still holds the query, whose name is an alias that leads to a name that is not ours: ask an upstream
+    /// about that one.
+    Follow,
     /// Send nothing.
     Drop,
 }
@@ -159,6 +163,14 @@ impl Policy {
         domains.any(|domain| name.start_of(domain).is_some())
     }
 
+    /// The name that `alias`, the answer to `question`, leads to, if others are to be asked about it.
+    pub(crate) fn follows<'s>(&self, alias: &Alias<'s>, question: &Question<'_>) -> Option<NameRef<'s>> {
+        let Question { qname, qtype, .. } = *question;
+        let target = alias.leads_out(qname, qtype, |name| self.falls_through(name))?;
+        let is_asked = special::of(target).is_none_or(|special| self.forwards_special(&special, target));
+        is_asked.then_some(target)
+    }
+
     /// What `cookie` proves of `client`, and what it is answered.
     pub(crate) fn answer_cookie(
         &self,
@@ -201,6 +213,8 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
     };
     let falls_through =
         forward && matches!(lookup, Ok(Lookup::NxDomain(_))) && policy.falls_through(query.question.qname);
+    let leads_out = matches!(&lookup, Ok(Lookup::Alias(alias))
+        if forward && policy.follows(alias, &query.question).is_some());
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
     let mut reply = Answering {
         policy,
@@ -213,6 +227,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
     match lookup {
         Ok(Lookup::Found(answer)) => reply.found(&answer),
         Ok(Lookup::Matches(matches)) => reply.matches(&matches, qtype, client.transport),
+        Ok(Lookup::Alias(_)) if leads_out => Outcome::Follow,
         Ok(Lookup::Alias(alias)) => reply.alias(&alias, qtype, client.transport),
         Ok(Lookup::Soa(soa)) => reply.soa(soa),
         Ok(Lookup::NoData(denial)) => reply.negative(Rcode::NO_ERROR, denial),

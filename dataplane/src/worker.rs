@@ -3,7 +3,8 @@
 //! ```text
 //!  Batch ─▶ [ load the snapshot, once ] ─▶ RateLimiter ─▶ respond ─▶ respond ─▶ …       Reply │ Forward │ Drop
 //!                                              │             │
-//!                                              │             └─ Forward ─▶ Recall::answer, else Forwarder::submit ─▶ ask an upstream, or an error
+//!                                              │             ├─ Forward ─▶ Recall::answer, else Forwarder::submit ─▶ ask an upstream, or an error
+//!                                              │             └─ Follow ─▶ the same about what an alias leads to
 //!                                              └─ too many: slip, or Drop
 //! ```
 //!
@@ -12,23 +13,27 @@
 //!
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
+mod follow;
 mod recall;
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dns::{Query, Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::follow::{Originals, tell};
 pub(crate) use self::recall::Share;
 use self::recall::{Recall, count_told};
 use crate::counters::Writer;
 use crate::forward::config;
-use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Nobody, Place, Refusal, ReturnPath, Submitted};
+use crate::forward::{
+    Action, Ask, Asked, Cause, Forwarder, Heard, Nobody, Place, Refusal, ReturnPath, Submitted, Waiter,
+};
 use crate::io::udp::{Batch, Datagram, Unusable};
 use crate::limits::REPLY_OCTETS_MAX;
-use crate::pass_on::{pass_on, waiter};
+use crate::pass_on::waiter;
 use crate::path::StreamKey;
 use crate::ratelimit::{RateLimiter, Verdict};
 use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, is_proven, respond, slip};
@@ -68,6 +73,7 @@ pub(crate) struct Worker {
     routes: config::Reader,
     pub(crate) forwarder: Forwarder,
     recall: Recall,
+    originals: Originals,
     pub(crate) counters: Writer,
     /// Room for one reply to a client that waited.
     reply: Box<[u8]>,
@@ -94,6 +100,7 @@ impl Worker {
             routes,
             forwarder: Forwarder::new(forwarder_seed),
             recall: Recall::new(cache, random.next_u64()),
+            originals: Originals::new(),
             counters,
             reply: vec![0; REPLY_OCTETS_MAX].into_boxed_slice(),
         };
@@ -164,7 +171,7 @@ impl Worker {
                     count_reply(counters, rcode, truncated);
                     counters.rate_slips.add(u64::from(verdict == Verdict::Slip));
                 }
-                (Outcome::Forward, _) => forwards = true,
+                (Outcome::Forward | Outcome::Follow, _) => forwards = true,
                 (Outcome::Drop, Verdict::Pass) => counters.dropped_malformed.increment(),
                 (Outcome::Drop, Verdict::Slip | Verdict::Drop) => counters.dropped_rate.increment(),
             }
@@ -193,34 +200,23 @@ impl Worker {
             outcome,
         } in batch.datagrams()
         {
-            let (Outcome::Forward, Ok(peer)) = (*outcome, peer) else {
+            let (Outcome::Forward | Outcome::Follow, Ok(peer)) = (*outcome, peer) else {
                 continue;
             };
             let client = Client {
                 address: peer.ip(),
                 transport: Transport::Udp,
             };
-            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, len), now, outlet) {
-                *outcome = recalled;
-                continue;
-            }
-            let query = buffer.get(..len).unwrap_or_default();
             let path = ReturnPath::Datagram {
                 listener,
                 peer,
                 local,
             };
-            let rcode = match self.submit(now, query, path, outlet) {
-                Ok(()) => {
-                    *outcome = Outcome::Drop;
-                    continue;
-                }
-                Err(rcode) => rcode,
-            };
-            *outcome = self.refuse(client, &mut Message::new(buffer, len), rcode, now);
-            if let Outcome::Reply { rcode, truncated, .. } = *outcome {
-                count_reply(&self.counters, rcode, truncated);
-            }
+            let is_alias = *outcome == Outcome::Follow;
+            let mut message = Message::new(buffer, len);
+            let passed = self.pass(client, &mut message, is_alias, path, now, outlet);
+            // An answer comes later, and by another way.
+            *outcome = passed.unwrap_or(Outcome::Drop);
         }
     }
 }
@@ -243,62 +239,99 @@ impl Worker {
         };
         self.counters.queries.increment();
         self.look_at_routes();
-        let mut outcome = respond(
+        let outcome = respond(
             self.reader.load(),
             &self.policy,
             client,
             &mut Message::new(buffer, length),
         );
-        if outcome == Outcome::Forward {
-            if let Some(recalled) = self.recall(client, &mut Message::new(buffer, length), now, outlet) {
-                return recalled;
-            }
-            let query = buffer.get(..length).unwrap_or_default();
+        if let Outcome::Forward | Outcome::Follow = outcome {
             let path = ReturnPath::Stream { key, peer: address };
-            match self.submit(now, query, path, outlet) {
-                Ok(()) => return Outcome::Forward,
-                Err(rcode) => {
-                    outcome = self.refuse(client, &mut Message::new(buffer, length), rcode, now);
-                }
-            }
+            let is_alias = outcome == Outcome::Follow;
+            let mut message = Message::new(buffer, length);
+            let passed = self.pass(client, &mut message, is_alias, path, now, outlet);
+            return passed.unwrap_or(Outcome::Forward);
         }
         match outcome {
             Outcome::Reply { rcode, truncated, .. } => count_reply(&self.counters, rcode, truncated),
-            Outcome::Forward | Outcome::Drop => self.counters.dropped_malformed.increment(),
+            Outcome::Forward | Outcome::Follow | Outcome::Drop => self.counters.dropped_malformed.increment(),
         }
         outcome
     }
 
-    /// Answers a query for an upstream with what was kept, if there is something, and counts the reply.
-    fn recall(
+    /// Answers a query that others are to be asked about: with what was kept, or, if none can be asked, with an error.
+    /// None: an upstream is asked, through `outlet`, and an answer will come.
+    fn pass(
         &mut self,
         client: Client,
         message: &mut Message<'_>,
+        is_alias: bool,
+        path: ReturnPath,
         now: Instant,
         outlet: &mut impl Outlet,
     ) -> Option<Outcome> {
-        let (outcome, refresh) = self
-            .recall
-            .answer(&self.policy, &self.counters, client, message, now)?;
-        if let Outcome::Reply { rcode, truncated, .. } = outcome {
+        let passed = match is_alias {
+            true => self.follow(client, message, path, now, outlet),
+            false => self.recall_or_ask(client, message, path, now, outlet),
+        };
+        if let Some(Outcome::Reply { rcode, truncated, .. }) = passed {
             count_reply(&self.counters, rcode, truncated);
         }
-        if let Some(asked) = refresh {
-            let (forwarder, mut sink) = self.forwarding(now, outlet);
-            forwarder.refresh(now, asked, &mut sink);
-        }
-        Some(outcome)
+        passed
     }
 
-    /// Answers a query that is not forwarded: with what is past its time if that is allowed, else with `rcode`.
-    fn refuse(&mut self, client: Client, message: &mut Message<'_>, rcode: Rcode, now: Instant) -> Outcome {
+    /// The same for a name that is asked for itself.
+    fn recall_or_ask(
+        &mut self,
+        client: Client,
+        message: &mut Message<'_>,
+        path: ReturnPath,
+        now: Instant,
+        outlet: &mut impl Outlet,
+    ) -> Option<Outcome> {
         let (policy, counters) = (&self.policy, &self.counters);
-        let stale = if rcode == Rcode::SERV_FAIL {
-            self.recall.answer_stale(policy, counters, client, message, now)
-        } else {
-            None
+        if let Some((outcome, refresh)) = self.recall.answer(policy, counters, client, message, now) {
+            if let Some(asked) = refresh {
+                self.refresh(asked, now, outlet);
+            }
+            return Some(outcome);
+        }
+        // `respond` has read it before.
+        let Ok(query) = Query::parse(message.octets()) else {
+            return Some(fail(policy, client, message, Rcode::SERV_FAIL));
         };
-        stale.unwrap_or_else(|| fail(policy, client, message, rcode))
+        let (asked, mut waiter) = (Asked::of(&query), waiter(policy, &query, path));
+        waiter.patience = self.recall.patience(&asked, now);
+        if self.is_out_of_patience(&asked, waiter.patience, now)
+            && let Some(stale) = self.answer_stale(client, message, now)
+        {
+            self.refresh(asked, now, outlet);
+            return Some(stale);
+        }
+        let refusal = self.submit(asked, waiter, now, outlet).err()?;
+        let rcode = refusal.rcode();
+        let stale = match rcode {
+            Rcode::SERV_FAIL => self.answer_stale(client, message, now),
+            _ => None,
+        };
+        Some(stale.unwrap_or_else(|| fail(&self.policy, client, message, rcode)))
+    }
+
+    /// Answers a query with what is past its time, if that is allowed.
+    fn answer_stale(&mut self, client: Client, message: &mut Message<'_>, now: Instant) -> Option<Outcome> {
+        let (policy, counters) = (&self.policy, &self.counters);
+        self.recall.answer_stale(policy, counters, client, message, now)
+    }
+
+    /// Whether a client with so much `patience` has waited long enough for what is `asked`, as others did before it.
+    fn is_out_of_patience(&self, asked: &Asked, patience: Option<Duration>, now: Instant) -> bool {
+        patience.is_some_and(|patience| patience.is_zero() || self.forwarder.is_slow(asked, patience, now))
+    }
+
+    /// Asks an upstream for nobody but the cache.
+    fn refresh(&mut self, asked: Asked, now: Instant, outlet: &mut impl Outlet) {
+        let (forwarder, mut sink) = self.forwarding(now, outlet);
+        forwarder.refresh(now, asked, &mut sink);
     }
 
     /// Looks at a packet that came in on the socket of `place`.
@@ -330,39 +363,33 @@ impl Worker {
         forwarder.give_up(&mut sink);
     }
 
-    /// Hands a query to the forwarder, or says what its client is to be told.
+    /// Hands a question to the forwarder, or says why it is not asked.
     fn submit(
         &mut self,
+        asked: Asked,
+        waiter: Waiter,
         now: Instant,
-        query: &[u8],
-        path: ReturnPath,
         outlet: &mut impl Outlet,
-    ) -> Result<(), Rcode> {
-        // `respond` has read it before.
-        let query = Query::parse(query).map_err(|_| Rcode::SERV_FAIL)?;
-        let waiter = waiter(&self.policy, &query, path);
+    ) -> Result<(), Refusal> {
         let submitted = {
             let (forwarder, mut sink) = self.forwarding(now, outlet);
-            forwarder.submit(now, &query, waiter, &mut sink)
+            forwarder.submit(now, asked, waiter, &mut sink)
         };
         let counters = &self.counters;
-        let refusal = match submitted {
+        match submitted {
             Ok(submitted) => {
                 counters.forwards.increment();
                 let joined = u64::from(submitted == Submitted::Joined);
                 counters.forward_joins.add(joined);
                 return Ok(());
             }
-            Err(refusal) => refusal,
-        };
-        match refusal {
-            Refusal::Nobody(Nobody::NoRoute | Nobody::Nowhere) => {}
-            Refusal::Nobody(Nobody::Overrun) => counters.forward_overruns.increment(),
-            Refusal::Share => counters.forward_shares.increment(),
-            Refusal::Crowd => counters.forward_crowds.increment(),
-            Refusal::Full => counters.forward_full.increment(),
+            Err(Refusal::Nobody(Nobody::NoRoute | Nobody::Nowhere)) => {}
+            Err(Refusal::Nobody(Nobody::Overrun)) => counters.forward_overruns.increment(),
+            Err(Refusal::Share) => counters.forward_shares.increment(),
+            Err(Refusal::Crowd) => counters.forward_crowds.increment(),
+            Err(Refusal::Full) => counters.forward_full.increment(),
         }
-        Err(refusal.rcode())
+        submitted.map(drop)
     }
 
     /// The forwarder, and what is done with all that it wants done.
@@ -377,6 +404,7 @@ impl Worker {
             recall,
             policy,
             counters,
+            originals,
             reply,
             ..
         } = self;
@@ -387,17 +415,32 @@ impl Worker {
                 outlet.ask(&ask);
             }
             Action::NoStream => counters.forward_stream_bounds.increment(),
+            Action::Late(late) => {
+                let (asked, snapshot) = (late.asked, reader.load());
+                let told = recall.tell_late(asked, now);
+                for waiter in late.served {
+                    count_told(&told, counters);
+                    counters.forward_late.increment();
+                    let written = tell(policy, snapshot, originals, &waiter, asked, &told, reply);
+                    count_reply(counters, written.rcode, written.truncated);
+                    let answer = Answer {
+                        to: waiter.to,
+                        octets: reply.get(..written.length).unwrap_or_default(),
+                    };
+                    outlet.answer(&answer, counters);
+                }
+            }
             Action::Ended(ended) => {
                 let (asked, snapshot) = (ended.asked, reader.load());
                 let told = recall.take_in(asked, &ended.result, snapshot, policy, counters, now);
                 for waiter in ended.served {
-                    let written = pass_on(policy, &waiter, asked, &told, reply);
                     count_told(&told, counters);
                     match ended.cause {
                         Cause::Answered => counters.forward_answers.increment(),
                         Cause::TimedOut => counters.forward_timeouts.increment(),
                         Cause::Failed => counters.forward_failures.increment(),
                     }
+                    let written = tell(policy, snapshot, originals, &waiter, asked, &told, reply);
                     count_reply(counters, written.rcode, written.truncated);
                     let answer = Answer {
                         to: waiter.to,

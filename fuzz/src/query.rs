@@ -49,7 +49,7 @@ pub fn query(packet: &[u8]) {
         let (outcome, buffer) = ask(&SNAPSHOT, packet, [127, 0, 0, 1].into(), transport, room);
         let length = match outcome {
             Outcome::Reply { length, .. } => length,
-            Outcome::Forward => {
+            Outcome::Forward | Outcome::Follow => {
                 assert!(ours.is_ok(), "only what was read is forwarded");
                 assert!(buffer.starts_with(packet), "what is forwarded is left as it came");
                 continue;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use dataplane::forward::{Action, Config, Forwarder, Heard, Local, Place, ReturnPath, Waiter};
+use dataplane::forward::{Action, Asked, Config, Forwarder, Heard, Local, Place, ReturnPath, Waiter};
 use dns::Query;
 use domain::base::Message;
 use domain::base::iana::{Opcode, Rcode};
@@ -42,7 +42,7 @@ pub fn reply(octets: &[u8]) {
     let (mut seen, start) = (Seen::default(), Instant::now());
     let waiter = Waiter::new(&query, to, 512, None);
     forwarder
-        .submit(start, &query, waiter, &mut note(&mut seen))
+        .submit(start, Asked::of(&query), waiter, &mut note(&mut seen))
         .expect("there is room for one");
     for piece in pieces(octets) {
         let (place, question) = seen.asked.last().expect("it was asked").clone();
@@ -74,6 +74,7 @@ fn note(seen: &mut Seen) -> impl FnMut(Action<'_>) {
                 .extend(ended.result.ok().map(|reply| reply.octets.to_vec()));
             seen.told += ended.served.count();
         }
+        Action::Late(_) => unreachable!("its client has nothing older"),
         Action::NoStream => unreachable!("one question needs one stream"),
     }
 }

@@ -327,7 +327,7 @@ fn say(
 ) -> Option<(Said, usize)> {
     let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns.is_some())];
     let opt = edns.map(|size| [&[0, 0, 41][..], &size.to_be_bytes(), &[0; 6]].concat());
-    let packet = [
+    let mut packet = [
         &header,
         name(asked.name).octets(),
         &asked.qtype.to_be_bytes(),
@@ -336,14 +336,19 @@ fn say(
     ]
     .concat();
     let client = if asked.inside { INSIDE } else { OUTSIDE };
-    let (outcome, buffer) = ask(snapshot, &packet, client, transport, 65_535);
+    let (mut outcome, mut buffer) = ask(snapshot, &packet, client, transport, 65_535);
+    if outcome == Outcome::Follow {
+        // What others say of the name that the alias leads to is not theirs to know here: without RD it is left out.
+        packet[2] = 0;
+        (outcome, buffer) = ask(snapshot, &packet, client, transport, 65_535);
+    }
     match outcome {
         Outcome::Reply { length, .. } => Some((
             read(buffer.get(..length).expect("a reply is as long as it says")),
             length,
         )),
         Outcome::Forward => None,
-        Outcome::Drop => panic_dropped(&packet),
+        Outcome::Follow | Outcome::Drop => panic_dropped(&packet),
     }
 }
 

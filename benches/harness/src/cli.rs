@@ -41,6 +41,15 @@ enum What {
     Cores(Only),
     /// Measures skydock while containers change, and how soon a change is seen
     Changes(Only),
+    /// A container engine that is not there, to try a daemon with; runs until its standard input ends
+    Engine {
+        /// Where it listens
+        #[arg(long, value_name = "FILE")]
+        socket: PathBuf,
+        /// Containers
+        #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+        names: u32,
+    },
     /// The load generator; reads a line of JSON for each measurement (started by the others)
     #[command(hide = true)]
     Load {
@@ -131,6 +140,13 @@ pub fn run() -> Outcome<()> {
         What::Changes(asked) => {
             check(&asked.skydock)?;
             tell(&changes::run(&asked.skydock, World::new(asked.names))?)
+        }
+        What::Engine { socket, names } => {
+            let engine = Engine::start(World::new(names), &socket)?;
+            tell(&format!("skydock --docker {}\n", engine.endpoint()))?;
+            io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+            fs::remove_file(&socket)?;
+            Ok(())
         }
         What::Load { cores, names } => {
             generator::serve(&cores, World::new(names), io::stdin().lock(), io::stdout())?;
@@ -243,6 +259,9 @@ fn run_all(asked: &Run) -> Outcome<()> {
         }
     }
 
+    if let Some((upstream, _)) = &upstream {
+        upstream.confine()?;
+    }
     let mut generators: Generators = HashMap::new();
     generators.insert(Path::Loopback, Generator::start(&cores.clients, world, None)?);
     if let Some(bridge) = &bridge {

@@ -101,6 +101,7 @@ impl Running {
         };
         running.await_last_name(ground.world, mix, started)?;
         running.start_seconds = started.elapsed().as_secs_f64();
+        running.process.confine().map_err(explain)?;
         running.memory_octets = running.process.memory_octets();
         Ok(running)
     }

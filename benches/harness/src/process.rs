@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -19,6 +21,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(3);
 pub struct Process {
     child: Child,
     log: PathBuf,
+    cores: Vec<usize>,
 }
 
 /// Starts `command` on `cores` alone. What it says goes to the file `log`. The kernel kills it when this thread ends
@@ -38,6 +41,7 @@ pub fn start(command: &Command, cores: &[usize], log: &Path) -> io::Result<Proce
     Ok(Process {
         child,
         log: log.to_owned(),
+        cores: cores.to_vec(),
     })
 }
 
@@ -83,6 +87,26 @@ impl Process {
                 Err(format!("it ended ({ended:?}) and said: {last}"))
             }
         }
+    }
+
+    /// Puts all its threads, and those of its children, back on its cores alone. A mask that is inherited binds nobody who sets
+    /// one himself, and Knot does: its threads go to the first cores of the machine, where the generator runs, which
+    /// spares them waking it across cores and starves both of them at once.
+    ///
+    /// # Errors
+    ///
+    /// A thread cannot be moved.
+    pub fn confine(&self) -> io::Result<()> {
+        let mut set = CpuSet::new();
+        self.cores.iter().try_for_each(|core| set.set(*core))?;
+        for thread in tree(self.pid()).into_iter().flat_map(threads) {
+            match sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set) {
+                // It has ended meanwhile.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Seconds of CPU that it and its children have used.
@@ -165,7 +189,16 @@ fn tree(root: u32) -> Vec<u32> {
 }
 
 fn pids() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten();
+    numbers("/proc")
+}
+
+fn threads(pid: u32) -> impl Iterator<Item = u32> {
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// The entries of `directory` that are numbers.
+fn numbers(directory: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
@@ -229,6 +262,30 @@ mod tests {
             rollup_octets("55d0 ---p [rollup]\nRss:  9 kB\nPss:    1234 kB\n"),
             Some(1234 * 1024)
         );
+    }
+
+    #[test]
+    fn a_thread_that_went_to_another_core_is_put_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let cores = dataplane::cores::select(None).unwrap();
+        let all: Vec<_> = cores.iter().map(ToString::to_string).collect();
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("taskset --pid --cpu-list {} $$ && exec sleep 60", all.join(",")),
+        ]);
+        let process = start(&command, &cores[..1], &directory.path().join("log")).unwrap();
+        let status = |what: &str| {
+            let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(what));
+            line.unwrap().trim().to_owned()
+        };
+        while status("Name:") != "sleep" {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(status("Cpus_allowed_list:").len() > 1, all.len() > 1);
+        process.confine().unwrap();
+        assert_eq!(status("Cpus_allowed_list:"), all[0]);
     }
 
     #[test]

@@ -173,11 +173,13 @@ enum Work {
 enum Sync {
     /// No connection, or no list yet.
     Unlisted,
-    /// Inspecting what was listed. The set is counted in `awaited`; `progress_at` is when one last came back. Where the
-    /// pipeline was told of a complete state of this connection before, `renewing`, it goes on being told who leaves.
+    /// Inspecting what was listed. The set is counted in `awaited`; `idle_since` is since when we wait for the engine with
+    /// nothing to do ourselves: none until the next tick, for what we do with a list of a hundred thousand takes longer
+    /// than an engine may stall. Where the pipeline was told of a complete state of this connection before,
+    /// `renewing`, it goes on being told who leaves.
     Inspecting {
         awaited: usize,
-        progress_at: Instant,
+        idle_since: Option<Instant>,
         renewing: bool,
     },
     /// All known, the pipeline has yet to be told.
@@ -330,7 +332,7 @@ impl Tracker {
         if syncing {
             self.sync = Sync::Inspecting {
                 awaited,
-                progress_at: now,
+                idle_since: None,
                 renewing: false,
             };
             self.settle();
@@ -361,7 +363,7 @@ impl Tracker {
         self.keep_withdrawals();
         self.sync = Sync::Inspecting {
             awaited,
-            progress_at: now,
+            idle_since: None,
             renewing,
         };
         self.settle();
@@ -418,8 +420,8 @@ impl Tracker {
         // While all are asked about anew, a void answer is one from before that.
         let is_from_before = is_void && matches!(self.sync, Sync::Inspecting { renewing: true, .. });
         if !is_from_before {
-            if let Sync::Inspecting { progress_at, .. } = &mut self.sync {
-                *progress_at = now;
+            if let Sync::Inspecting { idle_since, .. } = &mut self.sync {
+                *idle_since = None;
             }
             self.release(id);
         }
@@ -427,10 +429,11 @@ impl Tracker {
         verdict
     }
 
-    /// Gives up waiting for the rest of the first complete state once that has stalled.
+    /// Notes that all is done that could be by `now`. Gives up waiting for the rest of the first complete state once
+    /// that has stalled.
     pub(crate) fn tick(&mut self, now: Instant) {
-        if let Sync::Inspecting { progress_at, .. } = self.sync
-            && now >= progress_at + SYNC_STALL
+        if let Sync::Inspecting { idle_since, .. } = &mut self.sync
+            && now >= *idle_since.get_or_insert(now) + SYNC_STALL
         {
             self.sync = Sync::Known;
         }

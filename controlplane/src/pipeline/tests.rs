@@ -218,6 +218,28 @@ async fn without_engines_it_is_complete_at_once() {
     assert_eq!(status.borrow().published.serial, reader.load().serial());
 }
 
+// The clock stands still for as long as somebody has something to do: all of them come within one pause.
+#[tokio::test(start_paused = true)]
+async fn changes_that_come_one_by_one_are_few_publications_and_the_first_does_not_wait() {
+    let (pipeline, mut reader, _) = pipeline(&["/e"]);
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+    tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
+    tokio::task::yield_now().await;
+    for number in 0..CHANGES_QUEUED_MAX {
+        let one = service("unix:///e", &format!("web{number}"));
+        changes.send(Change::Put(one.into())).await.unwrap();
+        tokio::task::yield_now().await;
+        if number == 0 {
+            assert_eq!((reader.load().serial(), reader.load().endpoints()), (2, 1));
+        }
+    }
+    tokio::time::sleep(REST_MAX * 2).await;
+    assert_eq!(
+        (reader.load().serial(), reader.load().endpoints()),
+        (3, CHANGES_QUEUED_MAX)
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_ends_with_its_last_source() {
     let (pipeline, _, _) = pipeline(&["/e"]);

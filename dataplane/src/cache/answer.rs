@@ -1,9 +1,10 @@
 //! An answer that was kept, and how it is written into a reply.
 
 use dns::wire::{ExtendedError, Section};
-use dns::{Rcode, Reply};
+use dns::{NameRef, Rcode, Reply};
 
 use super::entry::{Kind, Rotation};
+use super::sift::POINTER_MAX;
 
 /// TTL of records that are told past their time, in seconds (RFC 8767, section 4).
 const STALE_TTL: u32 = 30;
@@ -38,6 +39,21 @@ pub enum Age {
 }
 
 impl Answer<'_> {
+    /// No records, and the reason.
+    pub(crate) fn none(rcode: Rcode, why: Option<ExtendedError>) -> Self {
+        Self {
+            records: &[],
+            offsets: &[],
+            answers: 0,
+            authorities: 0,
+            rotation: Rotation::default(),
+            rcode: (rcode.0 & 0xf) as u8,
+            kind: Kind::Failure,
+            age: Age::New,
+            why,
+        }
+    }
+
     /// Its response code.
     #[must_use]
     pub fn rcode(&self) -> Rcode {
@@ -47,19 +63,49 @@ impl Answer<'_> {
     /// Writes it after the question of `reply`, whose name must have the length of the one it was kept under. `rotation`
     /// chooses which address comes first. Returns the reply's length in octets, and whether it was cut.
     pub fn write(&self, mut reply: Reply<'_>, rotation: u16) -> (usize, bool) {
+        let base = reply.end();
+        let is_whole = self.push(&mut reply, rotation);
+        if is_whole {
+            self.count_down(reply.written_mut(base));
+        } else {
+            reply.truncate();
+        }
+        (reply.finish(), !is_whole)
+    }
+
+    /// The same behind aliases that lead to the question it was kept under, which ends at `question_end` in a message of
+    /// its own, and whose name stands at `name_at` in `reply`.
+    pub fn write_behind(
+        &self,
+        mut reply: Reply<'_>,
+        rotation: u16,
+        name_at: usize,
+        question_end: usize,
+    ) -> (usize, bool) {
+        let base = reply.end();
+        let moved = Moved {
+            name_at,
+            question_end,
+            base,
+        };
+        let is_whole = self.push(&mut reply, rotation) && moved.repoint(reply.written_mut(base)).is_some();
+        if is_whole {
+            self.count_down(reply.written_mut(base));
+        } else {
+            reply.truncate();
+        }
+        (reply.finish(), !is_whole)
+    }
+
+    /// Appends the records as they lie, and says why they are none. Returns whether they fitted.
+    fn push(&self, reply: &mut Reply<'_>, rotation: u16) -> bool {
         reply.set_rcode(self.rcode());
         if let Some(why) = self.why() {
             reply.explain(why);
         }
         let [before, late, early, after] = self.turned(rotation);
-        let is_whole = reply.push(Section::Answer, self.answers, &[before, early, late, after])
-            && reply.push(Section::Authority, self.authorities, &[]);
-        if is_whole {
-            self.count_down(&mut reply);
-        } else {
-            reply.truncate();
-        }
-        (reply.finish(), !is_whole)
+        reply.push(Section::Answer, self.answers, &[before, early, late, after])
+            && reply.push(Section::Authority, self.authorities, &[])
     }
 
     /// Why this is not quite an answer, for clients with EDNS (RFC 8914).
@@ -87,8 +133,8 @@ impl Answer<'_> {
         parts.unwrap_or([self.records, &[], &[], &[]])
     }
 
-    /// Takes the seconds that have passed off each TTL.
-    fn count_down(&self, reply: &mut Reply<'_>) {
+    /// Takes the seconds that have passed off each TTL of `records`, which were copied from these.
+    fn count_down(&self, records: &mut [u8]) {
         let told: fn(u32, u32) -> u32 = match self.age {
             Age::New => return,
             Age::Kept(_) => u32::saturating_sub,
@@ -100,9 +146,53 @@ impl Answer<'_> {
         };
         for pair in self.offsets.as_chunks().0 {
             let offset = usize::from(u16::from_le_bytes(*pair));
-            if let Some(ttl) = self.records.get(offset..).and_then(<[u8]>::first_chunk) {
-                reply.set_ttl(offset, told(u32::from_be_bytes(*ttl), by));
+            if let Some(ttl) = records.get_mut(offset..).and_then(<[u8]>::first_chunk_mut) {
+                *ttl = told(u32::from_be_bytes(*ttl), by).to_be_bytes();
             }
         }
+    }
+}
+
+/// Where records stand that were kept behind a question of their own.
+struct Moved {
+    /// The name of that question, in the message that they stand in now.
+    name_at: usize,
+    /// Where they began in a message of their own.
+    question_end: usize,
+    /// Where they begin now.
+    base: usize,
+}
+
+impl Moved {
+    /// Has the owners of `records` point to where they lead now. None if that is out of a pointer's reach.
+    fn repoint(&self, records: &mut [u8]) -> Option<()> {
+        let mut rest = records;
+        while let Some(&first) = rest.first() {
+            if first >= 0xc0 {
+                let (pointer, after) = rest.split_first_chunk_mut()?;
+                *pointer = self.moved(*pointer)?;
+                rest = after;
+            } else {
+                let (_, after) = NameRef::split(rest).ok()?;
+                let owner = rest.len() - after.len();
+                rest = rest.get_mut(owner..)?;
+            }
+            let (&mut [.., l0, l1], after) = rest.split_first_chunk_mut::<10>()?;
+            rest = after.get_mut(usize::from(u16::from_be_bytes([l0, l1]))..)?;
+        }
+        Some(())
+    }
+
+    fn moved(&self, pointer: [u8; 2]) -> Option<[u8; 2]> {
+        let to = usize::from(u16::from_be_bytes(pointer)) & POINTER_MAX;
+        let to = match to.checked_sub(self.question_end) {
+            Some(offset) => self.base + offset,
+            // The one name in front of the records is the question's.
+            None => self.name_at,
+        };
+        let to = u16::try_from(to)
+            .ok()
+            .filter(|&to| usize::from(to) <= POINTER_MAX)?;
+        Some((0xc000 | to).to_be_bytes())
     }
 }

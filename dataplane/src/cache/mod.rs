@@ -22,6 +22,8 @@ mod rules;
 mod sift;
 mod store;
 
+use std::time::Duration;
+
 use dns::wire::ExtendedError;
 use dns::{NameRef, Query, Question, Rcode};
 
@@ -120,6 +122,12 @@ impl Cache {
         };
         let answer = answer(store, position, &meta, age)?;
         Some(Hit { answer, refresh })
+    }
+
+    /// How long a client waits for upstreams before it is told what is past its time, if that is to be told.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        (self.store.is_some() && self.rules.stale_seconds > 0).then_some(self.rules.stale_patience)
     }
 
     /// What upstreams last said of `key`'s question, if the rules allow it to be told when there is no asking them.

@@ -1,13 +1,16 @@
 //! What the user said about what is kept: for how long, and whether private addresses may come from outside.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use dns::{Name, NameRef, RType};
 use domain::base::ToName;
 
 use super::chain::Chain;
 use super::entry::{Kind, Meta};
-use crate::limits::{CACHE_NEGATIVE_TTL_MAX, CACHE_TTL_MAX};
+#[cfg(doc)]
+use crate::limits::FORWARD_TIMEOUT;
+use crate::limits::{CACHE_NEGATIVE_TTL_MAX, CACHE_TTL_MAX, STALE_PATIENCE_DEFAULT};
 
 /// How long answers are kept, and which are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct Rules {
     pub max_ttl: u32,
     /// Seconds past its time that an answer is still told when no upstream has a newer one (RFC 8767); 0: never.
     pub stale_seconds: u32,
+    /// How long a client waits for upstreams before it is told an answer past its time (RFC 8767, section 5: the client
+    /// response timer); nothing: not at all. From [`FORWARD_TIMEOUT`] on, it is told once they have failed.
+    pub stale_patience: Duration,
     /// Addresses of private networks are not believed of names outside.
     pub rebind_protection: bool,
     /// Domains whose names may have such addresses all the same.
@@ -30,6 +36,7 @@ impl Default for Rules {
             min_ttl: 0,
             max_ttl: CACHE_TTL_MAX,
             stale_seconds: 0,
+            stale_patience: STALE_PATIENCE_DEFAULT,
             rebind_protection: false,
             rebind_allow: Vec::new(),
         }

@@ -65,7 +65,7 @@ const RECORD_OCTETS_MIN: usize = 12;
 /// What a record may need more than its data has: an owner and its fixed part, and two names written whole.
 const RECORD_GROWTH_MAX: usize = 3 * NAME_OCTETS_MAX + 10;
 /// The longest reach of a compression pointer, in octets (RFC 1035, section 4.1.4).
-const POINTER_MAX: usize = 0x3fff;
+pub(super) const POINTER_MAX: usize = 0x3fff;
 
 impl Draft {
     pub(super) fn new() -> Self {

@@ -17,6 +17,8 @@ pub enum Action<'a> {
     Ask(Ask<'a>),
     /// Tell those who wait. An exchange ends once.
     Ended(Ended<'a>),
+    /// Tell those who wait what is past its time. The exchange goes on.
+    Late(Late<'a>),
     /// A reply was cut, and every connection there may be is taken: it is not asked for over TCP.
     NoStream,
 }
@@ -45,6 +47,22 @@ pub struct Ended<'a> {
     pub cause: Cause,
     /// Those who wait for it. There may be none: a cache is refreshed for nobody.
     pub served: Served<'a>,
+}
+
+/// An exchange that takes longer than those who wait for it are to wait.
+pub struct Late<'a> {
+    /// What was asked.
+    pub asked: &'a Asked,
+    /// Those who waited, and no longer do.
+    pub served: Served<'a>,
+}
+
+impl std::fmt::Debug for Late<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Late")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Ended<'_> {

@@ -12,6 +12,7 @@
 //!              │                    ├─ FORMERR, NOTIMP ─▶ asked again without EDNS
 //!              │                    └─ another error ─▶ the next upstream ─ none is left ─▶ Ended
 //!              ├─ nothing in time ─▶ asked again, elsewhere if possible ─ 2.5 s are over ─▶ Ended
+//!              │    └─ those who have something older are told it after 1.8 s ─▶ Late, and the exchange goes on
 //!              └─ nobody is there ─▶ the next upstream at once ─ none is left ─▶ Ended
 //! ```
 //!
@@ -45,11 +46,10 @@ mod waiters;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use dns::Query;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Refusal, Submitted};
+pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Late, Refusal, Submitted};
 use self::asking::Over;
 use self::case::Case;
 pub use self::config::{Config, ConfigError, Policy, Route};
@@ -102,7 +102,7 @@ impl Forwarder {
         self.waiters.has_its_share(client)
     }
 
-    /// Takes in `query`, whose answer goes to `waiter`.
+    /// Takes in what is to be `asked`, the answer to which goes to `waiter`.
     ///
     /// # Errors
     ///
@@ -112,14 +112,13 @@ impl Forwarder {
     pub fn submit(
         &mut self,
         now: Instant,
-        query: &Query<'_>,
+        asked: Asked,
         waiter: Waiter,
         sink: &mut impl FnMut(Action<'_>),
     ) -> Result<Submitted, Refusal> {
         if self.has_its_share(waiter.to.client()) {
             return Err(Refusal::Share);
         }
-        let asked = Asked::of(query);
         if let Some(index) = self.table.find(&asked) {
             self.join(index, waiter)?;
             return Ok(Submitted::Joined);
@@ -191,6 +190,10 @@ impl Forwarder {
             let Some(exchange) = self.table.get(index) else {
                 return;
             };
+            if exchange.is_late(now) {
+                self.tell_late(index, sink);
+                continue;
+            }
             let (end, newest) = (exchange.end, exchange.newest());
             if let Some((at, made)) = newest
                 && now.saturating_duration_since(made.sent) >= TRY_TIMEOUT_MIN
@@ -253,6 +256,13 @@ impl Forwarder {
         self.waiters.len()
     }
 
+    /// Whether what is `asked` has been under way for so long that a client with so much `patience` is not to wait for it.
+    #[must_use]
+    pub fn is_slow(&self, asked: &Asked, patience: Duration, now: Instant) -> bool {
+        let exchange = self.table.find(asked).and_then(|index| self.table.get(index));
+        exchange.is_some_and(|exchange| exchange.began() + patience <= now)
+    }
+
     /// Whether nothing waits for the socket of `place`, so that it may be closed.
     #[must_use]
     pub fn is_free(&self, place: Place) -> bool {
@@ -286,8 +296,14 @@ impl Forwarder {
         if exchange.line.length() >= CROWD_MAX {
             return Err(Refusal::Crowd);
         }
-        let has_room = self.waiters.join(&mut exchange.line, waiter);
-        if has_room { Ok(()) } else { Err(Refusal::Full) }
+        let late_at = waiter.patience.map(|patience| exchange.began() + patience);
+        if !self.waiters.join(&mut exchange.line, waiter) {
+            return Err(Refusal::Full);
+        }
+        if let Some(late_at) = late_at {
+            self.table.set_late(index, late_at);
+        }
+        Ok(())
     }
 
     /// Forgets a try, and gives its place back.
@@ -305,6 +321,19 @@ impl Forwarder {
                 .for_each(|made| self.upstreams.release(made.key.place));
             while self.waiters.pop(&mut exchange.line).is_some() {}
         }
+    }
+
+    /// Has those told who wait for an exchange that takes too long. It goes on for whoever comes, and for the cache.
+    fn tell_late(&mut self, index: Index, sink: &mut impl FnMut(Action<'_>)) {
+        self.table.clear_late(index);
+        let Some(exchange) = self.table.get_mut(index) else {
+            return;
+        };
+        let line = std::mem::take(&mut exchange.line);
+        sink(Action::Late(Late {
+            asked: &exchange.asked,
+            served: Served::new(&mut self.waiters, line),
+        }));
     }
 
     /// Ends an exchange, and has those told who wait for it.

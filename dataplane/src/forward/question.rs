@@ -35,16 +35,22 @@ impl Asked {
     /// What `query` asks, without case.
     #[must_use]
     pub fn of(query: &Query<'_>) -> Self {
-        let Question { qname, qtype, qclass } = query.question;
+        Self::about(query.question.qname, query)
+    }
+
+    /// The same as `query` asks, about `name`.
+    #[must_use]
+    pub fn about(name: NameRef<'_>, query: &Query<'_>) -> Self {
+        let Question { qtype, qclass, .. } = query.question;
         let mut asked = Self {
             octets: [0; QUESTION_OCTETS_MAX],
-            length: query.question.length().min(QUESTION_OCTETS_MAX),
+            length: (name.octets().len() + 4).min(QUESTION_OCTETS_MAX),
             dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
             checking_disabled: query.flags.contains(Flags::CD),
         };
         let [t0, t1] = qtype.0.to_be_bytes();
         let [c0, c1] = qclass.0.to_be_bytes();
-        let name = qname.octets().iter().map(u8::to_ascii_lowercase);
+        let name = name.octets().iter().map(u8::to_ascii_lowercase);
         for (to, from) in asked.octets.iter_mut().zip(name.chain([t0, t1, c0, c1])) {
             *to = from;
         }

@@ -8,7 +8,7 @@
 //!
 //! One seed fixes everything that happens. A run that breaks a rule tells the line that repeats it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ use dns::Query;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{Action, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Waiter};
-use crate::limits::FORWARD_TIMEOUT;
+use super::{Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Waiter};
+use crate::limits::{FORWARD_TIMEOUT, STALE_PATIENCE_DEFAULT};
 use crate::path::Local;
 
 const SEEDS: u64 = 20_000;
@@ -96,6 +96,8 @@ struct Network {
     /// How often each place was given a new socket: what comes for an older one is lost.
     generations: HashMap<Place, u32>,
     open: HashMap<u32, Open>,
+    /// Names that upstreams are being asked about.
+    under_way: HashSet<u32>,
     upstreams: Vec<Character>,
     /// The one that is well in the end.
     survivor: usize,
@@ -111,12 +113,18 @@ enum Step {
         octets: Vec<u8>,
     },
     Ended {
+        name: u32,
         clients: Vec<(u32, Vec<u8>)>,
         /// The records, or an error.
         told: Option<Vec<u8>>,
         cause: Cause,
     },
+    /// Clients are told what is past its time.
+    Late { clients: Vec<(u32, Vec<u8>)> },
 }
+
+/// Of so many names one was asked for before, and is told again once upstreams take too long.
+const OLD_ONE_IN: u32 = 3;
 
 #[test]
 fn every_query_gets_one_true_answer_in_time_whatever_the_network_does() {
@@ -153,6 +161,7 @@ impl Network {
             now: 0,
             generations: HashMap::new(),
             open: HashMap::new(),
+            under_way: HashSet::new(),
             upstreams: Vec::new(),
             survivor,
             answered_in_calm: 0,
@@ -301,7 +310,16 @@ impl Network {
                     upstream,
                     octets,
                 } => self.deliver(place, fresh, upstream, &octets),
-                Step::Ended { clients, told, cause } => self.ended(&clients, told.as_deref(), cause),
+                Step::Ended {
+                    name,
+                    clients,
+                    told,
+                    cause,
+                } => {
+                    assert!(self.under_way.remove(&name), "an exchange ends once");
+                    self.ended(&clients, told.as_deref(), cause);
+                }
+                Step::Late { clients } => self.late(&clients),
             }
         }
     }
@@ -352,13 +370,19 @@ impl Network {
         let open = Open { at: self.now, name };
         let now = self.instant();
         let parsed = Query::parse(&packet).unwrap();
-        let waiter = Waiter::new(&parsed, to, 512, None);
-        let submitted = self.forwarder.submit(now, &parsed, waiter, &mut note(steps));
-        let is_first = self.open.values().all(|open| open.name != name);
-        let expected = if is_first {
-            Submitted::Asked
-        } else {
-            Submitted::Joined
+        let (asked, mut waiter) = (Asked::of(&parsed), Waiter::new(&parsed, to, 512, None));
+        waiter.patience = name.is_multiple_of(OLD_ONE_IN).then_some(STALE_PATIENCE_DEFAULT);
+        if waiter
+            .patience
+            .is_some_and(|patience| self.forwarder.is_slow(&asked, patience, now))
+        {
+            // It is told what is past its time at once.
+            return;
+        }
+        let submitted = self.forwarder.submit(now, asked, waiter, &mut note(steps));
+        let expected = match self.under_way.insert(name) {
+            true => Submitted::Asked,
+            false => Submitted::Joined,
         };
         assert_eq!(submitted, Ok(expected), "equal questions share one exchange");
         self.open.insert(client, open);
@@ -475,10 +499,11 @@ impl Network {
             let open = self.open.remove(client);
             let open = open.unwrap_or_else(|| panic!("client {client} was answered twice, or never asked"));
             let waited = Duration::from_micros(self.now - open.at);
-            assert!(
-                waited <= FORWARD_TIMEOUT + SLACK,
-                "client {client} waited {waited:?}"
-            );
+            let patience = match open.name.is_multiple_of(OLD_ONE_IN) {
+                true => STALE_PATIENCE_DEFAULT,
+                false => FORWARD_TIMEOUT,
+            };
+            assert!(waited <= patience + SLACK, "client {client} waited {waited:?}");
             assert!(
                 question.eq_ignore_ascii_case(&query(0, open.name)[12..]),
                 "client {client} was told of another question"
@@ -491,6 +516,25 @@ impl Network {
                 }
                 None => assert!(open.at < CALM, "client {client} was told an error in calm"),
             }
+        }
+    }
+}
+
+impl Network {
+    fn late(&mut self, clients: &[(u32, Vec<u8>)]) {
+        for (client, _) in clients {
+            let open = self.open.remove(client);
+            let open = open.unwrap_or_else(|| panic!("client {client} was told twice, or never asked"));
+            assert!(
+                open.name.is_multiple_of(OLD_ONE_IN),
+                "there is nothing to tell client {client}"
+            );
+            assert!(open.at < CALM, "client {client} was told something old in calm");
+            let waited = Duration::from_micros(self.now - open.at);
+            assert!(
+                waited <= STALE_PATIENCE_DEFAULT + SLACK,
+                "client {client} waited {waited:?}"
+            );
         }
     }
 }
@@ -510,22 +554,41 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
             Action::Ended(ended) => {
                 let question = ended.asked.octets().to_vec();
                 let told = ended.result.as_ref().ok().map(|reply| reply.answers.to_vec());
-                let cause = ended.cause;
-                let clients = ended.served.map(|waiter| {
-                    let ReturnPath::Datagram { peer, .. } = waiter.to else {
-                        panic!("all clients send datagrams here")
-                    };
-                    (peer.port().into(), question.clone())
-                });
                 Step::Ended {
-                    clients: clients.collect(),
+                    name: number(&question),
+                    cause: ended.cause,
+                    clients: ended
+                        .served
+                        .map(|waiter| (client(&waiter), question.clone()))
+                        .collect(),
                     told,
-                    cause,
+                }
+            }
+            Action::Late(late) => {
+                let question = late.asked.octets().to_vec();
+                Step::Late {
+                    clients: late
+                        .served
+                        .map(|waiter| (client(&waiter), question.clone()))
+                        .collect(),
                 }
             }
             Action::NoStream => panic!("there are not so many questions"),
         });
     }
+}
+
+/// The number of the client that waits.
+fn client(waiter: &Waiter) -> u32 {
+    match waiter.to {
+        ReturnPath::Datagram { peer, .. } => peer.port().into(),
+        ReturnPath::Stream { .. } => panic!("all clients send datagrams here"),
+    }
+}
+
+/// The number of the name that is asked for, as [`query`] writes it.
+fn number(question: &[u8]) -> u32 {
+    u32::from(question[1] - b'a') | u32::from(question[2] - b'a') << 4
 }
 
 fn address(upstream: usize) -> SocketAddr {

@@ -19,7 +19,7 @@ use super::deadlines::Deadlines;
 use super::question::Asked;
 use super::upstream::{PLACES, Place, Set, UpstreamIndex};
 use super::waiters::Line;
-use crate::limits::{PENDING_MAX, TRIES_MAX};
+use crate::limits::{FORWARD_TIMEOUT, PENDING_MAX, TRIES_MAX};
 
 /// What a reply from upstream must show to be looked at: the socket it came in on, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,6 +88,10 @@ pub(crate) struct Exchange {
     pub(crate) asks: u32,
     /// When it is given up.
     pub(crate) end: Instant,
+    /// When its newest try is given up.
+    retry_at: Instant,
+    /// When those who wait for it are told what is past its time; none if there is nothing.
+    late_at: Option<Instant>,
     index: Index,
     hash: u64,
     tries: [Option<Try>; TRIES_MAX],
@@ -98,6 +102,16 @@ impl Exchange {
     /// The tries that may still be answered.
     pub(crate) fn tries(&self) -> impl Iterator<Item = Try> {
         self.tries.iter().flatten().copied()
+    }
+
+    /// When it began, if it is no probe.
+    pub(crate) fn began(&self) -> Instant {
+        self.end.checked_sub(FORWARD_TIMEOUT).unwrap_or(self.end)
+    }
+
+    /// Whether those who wait for it have waited long enough at `now`.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        self.late_at.is_some_and(|late_at| late_at <= now)
     }
 
     /// The newest try, if it may still be answered.
@@ -178,6 +192,8 @@ impl Table {
             error: None,
             asks: 0,
             end,
+            retry_at: end,
+            late_at: None,
             index,
             hash,
             tries: [None; TRIES_MAX],
@@ -270,9 +286,27 @@ impl Table {
 
     /// Has an exchange looked at again at `deadline`, or at its end if that is sooner.
     pub(crate) fn set_deadline(&mut self, index: Index, deadline: Instant) {
-        if let Some(end) = self.get(index).map(|exchange| exchange.end) {
-            self.deadlines.set(index.0, deadline.min(end));
-        }
+        self.set_due(index, |exchange| exchange.retry_at = deadline);
+    }
+
+    /// Has those who wait for an exchange told what is past its time at `late_at`, if it has not ended by then.
+    pub(crate) fn set_late(&mut self, index: Index, late_at: Instant) {
+        self.set_due(index, |exchange| exchange.late_at = Some(late_at));
+    }
+
+    /// They were told.
+    pub(crate) fn clear_late(&mut self, index: Index) {
+        self.set_due(index, |exchange| exchange.late_at = None);
+    }
+
+    fn set_due(&mut self, index: Index, change: impl FnOnce(&mut Exchange)) {
+        let Some(exchange) = self.get_mut(index) else {
+            return;
+        };
+        change(exchange);
+        let due = exchange.retry_at.min(exchange.end);
+        let due = exchange.late_at.map_or(due, |late_at| late_at.min(due));
+        self.deadlines.set(index.0, due);
     }
 
     /// The exchange that is to be looked at first, and when.

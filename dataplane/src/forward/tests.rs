@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dns::{RType, Rcode};
+use dns::{Query, RType, Rcode};
 
 use super::*;
 use crate::limits::{MANGLED_MIN, MANNERS_TIME, UPSTREAM_REST_MIN, UPSTREAM_STREAMS_MAX};
@@ -24,6 +24,8 @@ enum Step {
         result: Told,
         cause: Cause,
     },
+    /// The ids of those who are told what is past its time.
+    Late(Vec<u16>),
     NoStream,
 }
 
@@ -31,6 +33,8 @@ struct Bench {
     forwarder: Forwarder,
     now: Instant,
     steps: Vec<Step>,
+    /// How long clients wait who have something older.
+    patience: Option<Duration>,
 }
 
 fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
@@ -52,6 +56,7 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
                 },
                 cause: ended.cause,
             },
+            Action::Late(late) => Step::Late(late.served.map(|waiter| waiter.head.id()).collect()),
             Action::NoStream => Step::NoStream,
         });
     }
@@ -66,6 +71,7 @@ impl Bench {
             forwarder,
             now: Instant::now(),
             steps: Vec::new(),
+            patience: None,
         }
     }
 
@@ -85,9 +91,10 @@ impl Bench {
             peer: peer.parse().unwrap(),
             local: Local::Bound,
         };
-        let waiter = Waiter::new(&query, to, 512, None);
+        let mut waiter = Waiter::new(&query, to, 512, None);
+        waiter.patience = self.patience;
         self.forwarder
-            .submit(self.now, &query, waiter, &mut note(&mut self.steps))
+            .submit(self.now, Asked::of(&query), waiter, &mut note(&mut self.steps))
     }
 
     /// Submits a query, and returns what is asked of whom about it.
@@ -357,6 +364,52 @@ fn silence_is_tried_again_elsewhere_and_ends_in_servfail_in_time() {
             .iter()
             .all(|&it| bench.forwarder.is_free(it))
     );
+}
+
+// RFC 8767, section 5: the client response timer.
+#[test]
+fn who_has_something_older_waits_for_so_long_only_and_the_exchange_goes_on_for_others() {
+    let mut bench = Bench::new(1);
+    bench.patience = Some(Duration::from_millis(1800));
+    let (first, _, question) = bench.ask(&query(1));
+    bench.later(800);
+    bench.asked();
+    bench.later(400);
+    assert_eq!(bench.submit(&query(2)), Ok(Submitted::Joined));
+    bench.later(400);
+    bench.asked();
+    let asked = Asked::of(&Query::parse(&query(0)).unwrap());
+    let is_slow = |bench: &Bench| {
+        bench
+            .forwarder
+            .is_slow(&asked, Duration::from_millis(1800), bench.now)
+    };
+    bench.later(199);
+    assert!(bench.steps.is_empty() && !is_slow(&bench));
+    bench.later(1);
+    assert_eq!(bench.step(), Some(Step::Late(vec![1, 2])));
+    assert!(is_slow(&bench) && bench.forwarder.waiting() == 0);
+    // Whoever has nothing older still may wait for it.
+    bench.patience = None;
+    assert_eq!(bench.submit(&query(3)), Ok(Submitted::Joined));
+    bench.reply(first, &reply(&question));
+    assert_eq!(bench.ended(), (vec![3], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
+}
+
+#[test]
+fn an_answer_in_time_and_a_failure_at_once_leave_nobody_to_be_told_late() {
+    let mut bench = Bench::new(1);
+    bench.patience = Some(Duration::from_millis(1800));
+    let (place, _, question) = bench.ask(&query(1));
+    bench.later(700);
+    bench.reply(place, &reply(&question));
+    assert_eq!(bench.ended().0, [1]);
+    let (place, ..) = bench.ask(&query(2));
+    bench.error(place);
+    assert_eq!(bench.ended().0, [2]);
+    bench.later(5000);
+    bench.assert_idle();
 }
 
 #[test]

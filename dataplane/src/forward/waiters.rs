@@ -5,6 +5,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use dns::Query;
 use dns::wire::{COOKIE_OCTETS, HEADER_OCTETS, Head};
@@ -12,7 +13,7 @@ use siphasher::sip::SipHasher13;
 
 use super::case::Case;
 use crate::limits::{PENDING_MAX, SHARE_OF_FREE, SHARES};
-use crate::path::ReturnPath;
+use crate::path::{AliasSlot, ReturnPath};
 
 /// A client that waits for an answer, and all that its reply takes of its query.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub struct Waiter {
     pub limit: usize,
     /// The cookie that it is to be answered.
     pub cookie: Option<[u8; COOKIE_OCTETS]>,
+    /// How long it waits before it would rather be told what is past its time; none: there is nothing.
+    pub patience: Option<Duration>,
+    /// Where its own question is kept, if that is one about an alias of ours which leads to what is asked.
+    pub(crate) behind: Option<AliasSlot>,
     case: Case,
 }
 
@@ -37,6 +42,8 @@ impl Waiter {
             head: Head::from(query),
             limit,
             cookie,
+            patience: None,
+            behind: None,
             case: Case::of(query.question.qname.octets()),
         }
     }

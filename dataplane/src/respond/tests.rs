@@ -163,6 +163,7 @@ fn answer(owner: &str, qtype: u16, id: u16, opt: &[u8]) -> String {
     );
     match outcome {
         Outcome::Forward => "forward".to_owned(),
+        Outcome::Follow => "follow".to_owned(),
         Outcome::Drop => "drop".to_owned(),
         Outcome::Reply { .. } => line(&reply),
     }
@@ -315,10 +316,7 @@ fn an_alias_is_followed_to_its_end_among_our_names() {
         answer("alias.docker", 5, 0, &[]),
         "NOERROR aa rd ra; Answer alias.docker 30 further.docker."
     );
-    assert_eq!(
-        answer("away.docker", 1, 0, &[]),
-        "NOERROR aa rd ra; Answer away.docker 30 www.example.net."
-    );
+    assert_eq!(answer("away.docker", 1, 0, &[]), "follow");
     assert_eq!(
         answer("further.docker", 28, 0, &[]),
         format!("NOERROR aa rd ra; Answer further.docker 30 redis1.redis.dev.docker.; {SOA}")
@@ -780,6 +778,28 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
 }
 
 #[test]
+fn reverse_names_of_private_addresses_are_forwarded_where_that_was_asked_for() {
+    let policy = Policy {
+        forwards_private_reverse: true,
+        ..policy(true)
+    };
+    for (owner, is_forwarded) in [
+        ("4.3.2.10.in-addr.arpa", true),
+        ("1.0.16.172.in-addr.arpa", true),
+        ("8.e.f.ip6.arpa", true),
+        ("a.local", false),
+        ("localhost", false),
+    ] {
+        let mut packet = query(owner, RType::PTR.0, 7, &[]);
+        let length = packet.len();
+        packet.resize(512, 0);
+        let message = &mut Message::new(&mut packet, length);
+        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
+        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+    }
+}
+
+#[test]
 fn names_that_we_do_not_know_fall_through_in_domains_where_that_was_asked_for() {
     let client = Client {
         address: [10, 0, 0, 1].into(),
@@ -803,7 +823,7 @@ fn names_that_we_do_not_know_fall_through_in_domains_where_that_was_asked_for() 
         match outcome {
             Outcome::Forward => assert_eq!(expected, Rcode(99), "{owner}"),
             Outcome::Reply { rcode, .. } => assert_eq!(rcode, expected, "{owner}"),
-            Outcome::Drop => panic!("{owner}"),
+            Outcome::Follow | Outcome::Drop => panic!("{owner}"),
         }
     };
     let forwarded = Rcode(99);

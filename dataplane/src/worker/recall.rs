@@ -6,11 +6,12 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use dns::{Class, Lookup, NameRef, Query, Question, RType, Snapshot};
+use dns::wire::ExtendedError;
+use dns::{Class, Lookup, NameRef, Query, Question, RType, Rcode, Snapshot};
 
-use crate::cache::{Age, Answer, Cache, Flushes, Kind, Settings};
+use crate::cache::{Age, Answer, Cache, Flushes, Hit, Key, Kind, Settings};
 use crate::counters::Writer;
 use crate::forward::{Asked, Failure, Foreign};
 use crate::respond::{Client, Message, Opening, Outcome, Policy};
@@ -55,15 +56,44 @@ impl Recall {
         let now = self.seconds(now);
         let query = Query::parse(message.octets()).ok()?;
         let key = self.cache.key(&query);
-        let Some(hit) = self.cache.lookup(&key, now) else {
-            counters.cache_misses.increment();
-            return None;
-        };
+        let hit = look_up(&mut self.cache, &key, counters, now)?;
         let refresh = hit.refresh.then(|| Asked::of(&query));
-        counters.cache_refreshes.add(u64::from(hit.refresh));
-        count(&hit.answer, counters);
         let opening = Opening::of(policy, client, &query);
         Some((write(&hit.answer, &opening, policy, message), refresh))
+    }
+
+    /// What is kept of what is `asked`, if that is there.
+    pub(super) fn find(&mut self, asked: &Asked, counters: &Writer, now: Instant) -> Option<Hit<'_>> {
+        self.forget(counters);
+        let now = self.seconds(now);
+        let key = self.key(asked);
+        look_up(&mut self.cache, &key, counters, now)
+    }
+
+    /// What was last known of what is `asked`, if the rules allow that to be told.
+    pub(super) fn last_known(&mut self, asked: &Asked, now: Instant) -> Option<Answer<'_>> {
+        let now = self.seconds(now);
+        let key = self.key(asked);
+        self.cache.last_known(&key, now)
+    }
+
+    /// What clients are told who would rather not wait any longer for what is `asked`.
+    pub(super) fn tell_late(&mut self, asked: &Asked, now: Instant) -> Answer<'_> {
+        // It was there when they were told to wait so long. Others may have taken its room since.
+        let gone = || Answer::none(Rcode::SERV_FAIL, Some(ExtendedError::NO_REACHABLE_AUTHORITY));
+        self.last_known(asked, now).unwrap_or_else(gone)
+    }
+
+    /// How long a client is to wait for what is `asked` before it is told what is past its time; none if there is nothing.
+    pub(super) fn patience(&mut self, asked: &Asked, now: Instant) -> Option<Duration> {
+        let patience = self.cache.patience()?;
+        self.last_known(asked, now).map(|_| patience)
+    }
+
+    fn key(&self, asked: &Asked) -> Key {
+        let question = asked.question();
+        self.cache
+            .key_of(&question, asked.dnssec_ok, asked.checking_disabled)
     }
 
     /// Answers the query in `message` with what is past its time, if the rules allow it: there is no asking anybody now.
@@ -97,10 +127,7 @@ impl Recall {
         // What was ordered before it came is no business of what comes now.
         self.forget(counters);
         let now = self.seconds(now);
-        let question = asked.question();
-        let key = self
-            .cache
-            .key_of(&question, asked.dnssec_ok, asked.checking_disabled);
+        let key = self.key(asked);
         let is_ours = |name: NameRef<'_>| is_ours(name, snapshot, policy);
         match result {
             Ok(foreign) => self.cache.insert(&key, foreign.octets, now, is_ours),
@@ -134,6 +161,17 @@ impl Recall {
     }
 }
 
+/// Looks `key` up, and counts what comes of it.
+fn look_up<'c>(cache: &'c mut Cache, key: &Key, counters: &Writer, now: u32) -> Option<Hit<'c>> {
+    let Some(hit) = cache.lookup(key, now) else {
+        counters.cache_misses.increment();
+        return None;
+    };
+    counters.cache_refreshes.add(u64::from(hit.refresh));
+    count(&hit.answer, counters);
+    Some(hit)
+}
+
 /// Turns the query in `message` into a reply with `answer`.
 fn write(answer: &Answer<'_>, opening: &Opening, policy: &Policy, message: &mut Message<'_>) -> Outcome {
     let (length, truncated) = answer.write(opening.begin(policy, message), opening.head().id());
@@ -159,7 +197,7 @@ fn is_ours(name: NameRef<'_>, snapshot: &Snapshot, policy: &Policy) -> bool {
 }
 
 /// Counts a query that `answer` answers without an upstream.
-fn count(answer: &Answer<'_>, counters: &Writer) {
+pub(super) fn count(answer: &Answer<'_>, counters: &Writer) {
     let counter = match (answer.age, answer.kind) {
         (Age::Stale, _) => &counters.cache_stale,
         (_, Kind::Positive) => &counters.cache_hits,

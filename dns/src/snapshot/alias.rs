@@ -8,6 +8,7 @@
 //! no longer so, and the owner becomes a pointer to the target inside the record before.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 use super::{Lookup, Snapshot, Written};
 use crate::name::{Folded, NameRef};
@@ -26,71 +27,134 @@ pub struct Alias<'s> {
     pub(super) client: IpAddr,
 }
 
-impl Alias<'_> {
+/// Where a chain ends: the last name, and what there is.
+struct End<'s> {
+    name: NameRef<'s>,
+    lookup: Lookup<'s>,
+}
+
+impl<'s> Alias<'s> {
     /// Writes the chain into `reply`, then what there is at its end: the records of `qtype`, or the SOA that
     /// denies them (RFC 2308, section 2). Returns the response code, too, which is that of the last name
     /// (RFC 6604, section 3). A chain ends where it leaves our names, where it comes back to one of its own, and
     /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` is as for [`super::Matches::write`].
     pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> (Written, Rcode) {
+        let (links, end) = self.write_chain(qtype, reply);
+        let Some(Links { owner, target_at }) = links else {
+            return (Written::Cut, Rcode::NO_ERROR);
+        };
+        let Some(End { name, lookup }) = end else {
+            return (Written::Whole, Rcode::NO_ERROR);
+        };
+        let (rcode, denial) = match lookup {
+            Lookup::Found(answer) => {
+                let whole = push_records(reply, owner, &answer);
+                let records = answer.additional_records;
+                let _ = whole && reply.push(Section::Additional, records, &[answer.additional]);
+                return (written(whole), Rcode::NO_ERROR);
+            }
+            Lookup::Matches(matches) => match matches.owned_by(owner).write(qtype, rotation, reply) {
+                Written::Nothing => (Rcode::NO_ERROR, matches.zone.denial()),
+                written => return (written, Rcode::NO_ERROR),
+            },
+            Lookup::Soa(soa) => {
+                let whole = reply.push(Section::Answer, 1, &[&owner, soa.soa_after_owner]);
+                return (written(whole), Rcode::NO_ERROR);
+            }
+            Lookup::NoData(denial) => (Rcode::NO_ERROR, denial),
+            Lookup::NxDomain(denial) => (Rcode::NX_DOMAIN, denial),
+            Lookup::NotOurs | Lookup::Alias(_) => return (Written::Whole, Rcode::NO_ERROR),
+        };
+        let zone_at = target_at + name.octets().len().saturating_sub(denial.owner_octets);
+        let whole = reply.push(
+            Section::Authority,
+            1,
+            &[&pointer(zone_at), denial.soa_after_owner],
+        );
+        (written(whole), rcode)
+    }
+
+    /// Writes the aliases alone, for a reply that others complete. Returns where in it the last one's target lies; none
+    /// if they did not fit.
+    pub fn write_links(&self, qtype: RType, reply: &mut Reply<'_>) -> Option<usize> {
+        let (links, _) = self.write_chain(qtype, reply);
+        links.map(|links| links.target_at)
+    }
+
+    /// The name at the end of the chain of `asked` that others are to be asked about: one that is not ours, or that does
+    /// not exist and `falls_through`. None if the chain ends otherwise.
+    pub fn leads_out(
+        &self,
+        asked: NameRef<'_>,
+        qtype: RType,
+        falls_through: impl Fn(NameRef<'_>) -> bool,
+    ) -> Option<NameRef<'s>> {
+        let end = self.follow(asked, qtype, |_| ControlFlow::Continue(()))?;
+        let is_left = match end.lookup {
+            Lookup::NotOurs => true,
+            Lookup::NxDomain(_) => falls_through(end.name),
+            _ => false,
+        };
+        is_left.then_some(end.name)
+    }
+
+    /// Writes the aliases, as far as they fit: no links if not all do.
+    fn write_chain(&self, qtype: RType, reply: &mut Reply<'_>) -> (Option<Links>, Option<End<'s>>) {
         let asked = Folded::new(reply.qname());
-        let mut visited = [asked.as_ref(); CHAIN_MAX];
-        let mut owner = OWNER_IS_QNAME;
-        let mut cname = self.cname;
-        for step in 0..CHAIN_MAX {
+        let (mut links, mut owner) = (None, OWNER_IS_QNAME);
+        let end = self.follow(asked.as_ref(), qtype, |cname| {
             let target_at = reply.end() + RDATA_AT;
-            if !push_records(reply, owner, &cname) {
-                return (Written::Cut, Rcode::NO_ERROR);
-            }
-            let rdata = cname.answer.get(RDATA_AT..).unwrap_or_default();
-            let Ok((qname, _)) = NameRef::split(rdata) else {
-                break;
-            };
-            // No record may stand in a reply twice (RFC 2181, section 5).
-            if visited.contains(&qname) {
-                break;
-            }
-            if let Some(next) = visited.get_mut(step) {
-                *next = qname;
+            if !push_records(reply, owner, cname) {
+                links = None;
+                return ControlFlow::Break(());
             }
             owner = pointer(target_at);
+            links = Some(Links { owner, target_at });
+            ControlFlow::Continue(())
+        });
+        (links, end)
+    }
+
+    /// Calls `link` with each alias of the chain of `asked`, until it breaks off. Returns the chain's end, if it has one.
+    fn follow(
+        &self,
+        asked: NameRef<'_>,
+        qtype: RType,
+        mut link: impl FnMut(&Answer<'s>) -> ControlFlow<()>,
+    ) -> Option<End<'s>> {
+        let mut visited = [asked; CHAIN_MAX];
+        let mut cname = self.cname;
+        for step in 0..CHAIN_MAX {
+            if link(&cname).is_break() {
+                return None;
+            }
+            let rdata = cname.answer.get(RDATA_AT..).unwrap_or_default();
+            let (name, _) = NameRef::split(rdata).ok()?;
+            // No record may stand in a reply twice (RFC 2181, section 5).
+            if visited.contains(&name) {
+                return None;
+            }
+            *visited.get_mut(step)? = name;
             let question = Question {
-                qname,
+                qname: name,
                 qtype,
                 qclass: Class::IN,
             };
-            let (rcode, denial) = match self.snapshot.lookup(&question, self.client) {
-                Lookup::Alias(next) => {
-                    cname = next.cname;
-                    continue;
-                }
-                Lookup::Found(answer) => {
-                    let whole = push_records(reply, owner, &answer);
-                    let records = answer.additional_records;
-                    let _ = whole && reply.push(Section::Additional, records, &[answer.additional]);
-                    return (written(whole), Rcode::NO_ERROR);
-                }
-                Lookup::Matches(matches) => match matches.owned_by(owner).write(qtype, rotation, reply) {
-                    Written::Nothing => (Rcode::NO_ERROR, matches.zone.denial()),
-                    written => return (written, Rcode::NO_ERROR),
-                },
-                Lookup::Soa(soa) => {
-                    let whole = reply.push(Section::Answer, 1, &[&owner, soa.soa_after_owner]);
-                    return (written(whole), Rcode::NO_ERROR);
-                }
-                Lookup::NoData(denial) => (Rcode::NO_ERROR, denial),
-                Lookup::NxDomain(denial) => (Rcode::NX_DOMAIN, denial),
-                Lookup::NotOurs => break,
-            };
-            let zone_at = target_at + qname.octets().len().saturating_sub(denial.owner_octets);
-            let whole = reply.push(
-                Section::Authority,
-                1,
-                &[&pointer(zone_at), denial.soa_after_owner],
-            );
-            return (written(whole), rcode);
+            match self.snapshot.lookup(&question, self.client) {
+                Lookup::Alias(next) => cname = next.cname,
+                lookup => return Some(End { name, lookup }),
+            }
         }
-        (Written::Whole, Rcode::NO_ERROR)
+        None
     }
+}
+
+/// What of a chain is in a reply.
+struct Links {
+    /// A pointer to the last target: the owner of what follows.
+    owner: [u8; 2],
+    /// Where that is.
+    target_at: usize,
 }
 
 fn written(whole: bool) -> Written {

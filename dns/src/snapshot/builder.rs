@@ -12,6 +12,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::chunks::Chunks;
 use super::endpoint::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
 use super::entry::{Answer, Entry, EntryOctets};
 use super::port::{Port, PortRrSets};
@@ -47,7 +48,7 @@ pub struct Builder {
     shards: Vec<Arc<Shard>>,
     /// Keys changed since the last build; none for one that is gone.
     changed: HashMap<Box<[u8]>, Option<EntryOctets>>,
-    chunks: Vec<Arc<Chunk>>,
+    chunks: Chunks,
     /// Rows changed since the last build.
     rows: BTreeMap<EndpointKey, Option<RowContent>>,
     free_keys: Vec<EndpointKey>,
@@ -79,7 +80,7 @@ impl Builder {
             servers: Vec::new(),
             shards: vec![Arc::default()],
             changed: HashMap::new(),
-            chunks: Vec::new(),
+            chunks: Chunks::default(),
             rows: BTreeMap::new(),
             free_keys: Vec::new(),
             labels: vec![LabelUse::default()],
@@ -335,7 +336,7 @@ impl Builder {
             serial: self.serial,
             hasher: self.hasher.clone(),
             shards: self.shards.as_slice().into(),
-            chunks: self.chunks.as_slice().into(),
+            chunks: self.chunks.clone(),
             zones: Zones::of(&self.zones, self.serial),
             names: self.names - self.server_names(),
             wildcards: self.wildcards,
@@ -374,12 +375,11 @@ impl Builder {
             by_chunk.entry(key.chunk()).or_default().push((key, content));
         }
         for (place, edits) in by_chunk {
-            if self.chunks.len() <= place {
-                self.chunks.resize_with(place + 1, || Arc::new(Chunk::empty()));
-            }
-            if let Some(chunk) = self.chunks.get_mut(place) {
-                *chunk = Arc::new(chunk.edited(&edits));
-            }
+            let edited = match self.chunks.get(place) {
+                Some(chunk) => chunk.edited(&edits),
+                None => Chunk::empty().edited(&edits),
+            };
+            self.chunks.set(place, edited);
         }
     }
 

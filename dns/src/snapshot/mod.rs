@@ -13,6 +13,7 @@
 
 mod alias;
 mod builder;
+mod chunks;
 mod endpoint;
 mod entry;
 mod port;
@@ -39,7 +40,7 @@ use crate::name::{Folded, NAME_OCTETS_MAX, NameRef};
 use crate::record::View;
 use crate::wire::{Question, RType};
 use alias::alias_of;
-use endpoint::Chunk;
+use chunks::Chunks;
 use entry::Entry;
 use port::{Below, below};
 use table::{Hash, LABEL_MARK, Shard};
@@ -60,7 +61,7 @@ pub struct Snapshot {
     serial: u32,
     hasher: FixedState,
     shards: Box<[Arc<Shard>]>,
-    chunks: Box<[Arc<Chunk>]>,
+    chunks: Chunks,
     zones: Zones,
     names: usize,
     wildcards: usize,

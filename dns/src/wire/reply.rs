@@ -162,6 +162,12 @@ impl<'b> Reply<'b> {
         NameRef::split(question).map_or(NameRef::ROOT, |(name, _)| name)
     }
 
+    /// The client's number for the message.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.head.id
+    }
+
     /// Octets written so far: where in the message the next record will begin.
     #[must_use]
     pub fn end(&self) -> usize {
@@ -225,17 +231,6 @@ impl<'b> Reply<'b> {
         self.end = self.end.min(from);
         let count = self.count(section);
         *count = count.saturating_sub(1);
-    }
-
-    /// Sets the TTL whose four octets are `offset` octets after the question, in a record that was pushed.
-    pub fn set_ttl(&mut self, offset: usize, ttl_seconds: u32) {
-        let records = self.buffer.get_mut(self.head.question_end..self.end);
-        let ttl = records
-            .and_then(|records| records.get_mut(offset..))
-            .and_then(<[u8]>::first_chunk_mut);
-        if let Some(ttl) = ttl {
-            *ttl = ttl_seconds.to_be_bytes();
-        }
     }
 
     /// Puts an option into our OPT record: `code`, and `parts` as its data.

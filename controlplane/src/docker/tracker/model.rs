@@ -28,6 +28,7 @@ const EFFECTS: [Effect; 4] = [
 /// Runs until nothing is left to do, every inspect finding the truth.
 fn quiesce(bench: &mut Bench, truth: &BTreeMap<String, u8>) {
     for _ in 0..1000 {
+        bench.pass(Duration::ZERO);
         bench.begin();
         let Some(id) = bench.open.first().cloned() else {
             match bench.tracker.wake_at() {

@@ -24,7 +24,7 @@ impl Tracker {
     /// is planned, [`Tracker::tick`] for the rest.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let stalled_at = match self.sync {
-            Sync::Inspecting { progress_at, .. } => Some(progress_at + SYNC_STALL),
+            Sync::Inspecting { idle_since, .. } => idle_since.map(|since| since + SYNC_STALL),
             Sync::Unlisted | Sync::Known | Sync::Sent => None,
         };
         // With all slots taken the next result comes first, however long something has been due.

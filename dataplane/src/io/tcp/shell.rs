@@ -371,7 +371,7 @@ impl Shell {
                 Outcome::Reply { length, .. } => {
                     connection.reply(self.scratch.get(..length).unwrap_or_default(), now);
                 }
-                Outcome::Forward => connection.await_answer(),
+                Outcome::Forward | Outcome::Follow => connection.await_answer(),
                 // Nothing that may be answered, a reply for example: whoever sends it is no client.
                 Outcome::Drop => connection.end(Closed::Malformed),
             }

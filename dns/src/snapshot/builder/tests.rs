@@ -273,7 +273,8 @@ fn endpoints_come_and_go_under_reused_keys_and_numbers() {
             [0, 300, 599, 600].map(|n| ask(&full, &instance(n))),
             ["matches", "matches", "matches", "nxdomain"]
         );
-        assert_eq!((full.endpoints(), full.chunks.len()), (600, 3));
+        assert_eq!(full.endpoints(), 600);
+        assert!(full.chunks.get(2).is_some() && full.chunks.get(3).is_none());
         keys.iter().for_each(|key| builder.remove_endpoint(*key));
         builder.remove_endpoint(keys[0]);
         let empty = builder.build();
