@@ -15,6 +15,8 @@
 
 mod follow;
 mod recall;
+#[cfg(test)]
+mod scenarios;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
