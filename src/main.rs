@@ -28,6 +28,7 @@ mod planes;
 mod rehearsal;
 mod report;
 mod rest;
+mod servers;
 mod settings;
 mod signals;
 mod spelling;

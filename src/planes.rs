@@ -99,6 +99,7 @@ impl Planes {
             nsid: settings.nsid.clone(),
             forwards_private_reverse: settings.forwards_private_reverse,
             cookie_secret: cookie_secret()?,
+            tls: settings.upstreams.trust()?,
             cores: settings.cores.clone(),
             listeners,
             upstreams: upstreams.config(),

@@ -231,7 +231,10 @@ fn one_client_that_floods_a_hanging_upstream_leaves_room_for_another() {
             config.upstreams = Config {
                 routes: vec![Route {
                     domain: ".".parse().expect("the root"),
-                    upstreams: upstreams.iter().map(Resolver::address).collect(),
+                    upstreams: upstreams
+                        .iter()
+                        .map(|upstream| upstream.address().into())
+                        .collect(),
                 }],
                 policy: Policy::RoundRobin,
             };

@@ -28,6 +28,7 @@ pub(crate) mod served;
 pub(crate) mod source;
 pub(crate) mod stream;
 pub(crate) mod trusted;
+pub(crate) mod unbound;
 pub(crate) mod upstream;
 
 use std::io::Write;

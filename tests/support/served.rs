@@ -32,6 +32,7 @@ impl Served {
             nsid: Vec::new(),
             forwards_private_reverse: false,
             cookie_secret: [0; 16],
+            tls: None,
             engine,
         };
         change(&mut config);
