@@ -66,7 +66,7 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
         cores: &[cores.server],
         affinity: &everywhere,
         skydock,
-        engine: &endpoint,
+        engines: &[&endpoint],
     };
     let server = Running::start(Kind::Skydock, &ground)?;
 

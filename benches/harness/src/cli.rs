@@ -13,6 +13,7 @@ use crate::bare;
 use crate::changes;
 use crate::chart::chart;
 use crate::engine::Engine;
+use crate::events;
 use crate::field::{Ground, Running, start_upstream};
 use crate::generator::{self, Generator};
 use crate::load::pin;
@@ -50,6 +51,8 @@ enum What {
         #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
         names: u32,
     },
+    /// Measures how soon what happens to containers is answered, and what it costs to follow an engine that is at rest
+    Events(Events),
     /// The load generator; reads a line of JSON for each measurement (started by the others)
     #[command(hide = true)]
     Load {
@@ -105,6 +108,22 @@ struct Run {
 }
 
 #[derive(Debug, Args)]
+struct Events {
+    /// Our binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/skydock")]
+    skydock: PathBuf,
+    /// Containers of the engine that is not there
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    names: u32,
+    /// Containers that are truly started, one after another
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    starts: usize,
+    /// Containers that run on the true engine while it is away and comes back
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    running: usize,
+}
+
+#[derive(Debug, Args)]
 struct Only {
     /// Our binary
     #[arg(long, value_name = "FILE", default_value = "target/release/skydock")]
@@ -147,6 +166,11 @@ pub fn run() -> Outcome<()> {
             io::copy(&mut io::stdin().lock(), &mut io::sink())?;
             fs::remove_file(&socket)?;
             Ok(())
+        }
+        What::Events(asked) => {
+            check(&asked.skydock)?;
+            let world = World::new(asked.names);
+            tell(&events::run(&asked.skydock, world, asked.starts, asked.running)?)
         }
         What::Load { cores, names } => {
             generator::serve(&cores, World::new(names), io::stdin().lock(), io::stdout())?;
@@ -242,7 +266,7 @@ fn run_all(asked: &Run) -> Outcome<()> {
         cores: &[cores.server],
         affinity: &[cores.server],
         skydock: &asked.skydock,
-        engine: &engine,
+        engines: &[&engine],
     };
     let mut servers = Vec::new();
     for kind in Kind::ALL {

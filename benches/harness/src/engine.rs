@@ -3,6 +3,7 @@
 //! So the whole of skydock is measured, as it is shipped, with as many containers as no machine could run.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -70,16 +71,47 @@ impl Engine {
     /// address. `None`: there is no such container.
     pub fn replace(&self, number: u32) -> Option<Ipv4Addr> {
         let it = self.state.world.container(number)?;
+        let address = self.replace_unsaid(number)?;
+        self.tell(&(event("die", &it) + &event("start", &it)));
+        Some(address)
+    }
+
+    /// The same, and says nothing.
+    pub fn replace_unsaid(&self, number: u32) -> Option<Ipv4Addr> {
+        let it = self.state.world.container(number)?;
         let mut changes = self.state.changes();
         let times = changes.replaced.entry(number).or_default();
         *times = times.wrapping_add(1);
-        let address = address(&it, *times);
-        let events = event("die", &it) + &event("start", &it);
+        Some(address(&it, *times))
+    }
+
+    /// Sends these events, a line each, to all that follow.
+    pub fn tell(&self, events: &str) {
         let chunk = format!("{:x}\r\n{events}\r\n", events.len());
-        changes
+        self.state
+            .changes()
             .followers
             .retain_mut(|follower| follower.write_all(chunk.as_bytes()).is_ok());
-        Some(address)
+    }
+
+    /// Goes away as an engine does that is stopped: nobody finds its socket, and who follows hears no more.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be moved.
+    pub fn leave(&self) -> io::Result<()> {
+        fs::rename(&self.socket, self.socket.with_extension("away"))?;
+        self.state.changes().followers.clear();
+        Ok(())
+    }
+
+    /// Is back where it was.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be moved.
+    pub fn come_back(&self) -> io::Result<()> {
+        fs::rename(self.socket.with_extension("away"), &self.socket)
     }
 }
 
@@ -136,11 +168,13 @@ fn answer(path: &str, state: &State) -> Option<String> {
     }
     if path.ends_with("/containers/json") {
         let mut list = String::from("[");
+        let replaced = state.changes().replaced.clone();
         for it in state.world.containers() {
             if list.len() > 1 {
                 list.push(',');
             }
-            list += &summary(&it);
+            let replaced = replaced.get(&it.number).copied().unwrap_or(0);
+            list += &summary(&it, replaced);
         }
         return Some(list + "]");
     }
@@ -152,13 +186,13 @@ fn answer(path: &str, state: &State) -> Option<String> {
     Some(inspect(&it, replaced))
 }
 
-fn summary(it: &Container) -> String {
+fn summary(it: &Container, replaced: u8) -> String {
     format!(
         r#"{{"Id":"{}","Names":["/{}"],"Image":"{}","State":"running","NetworkSettings":{{"Networks":{}}}}}"#,
         it.id(),
         it.instance,
         it.image,
-        networks(it, 0)
+        networks(it, replaced)
     )
 }
 

@@ -51,8 +51,8 @@ pub struct Ground<'g> {
     pub affinity: &'g [usize],
     /// Our binary.
     pub skydock: &'g Path,
-    /// What `--docker` takes.
-    pub engine: &'g str,
+    /// What `--docker` takes, for each engine.
+    pub engines: &'g [&'g str],
 }
 
 impl Running {
@@ -81,7 +81,7 @@ impl Running {
             port,
             upstream: ground.upstream,
             cores: ground.cores,
-            engine: ground.engine,
+            engines: ground.engines,
         };
         let command = kind.command(&executable, &setup).map_err(explain)?;
         let started = Instant::now();

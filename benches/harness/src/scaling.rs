@@ -60,7 +60,7 @@ pub(crate) fn run(skydock: &Path, world: World, out: &Path) -> Outcome<String> {
             cores: &cores,
             affinity: &cores,
             skydock,
-            engine: &engine,
+            engines: &[&engine],
         };
         let server = Running::start(Kind::Skydock, &ground)?;
         let mut generator = Generator::start(&clients, world, None)?;

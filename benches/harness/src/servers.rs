@@ -58,8 +58,8 @@ pub struct Setup<'s> {
     pub upstream: Option<SocketAddr>,
     /// The cores to run on; at least one. Others than ours use the first alone.
     pub cores: &'s [usize],
-    /// What `--docker` takes.
-    pub engine: &'s str,
+    /// What `--docker` takes, for each engine.
+    pub engines: &'s [&'s str],
 }
 
 impl Kind {

@@ -127,7 +127,13 @@ fn skydock(command: &mut Command, setup: &Setup<'_>, engine: &str) -> io::Result
     // A line is logged for each name; the files of others do not grow either.
     command.env("RUST_LOG", "warn");
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port(&[Ipv4Addr::LOCALHOST])?));
-    command.args(["--engine", engine, "--docker", setup.engine, "--domain", ZONE]);
+    command.args(["--engine", engine, "--domain", ZONE]);
+    command.args(
+        setup
+            .engines
+            .iter()
+            .map(|endpoint| format!("--docker={endpoint}")),
+    );
     command.args([format!("--http={http}"), format!("--ttl={TTL_SECONDS}")]);
     // Two of ours run at once, and neither shall leave anything behind.
     command.arg("--ephemeral");
@@ -395,7 +401,7 @@ mod tests {
             port: 5399,
             upstream: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 5398))),
             cores: &[1],
-            engine: "unix:///run/fake.sock",
+            engines: &["unix:///run/fake.sock"],
         };
         let command = kind.command(Path::new("/bin/server"), &setup).unwrap();
         let files = fs::read_dir(directory.path()).unwrap();
