@@ -120,7 +120,7 @@ pub(crate) struct Flags {
 
     /// Container engine: a socket's path, unix://PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT; with
     /// REGION= in front its containers get that region. Repeat it, or separate several with commas [default:
-    /// DOCKER_HOST, else the first socket found]
+    /// DOCKER_HOST, else the Docker context in use, else the first socket found]
     #[arg(
         short = 's',
         long,
@@ -201,16 +201,6 @@ pub(crate) struct Flags {
         help_heading = "Serving"
     )]
     pub(crate) nameserver: Vec<String>,
-
-    /// Certificates, as PEM, that servers asked over TLS are held against [default: those that this host trusts]
-    #[arg(
-        long,
-        env = "SKYDOCK_NAMESERVER_CA",
-        value_name = "FILE",
-        hide_env_values = true,
-        help_heading = "Serving"
-    )]
-    pub(crate) nameserver_ca: Option<PathBuf>,
 
     /// Where questions about one domain go: `DOMAIN=ADDRESS[:PORT]`, several addresses separated by commas, or DOMAIN=none for
     /// names that do not exist; repeat it. Of several domains that a name lies in the longest counts

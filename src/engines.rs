@@ -6,9 +6,8 @@
 //! ```
 
 use std::net::IpAddr;
-use std::path::Path;
 
-use controlplane::docker::{ContainerSettings, Endpoint, Selection, Watch};
+use controlplane::docker::{ContainerSettings, Endpoint, Selection, ThisHost, Watch};
 
 use crate::cli::Flags;
 use crate::failure::Failure;
@@ -131,9 +130,8 @@ pub(crate) fn published_addresses(
 pub(crate) fn watches(settings: &Settings) -> Result<Vec<Watch>, Failure> {
     let find = |given: Option<&Given>| {
         let endpoint = given.map(|given| given.endpoint.as_str());
-        let variable = |name: &str| std::env::var(name).ok();
-        let endpoint = Endpoint::find(endpoint, variable, Path::exists)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let endpoint =
+            Endpoint::find(endpoint, &ThisHost).map_err(|error| Failure::Usage(error.to_string()))?;
         let region = given.and_then(|given| given.region.as_ref());
         let container = ContainerSettings {
             environment: settings.environment.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
-use crate::docker::{ContainerSettings, Endpoint, Watch};
+use crate::docker::{ContainerSettings, Endpoint, ThisHost, Watch};
 use crate::fixture::{builder, name};
 
 fn config(engines: Vec<Watch>) -> Config {
@@ -14,7 +14,6 @@ fn config(engines: Vec<Watch>) -> Config {
         engines,
         admin: None,
         access: Access::default(),
-        renewal: None,
         defaults: fixture::defaults(),
         data_dir: None,
         count_cores: Arc::new(WorkerCounts::default),
@@ -27,10 +26,7 @@ fn config(engines: Vec<Watch>) -> Config {
 fn absent(directory: &tempfile::TempDir) -> Watch {
     let socket = directory.path().join("docker.sock").display().to_string();
     let settings = ContainerSettings::new("dev", "here", 30);
-    Watch::new(
-        Endpoint::find(Some(&socket), |_| None, |_| false).unwrap(),
-        settings,
-    )
+    Watch::new(Endpoint::find(Some(&socket), &ThisHost).unwrap(), settings)
 }
 
 #[tokio::test]

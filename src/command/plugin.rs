@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use controlplane::Service;
 use controlplane::docker::once::{self, Found};
-use controlplane::docker::{ContainerSettings, Endpoint};
+use controlplane::docker::{ContainerSettings, Endpoint, ThisHost};
 use controlplane::naming::{Naming, Role};
 use controlplane::plugin::{Defaults, Level, Made, Trial};
 use dns::Name;
@@ -160,8 +160,7 @@ impl Run {
     }
 
     fn look(&self, container: Option<&str>, settings: &ContainerSettings) -> Result<Vec<Found>, Failure> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let endpoint = Endpoint::find(self.docker.as_deref(), variable, Path::exists)
+        let endpoint = Endpoint::find(self.docker.as_deref(), &ThisHost)
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failure::of("the runtime does not start", &error))?;

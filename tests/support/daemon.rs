@@ -40,7 +40,9 @@ fn clear(command: &mut Command) {
             command.env_remove(name);
         }
     }
-    command.env_remove("DOCKER_HOST").env_remove("RUST_LOG");
+    for variable in ["DOCKER_HOST", "DOCKER_CONTEXT", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
     // No test may leave anything on this host, or find what another left; one that keeps something says where.
     command.env("SKYDOCK_EPHEMERAL", "1");
 }

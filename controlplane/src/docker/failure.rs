@@ -143,6 +143,10 @@ fn missing_remedy(endpoint: &Endpoint) -> String {
     match endpoint.origin {
         Origin::Flag => "check the path given by --docker, or start the engine that makes it".to_owned(),
         Origin::DockerHost => "check DOCKER_HOST, or start the engine that it names".to_owned(),
+        Origin::Context => {
+            "start the engine that the Docker context in use names, or choose another (`docker context use`, --docker)"
+                .to_owned()
+        }
         Origin::Found | Origin::Default => {
             "start the engine, or name its socket with --docker; inside a container, mount it with \
              `-v /var/run/docker.sock:/var/run/docker.sock`"
@@ -234,6 +238,7 @@ mod tests {
         for (origin, expected) in [
             (Origin::Flag, "--docker"),
             (Origin::DockerHost, "DOCKER_HOST"),
+            (Origin::Context, "docker context use"),
             (Origin::Default, "-v /var/run/docker.sock:/var/run/docker.sock"),
         ] {
             let trouble = explain(io::ErrorKind::NotFound, socket(), origin);

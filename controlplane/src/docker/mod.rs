@@ -55,7 +55,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use census::{Census, Sighting};
-pub use endpoint::{Address, Endpoint, EndpointError, Origin};
+pub use endpoint::{Address, Endpoint, EndpointError, Origin, Surroundings, ThisHost};
 pub use label::{Complaint, PREFIX_DEFAULT};
 pub use publish::ContainerSettings;
 pub use selection::{Constraint, ConstraintError, Selection};

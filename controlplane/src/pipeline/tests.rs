@@ -6,7 +6,7 @@ use dns::Reader;
 
 use super::*;
 use crate::compile::Compiler;
-use crate::docker::{ContainerSettings, Endpoint, Watch};
+use crate::docker::{ContainerSettings, Endpoint, ThisHost, Watch};
 use crate::fixture::{addresses, builder, id, name, service};
 use crate::naming::Naming;
 use crate::service::Service;
@@ -16,12 +16,7 @@ fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {
     let settings = ContainerSettings::new("dev", "here", 30);
     let watches: Vec<_> = engines
         .iter()
-        .map(|path| {
-            Watch::new(
-                Endpoint::find(Some(path), |_| None, |_| false).unwrap(),
-                settings.clone(),
-            )
-        })
+        .map(|path| Watch::new(Endpoint::find(Some(path), &ThisHost).unwrap(), settings.clone()))
         .collect();
     let mut builder = builder(&["docker"]);
     let (publisher, reader) = dns::channel(builder.build());
