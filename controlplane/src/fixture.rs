@@ -7,7 +7,7 @@ use dns::wire::HEADER_OCTETS;
 use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
 use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
-use crate::store::{Defaults, Draft, DraftPort, Transport};
+use crate::store::Defaults;
 
 /// An engine by its name.
 pub(crate) fn source(engine: &str) -> Source {
@@ -58,26 +58,12 @@ pub(crate) fn defaults() -> Defaults {
     }
 }
 
-/// What a registrant says of a service `web` at one address and one port.
-pub(crate) fn draft(ttl: u32) -> Draft {
-    Draft {
-        service: "web".to_owned(),
-        addresses: vec!["10.0.0.7".parse().unwrap()],
-        ports: vec![DraftPort {
-            number: 80,
-            protocol: Transport::Tcp,
-            name: None,
-        }],
-        ttl,
-        ..Draft::default()
-    }
-}
-
 /// An address on a network.
 pub(crate) fn on(network: &str, address: &str) -> Address {
     Address {
         ip: address.parse().unwrap(),
         network: Some(Arc::from(network)),
+        is_hosts: false,
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Names {
     /// first zone.
     pub canonical: Name,
     /// Every name, and why: in each zone those of the grammar, the short ones and those of Compose; then the
-    /// reverse names of its addresses, which point to `canonical`.
+    /// reverse names of its own addresses, which point to `canonical`.
     pub places: Vec<(Name, Role)>,
     /// What names of four and more labels, and query wildcards, match and get.
     pub endpoint: Endpoint,
@@ -148,7 +148,12 @@ impl Naming {
         };
         let project = Kind::Project.word(service);
         mapped.extend(label(project).and_then(|label| Kind::Project.mapping(project, &label)));
-        let addresses: BTreeSet<IpAddr> = service.addresses.iter().map(|address| address.ip).collect();
+        let addresses: BTreeSet<IpAddr> = service
+            .addresses
+            .iter()
+            .filter(|address| !address.is_hosts)
+            .map(|address| address.ip)
+            .collect();
         places.extend(
             addresses
                 .into_iter()

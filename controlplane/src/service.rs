@@ -55,6 +55,9 @@ pub struct Address {
     /// Name of the network that it is on, among those of its source; none for an address on no network that its
     /// source knows.
     pub network: Option<Arc<str>>,
+    /// Whether it is the host's own: whoever has the host's network is reached there, but who is seen there is not it.
+    /// So it is told for the service's names, and has no name of the service's.
+    pub is_hosts: bool,
 }
 
 /// Where a service stands in a Compose project.
@@ -368,7 +371,11 @@ impl From<Service> for Services {
 impl From<IpAddr> for Address {
     /// An address on no network that is known.
     fn from(ip: IpAddr) -> Self {
-        Self { ip, network: None }
+        Self {
+            ip,
+            network: None,
+            is_hosts: false,
+        }
     }
 }
 

@@ -47,6 +47,7 @@ impl Dice {
             Address {
                 ip,
                 network: (!network.is_empty()).then(|| network.into()),
+                is_hosts: false,
             }
         };
         let addresses = (0..self.below(4)).map(|_| address(self)).collect();

@@ -123,6 +123,7 @@ impl Container {
                     addresses.push(Address {
                         ip,
                         network: Some(network.clone()),
+                        is_hosts: false,
                     });
                 }
             }

@@ -89,6 +89,7 @@ fn host_addresses(network: &wire::Network) -> Vec<Address> {
     let on_it = |ip| Address {
         ip,
         network: Some(network.name.as_str().into()),
+        is_hosts: true,
     };
     gateways.map(on_it).collect()
 }
