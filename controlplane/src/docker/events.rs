@@ -32,6 +32,9 @@ pub(crate) struct Event {
 pub(crate) enum Effect {
     /// Something about the container may have changed: inspect it.
     Inspect,
+    /// The same, but if it is not known to run, what follows tells more: a start comes after its networks, an end before
+    /// them. So one that does not run is looked at only when nothing has followed for a while.
+    Hint,
     /// It was sent this signal: withdraw it if that begins its end.
     Signal(u8),
     /// It cannot be talked to any more: withdraw it at once.
@@ -57,7 +60,7 @@ impl News {
             "container" => (&actor.id, container_effect(&action)?),
             // Docker's actor is the network, and the container stands among its attributes; Podman's is the container.
             "network" if matches!(action.as_str(), "connect" | "disconnect") => {
-                (attribute("container").unwrap_or(&actor.id), Effect::Inspect)
+                (attribute("container").unwrap_or(&actor.id), Effect::Hint)
             }
             // `remove` is Podman's word.
             "network" if matches!(action.as_str(), "create" | "destroy" | "remove") => {
@@ -110,6 +113,8 @@ fn container_effect(action: &str) -> Option<Effect> {
     // `health_status: healthy`, `exec_start: sh -c ...`: what follows the colon is detail.
     match action.split(':').next()?.trim() {
         "start" | "restart" | "unpause" | "rename" | "update" | "health_status" => Some(Effect::Inspect),
+        // It has no names before it starts; that it is there is worth knowing to whoever asks why.
+        "create" => Some(Effect::Hint),
         // `died` and `remove` are Podman's words where it does not translate them.
         "die" | "died" | "pause" => Some(Effect::Withdraw),
         "destroy" | "remove" => Some(Effect::Forget),
@@ -155,6 +160,11 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_is_made_is_worth_a_look_if_nothing_follows() {
+        assert_eq!(container("create"), Some(Effect::Hint));
+    }
+
+    #[test]
     fn events_that_end_or_suspend_a_container_withdraw_it() {
         for (action, effect) in [
             ("die", Effect::Withdraw),
@@ -189,7 +199,6 @@ mod tests {
     #[test]
     fn events_that_change_nothing_in_dns_are_passed_over() {
         for action in [
-            "create",
             "kill",
             "stop",
             "oom",
@@ -224,12 +233,9 @@ mod tests {
         };
         let attributes = r#"{"container":"c1","name":"bridge","type":"bridge"}"#;
         for action in ["connect", "disconnect"] {
-            assert_eq!(
-                network(action, attributes),
-                Some(("c1".to_owned(), Effect::Inspect))
-            );
+            assert_eq!(network(action, attributes), Some(("c1".to_owned(), Effect::Hint)));
             // Podman names the container where Docker names the network.
-            assert_eq!(network(action, "{}"), Some(("n1".to_owned(), Effect::Inspect)));
+            assert_eq!(network(action, "{}"), Some(("n1".to_owned(), Effect::Hint)));
         }
     }
 

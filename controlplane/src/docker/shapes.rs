@@ -108,8 +108,8 @@ fn every_docker_is_understood_old_and_new() {
         include_str!("fixtures/docker-29.json"),
     ] {
         let expected = [
-            "-",
-            "Inspect",
+            "Hint",
+            "Hint",
             "Inspect",
             "-",
             "Inspect",
@@ -133,7 +133,7 @@ fn podman_is_understood() {
     let said = check(text, &["bridge", "n2"], "10.89.0.2 on n2", Health::None);
     // Its kill does not say which signal it was.
     let expected = [
-        "Withdraw", "Inspect", "Inspect", "Inspect", "Inspect", "-", "Withdraw", "Forget",
+        "Withdraw", "Inspect", "Inspect", "Hint", "Hint", "-", "Withdraw", "Forget",
     ];
     assert_eq!(said.effects(), expected);
 }

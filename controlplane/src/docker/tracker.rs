@@ -14,6 +14,9 @@
 //! - `once-queued`: a container stands at most once among the planned inspects, and once in the outbox of changes;
 //!   changes that the pipeline has not taken yet are merged, so a slow pipeline costs no memory either.
 //!
+//! A container that is made, or joins a network, usually starts next: unless it is known to run, it is looked at
+//! [`CONFIRM_AFTER`] later, and a start asks for the one inspect that counts.
+//!
 //! A container that dies is withdrawn at once. It is looked at again [`CONFIRM_AFTER`] later, so that an event that
 //! came late, after the container had started anew, does not lose it. One that is sent its stop signal is withdrawn
 //! before it ends, and put back if it still runs when its time to stop is over.
@@ -50,8 +53,8 @@ pub(crate) const RETRIES_MAX: u32 = 4;
 /// Wait before the first repeat of a failed inspect; each further one waits four times as long, so 8.5 s in all.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// How long after its death a container is looked at once more. Long enough that what usually follows (start,
-/// destroy) has come and makes it needless.
+/// How long after its death, or its making, a container is looked at once more. Long enough that what usually follows
+/// (start, destroy) has come and makes it needless.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 /// How long after the last inspect came back the first complete state is sent without those that are still under way.
@@ -256,7 +259,7 @@ impl Tracker {
             },
             effect => effect,
         };
-        let withdraw = effect != Effect::Inspect;
+        let withdraw = !matches!(effect, Effect::Inspect | Effect::Hint);
         // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
         if withdraw && !self.entries.contains_key(&event.container) {
             return true;
@@ -270,6 +273,8 @@ impl Tracker {
             entry.stopping_until = None;
         }
         let stopping_until = entry.stopping_until;
+        // One that is being looked at may be found to run, and then it counts at once.
+        let may_run = entry.seen.is_some() || matches!(entry.work, Work::UnderWay { .. });
         if withdraw {
             self.hold(&event.container, None, None);
             self.unplan(&event.container, now + CONFIRM_AFTER);
@@ -277,6 +282,7 @@ impl Tracker {
         }
         match effect {
             Effect::Inspect => self.plan(&event.container, now),
+            Effect::Hint => self.plan(&event.container, if may_run { now } else { now + CONFIRM_AFTER }),
             Effect::Signal(_) => self.plan(&event.container, stopping_until.unwrap_or(now)),
             Effect::Withdraw => self.plan(&event.container, now + CONFIRM_AFTER),
             Effect::Forget => {}

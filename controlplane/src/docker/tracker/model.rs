@@ -18,8 +18,9 @@ impl Dice {
     }
 }
 
-const EFFECTS: [Effect; 4] = [
+const EFFECTS: [Effect; 5] = [
     Effect::Inspect,
+    Effect::Hint,
     Effect::Withdraw,
     Effect::Forget,
     Effect::Signal(15),
@@ -86,8 +87,8 @@ fn events_in_any_order_end_in_the_truth() {
                 }
                 // A stray death of a container that we never heard of says nothing, and a destroyed one does not
                 // come back: only the list could tell otherwise.
-                let heard = order.contains(&0) || !known.is_empty();
-                let destroyed = order.contains(&2);
+                let heard = order.iter().any(|effect| *effect < 2) || !known.is_empty();
+                let destroyed = order.contains(&3);
                 quiesce(&mut bench, &truth);
                 if heard && !destroyed {
                     assert_eq!(bench.held, truth, "{order:?} {interleaving:b}");
@@ -128,11 +129,16 @@ impl World {
                 }
                 _ => {
                     self.truth.remove(&id);
-                    self.events.push_back((id, Effect::Withdraw));
+                    // Its networks go after it.
+                    self.events.push_back((id.clone(), Effect::Withdraw));
+                    self.events.push_back((id, Effect::Hint));
                 }
             }
         } else {
             self.version = self.version.wrapping_add(1);
+            if dice.roll(2) == 0 {
+                self.events.push_back((id.clone(), Effect::Hint));
+            }
             self.truth.insert(id.clone(), self.version);
             self.events.push_back((id, Effect::Inspect));
         }

@@ -81,6 +81,32 @@ fn who_has_an_address_takes_it_from_whom_we_thought_to_be_there_who_goes_first()
 }
 
 #[test]
+fn one_that_is_made_and_then_started_is_inspected_once_and_one_that_is_not_started_a_second_later() {
+    let mut bench = Bench::synced(&[("runs", 1)]);
+    bench
+        .event("a", Effect::Hint)
+        .event("b", Effect::Hint)
+        .event("b", Effect::Inspect);
+    assert_eq!(bench.begin(), "b");
+    // Joining a network counts at once for one that is being looked at, and for one that runs.
+    bench.event("b", Effect::Hint);
+    bench.end("b", running("b", 1));
+    bench.event("runs", Effect::Hint);
+    assert_eq!(bench.begin(), "b,runs");
+    bench.end("b", running("b", 2));
+    bench.end("runs", running("runs", 1));
+    bench.expect("+b2");
+    bench.pass(CONFIRM_AFTER);
+    assert_eq!(bench.begin(), "a");
+    bench.end("a", Inspection::Absent);
+    bench.drain();
+    assert!(
+        !bench.tracker.entries.contains_key("a"),
+        "nothing is remembered of it"
+    );
+}
+
+#[test]
 fn two_that_are_at_one_address_as_the_engine_says_are_both_told() {
     let mut bench = Bench::synced(&[]);
     for id in ["a", "b"] {
