@@ -1,4 +1,4 @@
-//! Random histories of an engine, told badly, through everything from its socket to the zone.
+//! Histories of an engine, random ones and a recorded one, told badly, through everything from its socket to the zone.
 //!
 //! ```text
 //!  Dice ─▶ FakeEngine: what is true ──▶ events: lost, doubled, late, swapped, cut ──▶ run ──▶ Pipeline ──▶ Snapshot
@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use dns::Reader;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio_util::sync::DropGuard;
 
 use super::fake_engine::{FakeEngine, event, id};
 use super::*;
@@ -22,10 +23,16 @@ use crate::naming::Naming;
 use crate::pipeline::{CHANGES_QUEUED_MAX, Pipeline};
 use crate::status::Status;
 
+mod recorded;
+
 /// Histories that are tried, all at once: each spends its time waiting.
 const HISTORIES: u64 = 96;
 /// What happens in one of them.
 const STEPS: usize = 80;
+/// Long ones among them, and what happens in one: 2000 events and more.
+const LONG_HISTORIES: u64 = 4;
+const LONG_STEPS: usize = 1000;
+const LONG_EVENTS_MIN: usize = 2000;
 /// Containers, fewer than what happens to them, so that ids come again.
 const CONTAINERS: usize = 6;
 /// Addresses, hardly more than containers, so that one that is given back is soon another's.
@@ -69,10 +76,13 @@ struct Truth {
 struct World {
     engine: FakeEngine,
     dice: Dice,
-    /// Those that run, by the word that their id is made of.
+    /// By the word that the id is made from.
     running: BTreeMap<String, Truth>,
-    instances: usize,
+    /// Every instance that there ever was.
+    instances: BTreeSet<String>,
     late: Vec<String>,
+    /// Events that happened, told or not.
+    happened: usize,
 }
 
 impl World {
@@ -81,8 +91,9 @@ impl World {
             engine: FakeEngine::new(),
             dice: Dice(seed),
             running: BTreeMap::new(),
-            instances: 0,
+            instances: BTreeSet::new(),
             late: Vec::new(),
+            happened: 0,
         }
     }
 
@@ -139,84 +150,107 @@ impl World {
 
     /// Starts a container under an id that may have been another's, at an address that nobody has.
     fn start(&mut self, word: &str) {
+        let instance = format!("web{}", self.instances.len());
+        self.run(word, &instance, ADDRESSES);
+        self.tell(&["create", "start"], word);
+    }
+
+    /// Makes it true that a container runs, at one of so many addresses.
+    fn run(&mut self, word: &str, instance: &str, addresses: u8) {
         self.running.remove(word);
         let taken: BTreeSet<Ipv4Addr> = self.running.values().map(|it| it.address).collect();
-        let free: Vec<_> = (1..=ADDRESSES)
+        let free: Vec<_> = (1..=addresses)
             .map(|last| Ipv4Addr::new(10, 0, 0, last))
             .collect();
         let free: Vec<_> = free.into_iter().filter(|it| !taken.contains(it)).collect();
         let address = free[self.dice.roll(free.len())];
-        self.instances += 1;
-        let instance = format!("web{}", self.instances);
+        self.instances.insert(instance.to_owned());
         self.engine.run(word, &address.to_string());
         self.engine
             .change(word, |it| it["Name"] = json!(format!("/{instance}")));
         let truth = Truth {
-            instance,
+            instance: instance.to_owned(),
             address,
             health: None,
             is_paused: false,
         };
         self.running.insert(word.to_owned(), truth);
-        self.tell(&["create", "start"], word);
     }
 
     /// Something about a container that runs becomes other than it was.
     fn change(&mut self, word: &str, kind: usize) {
-        let Some(truth) = self.running.get_mut(word) else {
-            return;
-        };
         match kind {
             5 => {
-                self.instances += 1;
-                truth.instance = format!("web{}", self.instances);
-                let renamed = format!("/{}", truth.instance);
-                self.engine.change(word, |it| it["Name"] = json!(renamed));
+                let instance = format!("web{}", self.instances.len());
+                self.rename(word, &instance);
                 self.tell(&["rename"], word);
             }
             6 | 7 => {
                 let healths = ["starting", "healthy", "unhealthy"];
                 let health = healths[self.dice.roll(healths.len())];
-                truth.health = Some(health);
-                self.engine.health(word, health);
+                self.check(word, health);
                 self.tell(&[&format!("health_status: {health}")], word);
             }
             _ => {
-                truth.is_paused = !truth.is_paused;
-                let (paused, status, action) = match truth.is_paused {
-                    true => (true, "paused", "pause"),
-                    false => (false, "running", "unpause"),
-                };
-                self.engine.change(word, |it| {
-                    it["State"]["Paused"] = json!(paused);
-                    it["State"]["Status"] = json!(status);
-                });
-                self.tell(&[action], word);
+                let pause = self.running.get(word).is_some_and(|truth| !truth.is_paused);
+                self.pause(word, pause);
+                self.tell(&[if pause { "pause" } else { "unpause" }], word);
             }
+        }
+    }
+
+    fn rename(&mut self, word: &str, instance: &str) {
+        self.instances.insert(instance.to_owned());
+        let renamed = format!("/{instance}");
+        self.engine.change(word, |it| it["Name"] = json!(renamed));
+        if let Some(truth) = self.running.get_mut(word) {
+            instance.clone_into(&mut truth.instance);
+        }
+    }
+
+    fn check(&mut self, word: &str, health: &'static str) {
+        self.engine.health(word, health);
+        if let Some(truth) = self.running.get_mut(word) {
+            truth.health = Some(health);
+        }
+    }
+
+    fn pause(&mut self, word: &str, pause: bool) {
+        let status = if pause { "paused" } else { "running" };
+        self.engine.change(word, |it| {
+            it["State"]["Paused"] = json!(pause);
+            it["State"]["Status"] = json!(status);
+        });
+        if let Some(truth) = self.running.get_mut(word) {
+            truth.is_paused = pause;
         }
     }
 
     /// Tells of what happened, as badly as can be.
     fn tell(&mut self, actions: &[&str], word: &str) {
         for action in actions {
-            match self.dice.roll(8) {
-                0 => {}
-                1 => self.late.push(event(action, word)),
-                2 => {
-                    self.engine.event(action, word);
-                    self.engine.event(action, word);
-                }
-                _ => self.engine.event(action, word),
+            self.tell_badly(event(action, word));
+        }
+    }
+
+    fn tell_badly(&mut self, event: String) {
+        self.happened += 1;
+        match self.dice.roll(8) {
+            0 => {}
+            1 => self.late.push(event),
+            2 => {
+                self.engine.octets(event.as_bytes());
+                self.engine.octets(event.as_bytes());
             }
+            _ => self.engine.octets(event.as_bytes()),
         }
     }
 
     /// What every name must be answered with, by name.
     fn answers(&self) -> BTreeMap<String, String> {
         let visible: Vec<(&String, &Truth)> = self.running.iter().filter(|(_, it)| !it.is_paused).collect();
-        let mut answers: BTreeMap<String, String> = (0..=self.instances)
-            .map(|number| (format!("web{number}.docker"), "nxdomain".to_owned()))
-            .collect();
+        let nobody = |instance: &String| (format!("{instance}.docker"), "nxdomain".to_owned());
+        let mut answers: BTreeMap<String, String> = self.instances.iter().map(nobody).collect();
         for (word, truth) in &visible {
             answers.insert(format!("{}.docker", truth.instance), truth.address.to_string());
             answers.insert(format!("{:.10}.docker", id(word)), truth.address.to_string());
@@ -260,83 +294,110 @@ fn wrong(reader: &mut Reader, answers: &BTreeMap<String, String>) -> Vec<String>
     wrong
 }
 
+/// Everything between an engine and the zone, at work until this is dropped.
+struct Line {
+    reader: Reader,
+    census: Census,
+    _stopped: DropGuard,
+}
+
+impl Line {
+    fn of(engine: &FakeEngine, pace: Pace) -> Self {
+        let endpoint = Endpoint {
+            address: Address::Unix(engine.socket()),
+            origin: Origin::Flag,
+        };
+        let watch = Watch {
+            pace,
+            ..Watch::new(endpoint, ContainerSettings::new("dev", "here", 30))
+        };
+        let census = watch.census.clone();
+        let mut builder = builder(&["docker"]);
+        let (publisher, reader) = dns::channel(builder.build());
+        let (status, _) = watch::channel(Status::of(std::slice::from_ref(&watch)));
+        let compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
+        let pipeline = Pipeline::new(compiler, publisher, status, Metrics::new(), Feed::new());
+        let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+        let stop = CancellationToken::new();
+        tokio::spawn(pipeline.run(queue, mpsc::channel(1).1, stop.clone()));
+        let state = watch::channel(EngineState::Connecting).0;
+        tokio::spawn(run(watch, changes, state, stop.clone()));
+        Self {
+            reader,
+            census,
+            _stopped: stop.drop_guard(),
+        }
+    }
+
+    /// Waits until the zone is as the world is, and stays so while a list and all that looks again pass; else what is
+    /// wrong.
+    async fn settle(&mut self, world: &World) -> Result<(), Vec<String>> {
+        let answers = world.answers();
+        let mut seen = Vec::new();
+        let mut right = 0;
+        for _ in 0..300 {
+            seen = wrong(&mut self.reader, &answers);
+            let census = self.census.all();
+            let census: BTreeMap<_, _> = census
+                .into_iter()
+                .map(|it| (it.id.to_string(), it.standing))
+                .collect();
+            let published = world.running.iter().filter(|(_, it)| !it.is_paused);
+            for id in published.map(|(word, _)| id(word)) {
+                if census.get(&id) != Some(&Standing::Published) {
+                    seen.push(format!("{id:.4} stands {:?}", census.get(&id)));
+                }
+            }
+            right = if seen.is_empty() { right + 1 } else { 0 };
+            if right == 30 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(seen)
+    }
+}
+
 /// Lives through one history, and gives what is wrong in the end.
-async fn live(seed: u64) -> Result<(), String> {
+async fn live(seed: u64, steps: usize) -> Result<(), String> {
     let mut world = World::new(seed);
     world.engine.start();
-    let endpoint = Endpoint {
-        address: Address::Unix(world.engine.socket()),
-        origin: Origin::Flag,
-    };
-    let watch = Watch {
-        pace: PACE_OF_HISTORIES,
-        ..Watch::new(endpoint, ContainerSettings::new("dev", "here", 30))
-    };
-    let census = watch.census.clone();
-    let mut builder = builder(&["docker"]);
-    let (publisher, mut reader) = dns::channel(builder.build());
-    let (status, _) = watch::channel(Status::of(std::slice::from_ref(&watch)));
-    let compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
-    let pipeline = Pipeline::new(compiler, publisher, status, Metrics::new(), Feed::new());
-    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
-    let stop = CancellationToken::new();
-    let _stopped = stop.clone().drop_guard();
-    tokio::spawn(pipeline.run(queue, mpsc::channel(1).1, stop.clone()));
-    tokio::spawn(run(
-        watch,
-        changes,
-        watch::channel(EngineState::Connecting).0,
-        stop,
-    ));
-
-    for _ in 0..STEPS {
+    let mut line = Line::of(&world.engine, PACE_OF_HISTORIES);
+    for _ in 0..steps {
         world.step().await;
+    }
+    if steps == LONG_STEPS {
+        assert!(world.happened >= LONG_EVENTS_MIN, "{} events", world.happened);
     }
     // What is late comes in the end, long after it was true.
     for event in std::mem::take(&mut world.late) {
         world.engine.octets(event.as_bytes());
     }
-    let answers = world.answers();
-    let mut seen = Vec::new();
-    // Right, and right once more after a list and all that looks again have passed.
-    let mut right = 0;
-    for _ in 0..300 {
-        seen = wrong(&mut reader, &answers);
-        let census: BTreeMap<_, _> = census
-            .all()
-            .into_iter()
-            .map(|it| (it.id.to_string(), it.standing))
-            .collect();
-        let published = world
-            .running
-            .iter()
-            .filter(|(_, it)| !it.is_paused)
-            .map(|(word, _)| id(word));
-        for id in published {
-            if census.get(&id) != Some(&Standing::Published) {
-                seen.push(format!("{id:.4} stands {:?}", census.get(&id)));
-            }
-        }
-        right = if seen.is_empty() { right + 1 } else { 0 };
-        if right == 30 {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(format!("seed {seed}: {seen:#?}\nthe truth: {:#?}", world.running))
+    let settled = line.settle(&world).await;
+    settled.map_err(|seen| format!("seed {seed}: {seen:#?}\nthe truth: {:#?}", world.running))
 }
 
-#[tokio::test]
-async fn however_badly_an_engine_tells_its_history_the_zone_ends_up_with_the_truth() {
-    let mut histories: JoinSet<Result<(), String>> = (0..HISTORIES).map(live).collect();
+/// Waits for all of them.
+async fn all_right(mut histories: JoinSet<Result<(), String>>) {
+    let count = histories.len();
     let mut failed = Vec::new();
     while let Some(ended) = histories.join_next().await {
         failed.extend(ended.unwrap().err());
     }
-    let count = failed.len();
     assert!(
         failed.is_empty(),
-        "{count} of {HISTORIES}, among them: {}",
+        "{} of {count}, among them: {}",
+        failed.len(),
         failed[0]
     );
+}
+
+#[tokio::test]
+async fn however_badly_an_engine_tells_its_history_the_zone_ends_up_with_the_truth() {
+    let short = (0..HISTORIES).map(|seed| live(seed, STEPS));
+    let mut histories: JoinSet<_> = short.collect();
+    for seed in HISTORIES..HISTORIES + LONG_HISTORIES {
+        histories.spawn(live(seed, LONG_STEPS));
+    }
+    all_right(histories).await;
 }

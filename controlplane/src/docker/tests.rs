@@ -1,16 +1,20 @@
-//! [`run`] against a scripted engine: what the pipeline is told when the engine fails in every way we know of.
+//! [`run`] against a scripted engine: what the pipeline is told.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::fake_engine::{FakeEngine, Reply, event, id, inspect_path};
 use super::*;
+use crate::plugin::Defaults;
 use crate::service::Network;
+
+mod away;
+mod inspects;
+mod networks;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -43,6 +47,10 @@ struct Rig {
 
 impl Rig {
     fn start(socket: &Path, pace: Pace) -> Self {
+        Self::with(socket, pace, None)
+    }
+
+    fn with(socket: &Path, pace: Pace, plugins: Option<Plugins>) -> Self {
         let endpoint = Endpoint {
             address: Address::Unix(socket.to_owned()),
             origin: Origin::Flag,
@@ -50,6 +58,7 @@ impl Rig {
         let settings = ContainerSettings::new("dev", "here", 30);
         let watch = Watch {
             pace,
+            plugins,
             ..Watch::new(endpoint, settings)
         };
         let counters = watch.counters.clone();
@@ -288,88 +297,6 @@ async fn only_get_requests_for_five_paths_are_made_in_the_agreed_version() {
     );
 }
 
-impl Rig {
-    /// Takes changes in, none of them about containers, until the pipeline knows of these networks.
-    async fn until_networks(&mut self, expected: &[&str]) {
-        let names = |rig: &Self| {
-            rig.networks
-                .iter()
-                .map(|it| it.name.to_string())
-                .collect::<Vec<_>>()
-        };
-        while names(self) != expected {
-            assert!(!self.take_one().await, "told {:?}", self.told);
-        }
-    }
-}
-
-fn network_event(action: &str) -> String {
-    format!("{{\"Type\":\"network\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"n1\"}}}}\n")
-}
-
-#[tokio::test]
-async fn networks_are_told_before_the_containers_on_them_and_when_one_comes() {
-    let mut engine = FakeEngine::new();
-    engine.start();
-    engine.network("bridge", &["10.0.0.0/24"]);
-    engine.run("a", "10.0.0.1");
-    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
-    assert!(!rig.take_one().await, "containers came first");
-    rig.until_networks(&["bridge"]).await;
-    rig.until("a=10.0.0.1").await;
-    engine.subscribed().await;
-    engine.network("shop", &["10.1.0.0/24", "fd00:1::/64"]);
-    engine.octets(network_event("create").as_bytes());
-    rig.until_networks(&["bridge", "shop"]).await;
-    // An event after which everything is as it was tells nothing.
-    engine.octets(network_event("destroy").as_bytes());
-    engine.saw("/networks", 3).await;
-    rig.expect_quiet().await;
-}
-
-#[tokio::test]
-async fn an_engine_that_does_not_list_its_networks_costs_no_container_its_names() {
-    for reply in [Reply::Status(403), Reply::Hang] {
-        let mut engine = FakeEngine::new();
-        engine.start();
-        engine.run("a", "10.0.0.1");
-        engine.script("/networks", reply);
-        let mut rig = Rig::start(&engine.socket(), TEST_PACE);
-        rig.until("a=10.0.0.1").await;
-        rig.connected(1).await;
-        engine.subscribed().await;
-        engine.network("shop", &["10.1.0.0/24"]);
-        engine.octets(network_event("create").as_bytes());
-        rig.until_networks(&["shop"]).await;
-    }
-}
-
-#[tokio::test]
-async fn a_network_that_no_event_told_of_is_asked_for_once_a_container_is_on_it() {
-    let mut engine = FakeEngine::new();
-    engine.start();
-    engine.network("bridge", &["10.0.0.0/24"]);
-    engine.run("a", "10.0.0.1");
-    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
-    rig.until_networks(&["bridge"]).await;
-    rig.until("a=10.0.0.1").await;
-    engine.subscribed().await;
-    engine.network("shop", &["10.1.0.0/24"]);
-    engine.run("b", "10.1.0.2");
-    engine.change("b", |it| {
-        it["NetworkSettings"]["Networks"] = serde_json::json!({"shop": {"IPAddress": "10.1.0.2"}});
-    });
-    engine.event("start", "b");
-    while rig.networks.len() < 2 {
-        rig.take_one().await;
-    }
-    let lists = engine.count("/networks");
-    engine.event("update", "b");
-    engine.saw(&inspect_path("b"), 2).await;
-    rig.expect_quiet().await;
-    assert_eq!(engine.count("/networks"), lists, "it is known now");
-}
-
 #[tokio::test]
 async fn a_health_event_tells_the_container_anew() {
     let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
@@ -378,199 +305,6 @@ async fn a_health_event_tells_the_container_anew() {
     rig.expect(&["+a=10.0.0.1"]).await;
     engine.event("health_status: unhealthy", "a");
     rig.expect_quiet().await;
-}
-
-#[tokio::test]
-async fn a_container_that_starts_while_the_list_is_under_way_is_part_of_the_first_state() {
-    let mut engine = FakeEngine::new();
-    engine.start();
-    engine.run("a", "10.0.0.1");
-    let gate = Arc::new(Notify::new());
-    engine.script("/containers/json", Reply::Gate(gate.clone()));
-    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
-    engine.saw("/containers/json", 1).await;
-    engine.subscribed().await;
-    engine.run("b", "10.0.0.2");
-    engine.event("start", "b");
-    engine.saw(&inspect_path("b"), 1).await;
-    gate.notify_one();
-    rig.until("a=10.0.0.1,b=10.0.0.2").await;
-    assert!(rig.told[0].starts_with('='), "{:?}", rig.told);
-}
-
-#[tokio::test]
-async fn a_container_that_dies_while_its_inspect_is_under_way_stays_gone() {
-    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-    let gate = Arc::new(Notify::new());
-    engine.script(&inspect_path("a"), Reply::Gate(gate.clone()));
-    engine.run("a", "10.0.0.2");
-    engine.event("start", "a");
-    engine.saw(&inspect_path("a"), 2).await;
-    engine.end("a");
-    engine.event("die", "a");
-    rig.expect(&["-a"]).await;
-    gate.notify_one();
-    rig.expect_quiet().await;
-}
-
-#[tokio::test]
-async fn a_container_that_is_gone_at_its_inspect_is_passed_over() {
-    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-    engine.event("start", "ghost");
-    engine.script(&inspect_path("a"), Reply::Status(404));
-    engine.event("update", "a");
-    rig.expect(&["-a"]).await;
-    assert_eq!(rig.counters.inspect_failures(), 0);
-}
-
-#[tokio::test]
-async fn an_inspect_that_fails_or_hangs_is_repeated_and_holds_up_nobody() {
-    for fault in [
-        Reply::Status(500),
-        Reply::Hang,
-        Reply::Raw(b"rubbish\r\n\r\n"),
-        Reply::Raw(b""),
-    ] {
-        let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-        engine.script(&inspect_path("bad"), fault);
-        engine.run("bad", "10.0.0.2");
-        engine.event("start", "bad");
-        engine.saw(&inspect_path("bad"), 1).await;
-        engine.run("good", "10.0.0.3");
-        engine.event("start", "good");
-        rig.expect(&["+good=10.0.0.3"]).await;
-        rig.until("a=10.0.0.1,bad=10.0.0.2,good=10.0.0.3").await;
-        assert_eq!(rig.counters.inspect_failures(), 1);
-    }
-}
-
-#[tokio::test]
-async fn an_inspect_that_hangs_at_the_start_does_not_hold_up_the_others_names() {
-    let mut engine = FakeEngine::new();
-    engine.start();
-    engine.run("a", "10.0.0.1");
-    engine.run("hung", "10.0.0.2");
-    engine.script(&inspect_path("hung"), Reply::Hang);
-    let mut rig = Rig::start(
-        &engine.socket(),
-        Pace {
-            deadline: HOUR,
-            ..TEST_PACE
-        },
-    );
-    rig.expect(&["=a=10.0.0.1"]).await;
-    rig.connected(1).await;
-}
-
-#[tokio::test]
-async fn an_inspect_of_ten_megabytes_is_read() {
-    let (engine, mut rig) = rig_at(
-        &[],
-        Pace {
-            deadline: PACE.deadline,
-            ..TEST_PACE
-        },
-    )
-    .await;
-    engine.run("big", "10.0.0.1");
-    engine.bloat("big", 10_000_000);
-    engine.event("start", "big");
-    rig.until("big=10.0.0.1").await;
-}
-
-#[tokio::test]
-async fn a_stream_cut_at_any_octet_of_an_event_loses_and_wipes_nothing() {
-    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-    let octets = event("start", "b").into_bytes();
-    for cut in 0..=octets.len() {
-        engine.short_stream(&octets[..cut]);
-    }
-    engine.run("b", "10.0.0.2");
-    let connections = engine.count("/events");
-    engine.cut_events();
-    engine.saw("/events", connections + octets.len() + 2).await;
-    let all = "a=10.0.0.1,b=10.0.0.2";
-    rig.until(all).await;
-    engine.subscribed().await;
-    engine.run("c", "10.0.0.3");
-    engine.event("start", "c");
-    rig.until("a=10.0.0.1,b=10.0.0.2,c=10.0.0.3").await;
-    for told in &rig.told[1..] {
-        assert!(
-            told.contains("b=10.0.0.2") || told.contains("c=10.0.0.3"),
-            "{told} of {:?}",
-            rig.told
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_event_that_arrives_in_pieces_is_read() {
-    let (engine, mut rig) = rig(&[]).await;
-    engine.run("a", "10.0.0.1");
-    for octet in event("start", "a").bytes() {
-        engine.octets(&[octet]);
-        tokio::task::yield_now().await;
-    }
-    rig.expect(&["+a=10.0.0.1"]).await;
-    assert_eq!(rig.counters.events(), 1);
-}
-
-#[tokio::test]
-async fn an_event_that_cannot_be_read_ends_in_a_resync() {
-    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-    engine.run("b", "10.0.0.2");
-    // A word that is not as we know it is none for us; what is no JSON may have been anything.
-    engine.octets(b"{\"Type\":42}\n[]\n");
-    rig.expect_quiet().await;
-    engine.octets(b"{\"Type\":\n");
-    rig.until("a=10.0.0.1,b=10.0.0.2").await;
-    assert_eq!(rig.told.last().unwrap(), "=a=10.0.0.1,b=10.0.0.2");
-}
-
-#[tokio::test]
-async fn an_engine_that_ends_its_stream_is_connected_to_again() {
-    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
-    engine.run("b", "10.0.0.2");
-    engine.end_events();
-    rig.until("a=10.0.0.1,b=10.0.0.2").await;
-    rig.connected(2).await;
-    assert_eq!(rig.counters.resyncs(), 2);
-}
-
-#[tokio::test]
-async fn while_the_engine_is_away_the_last_records_stay_and_its_return_is_one_reset() {
-    let (mut engine, mut rig) = rig(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]).await;
-    engine.crash().await;
-    let why = rig.away().await;
-    assert!(why.contains(&engine.socket().display().to_string()), "{why}");
-    rig.expect_quiet().await;
-    engine.end("a");
-    engine.run("c", "10.0.0.3");
-    engine.start();
-    rig.expect(&["=b=10.0.0.2,c=10.0.0.3"]).await;
-    rig.connected(2).await;
-}
-
-#[tokio::test]
-async fn an_engine_that_appears_at_its_socket_is_connected_to_however_long_the_wait_has_grown() {
-    let mut engine = FakeEngine::new();
-    let backoff = Bounds {
-        first: HOUR,
-        last: HOUR,
-    };
-    let mut rig = Rig::start(
-        &engine.socket(),
-        Pace {
-            backoff,
-            look: Duration::from_millis(5),
-            ..TEST_PACE
-        },
-    );
-    rig.away().await;
-    engine.run("a", "10.0.0.1");
-    engine.start();
-    rig.expect(&["=a=10.0.0.1"]).await;
 }
 
 #[tokio::test]
@@ -629,134 +363,39 @@ async fn a_storm_of_events_ends_in_the_truth_however_slow_the_pipeline_is() {
     rig.connected(100).await;
 }
 
+/// Peers need not ask a container that has been told to go, whatever plugins are busy with.
 #[tokio::test]
-async fn a_stop_is_heeded_at_once_in_every_state() {
-    let (_engine, connected) = rig(&[("a", "10.0.0.1")]).await;
-    let absent = Rig::start(Path::new("/nonexistent/docker.sock"), PACE);
-    let mut hanging = FakeEngine::new();
-    hanging.start();
-    hanging.script("/version", Reply::Hang);
-    let hung = Rig::start(&hanging.socket(), PACE);
-    hanging.saw("/version", 1).await;
-    for rig in [connected, absent, hung] {
-        rig.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(1), rig.task)
-            .await
-            .unwrap()
-            .unwrap();
-    }
-}
-
-/// Why the engine there cannot be reached at the first try.
-async fn away_from(socket: &Path) -> String {
-    let mut rig = Rig::start(socket, TEST_PACE);
-    let why = rig.away().await;
-    rig.stop.cancel();
-    rig.task.await.unwrap();
-    why
-}
-
-#[tokio::test]
-async fn an_engine_that_cannot_be_used_is_named_with_the_remedy() {
+async fn a_container_leaves_at_its_stop_signal_while_a_plugin_is_busy_with_many_others() {
+    const OTHERS: usize = 60;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("p.js");
+    let quick_for_one = "function createService(c) { if (c.Name === '/a') return {}; for (;;) {} }";
+    std::fs::write(&file, quick_for_one).unwrap();
+    let defaults = Defaults {
+        ttl_seconds: 30,
+        environment: "dev".to_owned(),
+    };
+    let plugins = Plugins::load(vec![file], defaults).unwrap();
     let mut engine = FakeEngine::new();
-    let socket = engine.socket();
-    let at = format!("unix://{}", socket.display());
-
-    let why = away_from(&socket).await;
-    assert_eq!(
-        why,
-        format!(
-            "there is no engine socket at {at}; check the path given by --docker, or start the engine that makes it"
-        )
-    );
-
-    std::fs::write(&socket, "").unwrap();
-    let why = away_from(&socket).await;
-    assert_eq!(
-        why,
-        format!("{at} is not a socket; name the engine's socket with --docker")
-    );
-
     engine.start();
-    engine.crash().await;
-    let why = away_from(&socket).await;
+    engine.run("a", "10.0.0.1");
+    let mut rig = Rig::with(&engine.socket(), TEST_PACE, Some(plugins));
+    rig.until("a=10.0.0.1").await;
+    engine.subscribed().await;
+    for number in 0..OTHERS {
+        let name = format!("c{number}x");
+        engine.run(&name, "10.0.0.2");
+        engine.event("start", &name);
+    }
+    engine.saw(&inspect_path("c0x"), 1).await;
+    let kill = event("kill", "a").replace(r#""name":"a""#, r#""name":"a","signal":"15""#);
+    engine.octets(kill.as_bytes());
+    while rig.held.contains_key("a") {
+        rig.take().await;
+    }
     assert!(
-        why.starts_with(&format!("nothing accepts connections at {at}; start the engine")),
-        "{why}"
+        rig.held.len() < OTHERS / 2,
+        "the plugin was done with {} of {OTHERS}",
+        rig.held.len()
     );
-
-    engine.start();
-    for (reply, expected) in [
-        (
-            Reply::Raw(b"220 smtp\r\n\r\n"),
-            "does not speak a container engine's API",
-        ),
-        (
-            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
-            "does not speak a container engine's API",
-        ),
-        (
-            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
-            "does not speak a container engine's API",
-        ),
-        (Reply::Status(404), "is not a container engine"),
-        (Reply::Status(403), "pass GET /version, /events"),
-        (Reply::Hang, "did not answer within 0.3 s"),
-    ] {
-        engine.script("/version", reply);
-        let why = away_from(&socket).await;
-        assert!(why.contains(expected) && why.contains(&at), "{why}");
-    }
-}
-
-/// Counts the lines an operator would see.
-struct LogLines(Arc<AtomicUsize>);
-
-impl tracing::Subscriber for LogLines {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::INFO
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test]
-async fn an_engine_that_goes_is_logged_once_and_its_return_once_but_not_what_the_first_try_finds() {
-    let lines = Arc::new(AtomicUsize::new(0));
-    // With one subscriber alone, a line that another thread, which has none, comes by first is taken for one that nobody
-    // wants.
-    let _second = tracing::Dispatch::new(LogLines(Arc::default()));
-    let _guard = tracing::subscriber::set_default(LogLines(lines.clone()));
-    let mut engine = FakeEngine::new();
-    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
-    rig.away().await;
-    let since = rig.state.borrow_and_update().clone();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(
-        !rig.state.has_changed().unwrap(),
-        "{since:?}, then {:?}",
-        *rig.state.borrow()
-    );
-    // That is in the report of whoever started us.
-    assert_eq!(lines.load(Ordering::Relaxed), 0);
-    engine.start();
-    rig.take().await;
-    rig.connected(0).await;
-    assert_eq!(lines.load(Ordering::Relaxed), 1);
-    engine.crash().await;
-    rig.away().await;
-    // Once that its words ended, and once that it is not there: the reason is another. Then nothing more.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let said = lines.load(Ordering::Relaxed);
-    assert!((2..=3).contains(&said), "{said}");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(lines.load(Ordering::Relaxed), said);
 }

@@ -1,12 +1,16 @@
 use super::*;
-use crate::fixture::draft;
+use crate::store::registration::Draft;
 
 fn registration(id: &str) -> Registration {
     Registration {
         id: id.into(),
-        draft: draft(30),
+        draft: Draft {
+            service: "web".to_owned(),
+            addresses: vec!["10.0.0.7".parse().unwrap()],
+            ttl: 30,
+            ..Draft::default()
+        },
         expires_unix_ms: Some(1),
-        expires_uptime: None,
         revision: 1,
         callbacks: vec![],
     }

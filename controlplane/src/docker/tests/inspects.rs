@@ -1,0 +1,101 @@
+//! Inspects that come late, come to nothing, fail or hang.
+
+use super::*;
+
+#[tokio::test]
+async fn a_container_that_starts_while_the_list_is_under_way_is_part_of_the_first_state() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.run("a", "10.0.0.1");
+    let gate = Arc::new(Notify::new());
+    engine.script("/containers/json", Reply::Gate(gate.clone()));
+    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
+    engine.saw("/containers/json", 1).await;
+    engine.subscribed().await;
+    engine.run("b", "10.0.0.2");
+    engine.event("start", "b");
+    engine.saw(&inspect_path("b"), 1).await;
+    gate.notify_one();
+    rig.until("a=10.0.0.1,b=10.0.0.2").await;
+    assert!(rig.told[0].starts_with('='), "{:?}", rig.told);
+}
+
+#[tokio::test]
+async fn a_container_that_dies_while_its_inspect_is_under_way_stays_gone() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    let gate = Arc::new(Notify::new());
+    engine.script(&inspect_path("a"), Reply::Gate(gate.clone()));
+    engine.run("a", "10.0.0.2");
+    engine.event("start", "a");
+    engine.saw(&inspect_path("a"), 2).await;
+    engine.end("a");
+    engine.event("die", "a");
+    rig.expect(&["-a"]).await;
+    gate.notify_one();
+    rig.expect_quiet().await;
+}
+
+#[tokio::test]
+async fn a_container_that_is_gone_at_its_inspect_is_passed_over() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    engine.event("start", "ghost");
+    engine.script(&inspect_path("a"), Reply::Status(404));
+    engine.event("update", "a");
+    rig.expect(&["-a"]).await;
+    assert_eq!(rig.counters.inspect_failures(), 0);
+}
+
+#[tokio::test]
+async fn an_inspect_that_fails_or_hangs_is_repeated_and_holds_up_nobody() {
+    for fault in [
+        Reply::Status(500),
+        Reply::Hang,
+        Reply::Raw(b"rubbish\r\n\r\n"),
+        Reply::Raw(b""),
+    ] {
+        let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+        engine.script(&inspect_path("bad"), fault);
+        engine.run("bad", "10.0.0.2");
+        engine.event("start", "bad");
+        engine.saw(&inspect_path("bad"), 1).await;
+        engine.run("good", "10.0.0.3");
+        engine.event("start", "good");
+        rig.expect(&["+good=10.0.0.3"]).await;
+        rig.until("a=10.0.0.1,bad=10.0.0.2,good=10.0.0.3").await;
+        assert_eq!(rig.counters.inspect_failures(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_inspect_that_hangs_at_the_start_does_not_hold_up_the_others_names() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.run("a", "10.0.0.1");
+    engine.run("hung", "10.0.0.2");
+    engine.script(&inspect_path("hung"), Reply::Hang);
+    let mut rig = Rig::start(
+        &engine.socket(),
+        Pace {
+            deadline: HOUR,
+            ..TEST_PACE
+        },
+    );
+    rig.expect(&["=a=10.0.0.1"]).await;
+    rig.connected(1).await;
+}
+
+#[tokio::test]
+async fn an_inspect_of_ten_megabytes_is_read() {
+    let (engine, mut rig) = rig_at(
+        &[],
+        Pace {
+            deadline: PACE.deadline,
+            ..TEST_PACE
+        },
+    )
+    .await;
+    engine.run("big", "10.0.0.1");
+    engine.bloat("big", 10_000_000);
+    engine.event("start", "big");
+    rig.until("big=10.0.0.1").await;
+}
