@@ -28,7 +28,6 @@ mod planes;
 mod rehearsal;
 mod report;
 mod rest;
-mod servers;
 mod settings;
 mod signals;
 mod spelling;
@@ -84,7 +83,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     // First, for as process 1 a signal that nobody waits for is lost.
     let mut signals = Signals::listen()?;
     let mut planes = Planes::start(settings).await?;
-    signals.reload(planes.readable());
+    signals.reload(planes.plugins());
 
     let asked_to_stop = tokio::select! {
         report = planes.report() => {

@@ -44,6 +44,8 @@ fn a_container_in_the_hosts_network_is_reached_at_the_host_on_the_clients_own_br
     let container = run(&engine, "host", &["--network", "host"]);
     let primary = engine.gateway().to_string();
     daemon.await_answers(&own(&container), &[&primary]);
+    // Whoever is seen at that address is the host, or came through it.
+    assert_eq!(daemon.dig(&format!("-x {primary}")).status, "NXDOMAIN");
     let name = unique("net");
     let Some(network) = Network::make(&engine, &name) else {
         return;
@@ -95,8 +97,97 @@ fn a_container_in_anothers_network_is_reached_there_and_follows_its_life() {
     daemon.await_answers(&own(&by_name), &[&owner.address().to_string()]);
 }
 
+/// Whether a container can be run on the network `name`; where the kernel has no such thing, that is told as skipped.
+fn has_driver(engine: &Engine, name: &str) -> bool {
+    let (done, said) = engine.try_docker(&["run", "--rm", "--network", name, BUSYBOX, "/bin/true"]);
+    let is_missing = !done && (said.contains("not supported") || said.contains("unknown link type"));
+    if is_missing {
+        skip_here(&format!("no such network here: {said}"));
+    }
+    !is_missing
+}
+
 #[test]
-fn internal_networks_ipv6_and_macvlan_are_networks_like_any_other() {
+fn a_container_on_several_networks_is_reached_on_the_one_that_its_client_is_on() {
+    let Some((engine, daemon)) = world("") else { return };
+    if !engine.is_private() {
+        return skip("the gateways of an engine elsewhere are not this host's, to ask from");
+    }
+    // Both were made after the daemon's start, and one of them after the container's.
+    let (first, second) = (unique("first"), unique("second"));
+    let Some(one) = Network::make(&engine, &first) else {
+        return;
+    };
+    let container = run(&engine, "several", &["--network", &first]);
+    let question = own(&container);
+    daemon.await_answers(&question, &[&container.address_on(&first).to_string()]);
+    let Some(two) = Network::make(&engine, &second) else {
+        return;
+    };
+    container.connect(&second);
+    ask_from(
+        &daemon,
+        &two.gateway(),
+        &question,
+        &container.address_on(&second).to_string(),
+    );
+    ask_from(
+        &daemon,
+        &one.gateway(),
+        &question,
+        &container.address_on(&first).to_string(),
+    );
+    container.disconnect(&first);
+    ask_from(
+        &daemon,
+        "127.0.0.1",
+        &question,
+        &container.address_on(&second).to_string(),
+    );
+    drop(container);
+    daemon.await_status(&question, "NXDOMAIN");
+}
+
+#[test]
+fn a_container_without_a_network_has_names_only_where_a_label_says_its_address() {
+    let Some((engine, daemon)) = world("") else { return };
+    let silent = run(&engine, "none", &["--network", "none"]);
+    let said = run(
+        &engine,
+        "said",
+        &["--network", "none", "--label", "skydock.ip=192.0.2.9"],
+    );
+    daemon.await_answers(&own(&said), &["192.0.2.9"]);
+    daemon.await_status(&own(&silent), "NXDOMAIN");
+}
+
+#[test]
+fn clients_off_this_host_are_led_to_the_published_address_and_port() {
+    let Some((engine, daemon)) = world("--published-address 192.0.2.7") else {
+        return;
+    };
+    let port = support::ports::free().port();
+    let container = run(&engine, "published", &["--publish", &format!("{port}:6379")]);
+    let name = format!("{}.redis.dev.docker", container.name());
+    daemon.await_answers(&format!("{name} A"), &[&container.address().to_string()]);
+    let explained = |from: &str| {
+        let (_, body) = daemon.get(&format!("/v1/explain?name={name}&type=SRV&from={from}"));
+        body
+    };
+    let outside = explained("10.250.3.4");
+    assert!(
+        outside.contains(&format!(" {port} ")) && outside.contains("192.0.2.7"),
+        "{outside}"
+    );
+    let inside = explained("127.0.0.1");
+    assert!(
+        inside.contains(" 6379 ") && !inside.contains("192.0.2.7"),
+        "{inside}"
+    );
+}
+
+#[test]
+fn internal_networks_ipv6_macvlan_and_ipvlan_are_networks_like_any_other() {
     let Some((engine, daemon)) = world("") else { return };
     let on = |network: &str| run(&engine, "on", &["--network", network]);
 
@@ -120,17 +211,14 @@ fn internal_networks_ipv6_and_macvlan_are_networks_like_any_other() {
         );
     }
 
-    let name = unique("lan");
-    let arguments = ["--driver", "macvlan", "--subnet", "10.213.7.0/24"];
-    if let Some(_lan) = Network::make_with(&engine, &name, &arguments) {
-        match engine.try_docker(&["run", "--rm", "--network", &name, BUSYBOX, "/bin/true"]) {
-            (false, reason) if reason.contains("not supported") => {
-                skip_here(&format!("no macvlan here: {reason}"));
-            }
-            _ => {
-                let container = on(&name);
-                daemon.await_answers(&own(&container), &[&container.address_on(&name).to_string()]);
-            }
+    for (driver, subnet) in [("macvlan", "10.213.7.0/24"), ("ipvlan", "10.213.8.0/24")] {
+        let name = unique(driver);
+        let arguments = ["--driver", driver, "--subnet", subnet];
+        if let Some(_lan) = Network::make_with(&engine, &name, &arguments)
+            && has_driver(&engine, &name)
+        {
+            let container = on(&name);
+            daemon.await_answers(&own(&container), &[&container.address_on(&name).to_string()]);
         }
     }
 }

@@ -95,6 +95,68 @@ fn a_plugin_of_2014_renames_containers_and_a_changed_one_renames_all() {
 }
 
 #[test]
+fn however_many_containers_a_changed_plugin_renames_it_is_one_publication() {
+    const CONTAINERS: usize = 12;
+    // An engine of its own: what others start and stop is published, too.
+    let Some(engine) = engine::private(&[]) else {
+        return;
+    };
+    let engine = Arc::new(engine);
+    let (old, new) = (unique("old"), unique("new"));
+    let file = File::with(&of_2014(&old));
+    let daemon = daemon(&engine, &file);
+    let containers: Vec<_> = (0..CONTAINERS).map(|_| Container::run(&engine, "many")).collect();
+    let addresses: Vec<_> = containers.iter().map(|it| it.address().to_string()).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    // A list follows the first one after a second, and a plugin is read again a second after it changed.
+    daemon.await_answers(&format!("{old}.dev.docker A"), &addresses);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let publishes = || daemon.metric("skydock_snapshot_publishes_total", "");
+    let before = publishes();
+    file.write(&of_2014(&new));
+    daemon.await_answers(&format!("{new}.dev.docker A"), &addresses);
+    daemon.await_status(&format!("{old}.dev.docker A"), "NXDOMAIN");
+    assert!(
+        (publishes() - before - 1.0).abs() < f64::EPSILON,
+        "{} publications",
+        publishes() - before
+    );
+}
+
+/// Peers need not ask a container that has been told to go, whatever plugins are busy with.
+#[test]
+fn a_container_leaves_at_its_stop_signal_though_a_plugin_is_busy_with_all_the_others() {
+    const OTHERS: usize = 10;
+    // An engine of its own: plugins of other tests would name these, too.
+    let Some(engine) = engine::private(&[]) else {
+        return;
+    };
+    let engine = Arc::new(engine);
+    // Every container takes it all the time it is given.
+    let file = File::with("function createService(container) { for (;;) {} }");
+    let daemon = daemon(&engine, &file);
+    let others: Vec<_> = (0..OTHERS).map(|_| Container::run(&engine, "other")).collect();
+    let stubborn = Container::run_image(
+        &engine,
+        &unique("slow"),
+        engine::BUSYBOX,
+        &["--stop-signal", "TERM"],
+    );
+    let question = format!("{}.docker A", stubborn.name());
+    daemon.await_answers(&question, &[&stubborn.address().to_string()]);
+    std::thread::scope(|scope| {
+        let restart = scope.spawn(|| others.iter().for_each(|other| other.docker("restart")));
+        let stop = scope.spawn(|| stubborn.docker("stop --time 8"));
+        daemon.await_status(&question, "NXDOMAIN");
+        assert!(
+            stubborn.is_running() && !stop.is_finished(),
+            "the name went with the process"
+        );
+        restart.join().expect("they are restarted");
+    });
+}
+
+#[test]
 fn a_plugin_that_never_ends_leaves_containers_their_names_and_their_ends() {
     let Some(engine) = engine::shared() else { return };
     let image = unique("endless");

@@ -56,7 +56,6 @@ fn serve(engine: Engine, listen: &str, upstreams: &[SocketAddr]) -> Server {
         nsid: Vec::new(),
         forwards_private_reverse: false,
         cookie_secret: [5; 16],
-        tls: None,
         engine,
     };
     let handle = spawn(config, reader).unwrap();
@@ -359,7 +358,6 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
             nsid: Vec::new(),
             forwards_private_reverse: false,
             cookie_secret: [5; 16],
-            tls: None,
             engine,
         };
         spawn(config, reader).err().unwrap().to_string()
@@ -384,7 +382,7 @@ fn upstreams_are_replaced_while_workers_run() {
         assert_eq!(rcode(&ask(&client, server.address, &query(1, "a.example"))), 5);
         let route = |domain: &str, upstreams: &[SocketAddr]| forward::Route {
             domain: domain.parse().unwrap(),
-            upstreams: upstreams.iter().copied().map(Into::into).collect(),
+            upstreams: upstreams.to_vec(),
         };
         let routes = vec![
             route(".", &[first]),

@@ -8,11 +8,9 @@
 
 use std::io::PipeReader;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::Reader;
-use rustls::ClientConfig;
 
 use super::clock;
 use super::relay::Relay;
@@ -33,7 +31,6 @@ pub(crate) struct Setup {
     pub(crate) routes: config::Reader,
     pub(crate) cache: Share,
     pub(crate) seed: [u8; 32],
-    pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) counters: Writer,
 }
 
@@ -66,13 +63,12 @@ impl Shell {
             routes,
             cache,
             seed,
-            tls,
             counters,
             ..
         } = setup;
         Self {
             worker: Worker::new(reader, policy, routes, cache, seed, counters),
-            relay: Relay::new(tls),
+            relay: Relay::new(),
             batch: Batch::new(),
             set: PollSet::with_capacity(LISTENERS_MAX + PLACES + 1),
             listeners,
