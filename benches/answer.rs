@@ -108,6 +108,38 @@ fn respond_whole(c: &mut Criterion) {
     }
 }
 
+/// A wildcard of exactly a hundred matches, all of them written: a datagram would be cut.
+fn respond_crowd(c: &mut Criterion) {
+    let policy = fixture::policy();
+    let client = Client {
+        address: IpAddr::from([172, 17, 0, 2]),
+        transport: Transport::Tcp,
+    };
+    for services in [1_000, 100_000] {
+        let snapshot = fixture::crowd(services).build();
+        for (kind, qtype) in [("a", A), ("srv", SRV)] {
+            let packet = fixture::query("*.crowd.dev.docker", qtype);
+            let mut buffer = vec![0; 65_535];
+            c.bench_function(&format!("respond/wildcard_of_100_{kind}/{services}"), |b| {
+                b.iter(|| {
+                    buffer
+                        .get_mut(..packet.len())
+                        .expect("larger than any query")
+                        .copy_from_slice(&packet);
+                    let mut message = Message::new(&mut buffer, packet.len());
+                    respond(&snapshot, &policy, client, black_box(&mut message))
+                });
+            });
+            let [a0, a1] = [buffer.get(6), buffer.get(7)].map(|octet| octet.copied().unwrap_or(0));
+            assert_eq!(
+                u32::from(u16::from_be_bytes([a0, a1])),
+                fixture::CROWD,
+                "all of them"
+            );
+        }
+    }
+}
+
 /// A hundred thousand names, asked for in an order that no cache can guess: what a lookup costs when the
 /// table is not at hand.
 fn lookup_cold(c: &mut Criterion) {
@@ -135,5 +167,13 @@ fn lookup_cold(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, parse, lookup, lookup_cold, write, respond_whole);
+criterion_group!(
+    benches,
+    parse,
+    lookup,
+    lookup_cold,
+    write,
+    respond_whole,
+    respond_crowd
+);
 criterion_main!(benches);

@@ -20,7 +20,7 @@ fn forwarder(now: Instant, waiting: u32) -> Forwarder {
     let mut forwarder = Forwarder::new([7; 32]);
     let route = |domain: Name, host| Route {
         domain,
-        upstreams: vec![SocketAddr::from(([192, 0, 2, host], 53))],
+        upstreams: vec![SocketAddr::from(([192, 0, 2, host], 53)).into()],
     };
     forwarder.set_config(&Config {
         routes: vec![route(Name::root(), 1), route(fixture::name("example"), 2)],

@@ -202,6 +202,16 @@ pub(crate) struct Flags {
     )]
     pub(crate) nameserver: Vec<String>,
 
+    /// Certificates, as PEM, that servers asked over TLS are held against [default: those that this host trusts]
+    #[arg(
+        long,
+        env = "SKYDOCK_NAMESERVER_CA",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "Serving"
+    )]
+    pub(crate) nameserver_ca: Option<PathBuf>,
+
     /// Where questions about one domain go: `DOMAIN=ADDRESS[:PORT]`, several addresses separated by commas, or DOMAIN=none for
     /// names that do not exist; repeat it. Of several domains that a name lies in the longest counts
     #[arg(

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn servers_that_were_named_by_flag_are_not_followed_away() {
         let given = Given {
-            nameservers: vec!["192.0.2.9:53".parse().unwrap()],
+            nameservers: vec![std::net::SocketAddr::from(([192, 0, 2, 9], 53)).into()],
             ..Given::default()
         };
         let nobody = Ourselves {

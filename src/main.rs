@@ -28,6 +28,7 @@ mod planes;
 mod rehearsal;
 mod report;
 mod rest;
+mod servers;
 mod settings;
 mod signals;
 mod spelling;
@@ -83,7 +84,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     // First, for as process 1 a signal that nobody waits for is lost.
     let mut signals = Signals::listen()?;
     let mut planes = Planes::start(settings).await?;
-    signals.reload(planes.plugins());
+    signals.reload(planes.readable());
 
     let asked_to_stop = tokio::select! {
         report = planes.report() => {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
 use controlplane::plugin::{self, LoadError, Plugins};
-use controlplane::{Access, Defaults, EngineStatus, FlushCache, Kept, Published, Status};
+use controlplane::{Access, Defaults, EngineStatus, FlushCache, Kept, Published, Renewal, Status};
 use dataplane::cache::{Flush, Flusher};
 use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
@@ -22,6 +22,7 @@ use crate::host;
 use crate::listen::{self, Fallback};
 use crate::report::Report;
 use crate::settings::{self, Settings};
+use crate::signals::Readable;
 use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
 use crate::{admin, counts, engines, rehearsal};
 
@@ -41,6 +42,7 @@ pub(crate) struct Planes {
     is_engine_untold: bool,
     follower: Option<Follower>,
     plugins: Option<Plugins>,
+    renewal: Option<Renewal>,
     facts: Facts,
 }
 
@@ -97,6 +99,7 @@ impl Planes {
             nsid: settings.nsid.clone(),
             forwards_private_reverse: settings.forwards_private_reverse,
             cookie_secret: cookie_secret()?,
+            tls: settings.upstreams.trust()?,
             cores: settings.cores.clone(),
             listeners,
             upstreams: upstreams.config(),
@@ -120,6 +123,14 @@ impl Planes {
             Ok(listener) => (Some(listener), admin_shown(&settings)),
             Err(reason) => (None, reason),
         };
+        let access = Access {
+            secret: settings.rest.secret.clone(),
+            names: host::names(),
+            is_open: settings.rest.is_insecure,
+            tls: settings.rest.tls.clone(),
+            settings: settings.in_force.clone(),
+        };
+        let renewal = Renewal::of(&access);
         let config = controlplane::Config {
             zones: settings.zones.clone(),
             published: PublishedAt {
@@ -128,13 +139,8 @@ impl Planes {
             },
             engines: watches,
             admin,
-            access: Access {
-                secret: settings.rest.secret.clone(),
-                names: host::names(),
-                is_open: settings.rest.is_insecure,
-                tls: settings.rest.tls.clone(),
-                settings: settings.in_force.clone(),
-            },
+            access,
+            renewal: renewal.clone(),
             defaults: Defaults {
                 environment: settings.environment.as_str().into(),
                 region: settings.region.as_str().into(),
@@ -173,13 +179,17 @@ impl Planes {
             is_engine_untold: false,
             follower,
             plugins,
+            renewal,
             facts,
         })
     }
 
-    /// The plugins, if there are any.
-    pub(crate) fn plugins(&self) -> Option<Plugins> {
-        self.plugins.clone()
+    /// What of it is read again when somebody asks for it.
+    pub(crate) fn readable(&self) -> Readable {
+        Readable {
+            plugins: self.plugins.clone(),
+            renewal: self.renewal.clone(),
+        }
     }
 
     /// Waits a moment for the names of the engine, then tells how everything stands.

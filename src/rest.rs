@@ -1,17 +1,12 @@
 //! What the HTTP interface is told: who may ask, and where what they register is kept.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use controlplane::{Secret, Tls};
+use controlplane::{Secret, SecretError, Tls};
 
 use crate::cli::{Cli, Flags};
 use crate::failure::Failure;
-
-/// Octets of a file that holds a secret.
-const SECRET_FILE_OCTETS_MAX: u64 = 4096;
 
 /// What the HTTP interface is told, checked.
 #[derive(Clone, Debug)]
@@ -56,22 +51,22 @@ pub(crate) fn from(cli: &Cli, address: SocketAddr) -> Result<Rest, Failure> {
 }
 
 fn secret(cli: &Cli) -> Result<Option<Secret>, Failure> {
-    let (origin, text) = match (&cli.flags.secret, &cli.flags.secret_file) {
-        (None, None) => return Ok(None),
-        (Some(text), None) => (cli.origin("secret"), text.clone()),
-        (None, Some(path)) => (cli.origin("secret-file"), read(path)?),
+    let usage = |error: SecretError| Failure::Usage(error.to_string());
+    match (&cli.flags.secret, &cli.flags.secret_file) {
+        (None, None) => Ok(None),
+        (Some(text), None) => {
+            let unfit = || SecretError::Unfit {
+                origin: cli.origin("secret"),
+            };
+            Secret::new(text).ok_or_else(unfit).map(Some).map_err(usage)
+        }
+        (None, Some(path)) => Secret::from_file(path).map(Some).map_err(usage),
         (Some(_), Some(_)) => {
             let (secret, file) = (cli.origin("secret"), cli.origin("secret-file"));
-            return Err(Failure::Usage(format!(
+            Err(Failure::Usage(format!(
                 "{secret} and {file} are both set; give one of them"
-            )));
+            )))
         }
-    };
-    let remedy =
-        "gives no secret that a header can carry; give letters, digits and punctuation, without spaces";
-    match Secret::new(&text) {
-        Some(secret) => Ok(Some(secret)),
-        None => Err(Failure::Usage(format!("{origin} {remedy}"))),
     }
 }
 
@@ -81,18 +76,7 @@ fn secret(cli: &Cli) -> Result<Option<Secret>, Failure> {
 ///
 /// [`Failure::Usage`]: it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| {
-        let path = path.display();
-        Failure::Usage(format!(
-            "the secret cannot be read from {path} ({error}); give a file that we may read"
-        ))
-    };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(SECRET_FILE_OCTETS_MAX)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    Secret::text_of(path).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The certificate and its key; clap wants both or none.

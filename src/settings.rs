@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use controlplane::docker::Selection;
 use controlplane::service::TTL_SECONDS_MAX;
 use controlplane::{Setting, naming};
-use dataplane::forward::{self, Route};
+use dataplane::forward::{self, Route, Upstream};
 use dataplane::limits::{LISTENERS_MAX, NSID_OCTETS_MAX, RATE_LIMIT_MAX, ROUTES_MAX, UPSTREAMS_MAX};
 use dataplane::{access, special};
 use dns::Name;
@@ -21,6 +21,7 @@ use crate::cli::Cli;
 use crate::engines;
 use crate::failure::Failure;
 use crate::rest::{self, Rest};
+use crate::servers;
 use crate::upstreams;
 
 /// Everything the user may set, with defaults filled in where they do not depend on what this host allows.
@@ -149,16 +150,28 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         return Err(bad("listen", &covered.to_string(), &remedy));
     }
     let servers = |flag: &str, values: &[String]| {
-        let servers = addresses(flag, values, UPSTREAMS_MAX)?;
-        let remedy = "nobody can be asked on port 0; give a port from 1 to 65535, or none for 53";
-        match servers.iter().find(|address| address.port() == 0) {
-            Some(address) => Err(bad(flag, &address.to_string(), remedy)),
+        let mut servers: Vec<Upstream> = Vec::new();
+        for value in values {
+            let server = servers::parse(value).map_err(|remedy| bad(flag, value, remedy))?;
+            if servers.contains(&server) {
+                return Err(bad(flag, value, "was given twice; give it once"));
+            }
+            servers.push(server);
+        }
+        match values.get(UPSTREAMS_MAX) {
             None => Ok(servers),
+            Some(value) => {
+                let given = values.len();
+                let remedy =
+                    format!("of {given} that were given there is room for {UPSTREAMS_MAX}; leave some out");
+                Err(bad(flag, value, &remedy))
+            }
         }
     };
     let zones = zones(&flags.domain, &bad)?;
     let upstreams = upstreams::Given {
         nameservers: servers("nameserver", &flags.nameserver)?,
+        ca: flags.nameserver_ca.clone(),
         routes: routes(&flags.forward, &zones, &servers, &bad)?,
         policy: match flags.policy.as_str() {
             "sequential" => forward::Policy::Sequential,
@@ -374,7 +387,7 @@ fn zones(values: &[String], bad: &impl Fn(&str, &str, &str) -> Failure) -> Resul
 fn routes(
     values: &[String],
     zones: &[Name],
-    servers: &impl Fn(&str, &[String]) -> Result<Vec<SocketAddr>, Failure>,
+    servers: &impl Fn(&str, &[String]) -> Result<Vec<Upstream>, Failure>,
     bad: &impl Fn(&str, &str, &str) -> Failure,
 ) -> Result<Vec<Route>, Failure> {
     let mut routes: Vec<Route> = Vec::new();

@@ -1,5 +1,6 @@
 //! Being told to stop, or to read the settings again.
 
+use controlplane::Renewal;
 use controlplane::plugin::Plugins;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -14,8 +15,18 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    /// What a SIGHUP has read again.
-    plugins: Option<Plugins>,
+    readable: Readable,
+    /// What a write past the limit of file sizes would end us by; so it fails, as on a full disk.
+    _file_too_large: Signal,
+}
+
+/// What a SIGHUP has read again.
+#[derive(Debug, Default)]
+pub(crate) struct Readable {
+    /// The plugins, if there are any.
+    pub(crate) plugins: Option<Plugins>,
+    /// The certificate of the HTTP interface and the secret, if they are from files.
+    pub(crate) renewal: Option<Renewal>,
 }
 
 impl Signals {
@@ -30,13 +41,14 @@ impl Signals {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
             hang_up: take(SignalKind::hangup())?,
-            plugins: None,
+            readable: Readable::default(),
+            _file_too_large: take(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         })
     }
 
-    /// Has `plugins` read again on SIGHUP.
-    pub(crate) fn reload(&mut self, plugins: Option<Plugins>) {
-        self.plugins = plugins;
+    /// Has `readable` read again on SIGHUP.
+    pub(crate) fn reload(&mut self, readable: Readable) {
+        self.readable = readable;
     }
 
     /// Waits for the next one that asks for an end and gives its name. A SIGHUP is answered in the log.
@@ -45,16 +57,27 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => match &self.plugins {
-                    Some(plugins) => {
-                        tracing::info!("SIGHUP: reading plugins again; flags and environment are read at the start alone");
-                        plugins.reload();
-                    }
-                    None => tracing::info!(
-                        "SIGHUP: there is nothing to reload; flags and environment are read at the start alone"
-                    ),
-                },
+                _ = self.hang_up.recv() => self.readable.read_again(),
             }
+        }
+    }
+}
+
+impl Readable {
+    fn read_again(&self) {
+        let plugins = self.plugins.as_ref().map(|_| "plugins");
+        let renewal = self.renewal.as_ref().map(|_| "certificate and secret");
+        let what: Vec<_> = plugins.into_iter().chain(renewal).collect();
+        let rest = "flags and environment are read at the start alone";
+        match what.is_empty() {
+            true => tracing::info!("SIGHUP: there is nothing to reload; {rest}"),
+            false => tracing::info!("SIGHUP: reading {} again; {rest}", what.join(", ")),
+        }
+        if let Some(plugins) = &self.plugins {
+            plugins.reload();
+        }
+        if let Some(renewal) = &self.renewal {
+            renewal.reload();
         }
     }
 }

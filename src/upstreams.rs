@@ -3,15 +3,19 @@
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dataplane::forward::{Config, Policy, Route};
+use dataplane::forward::{Config, Policy, Route, Upstream};
 use dataplane::limits::UPSTREAMS_MAX;
+use dns::Name;
 use if_addrs::Interface;
+use rustls::ClientConfig;
 
 use crate::address::{self, DNS_PORT};
 use crate::failure::{self, Failure};
 use crate::report;
+use crate::servers;
 
 /// Where the host's resolver is told its nameservers.
 pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -20,18 +24,43 @@ pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Given {
     /// For everything that has no route; empty: the host's.
-    pub(crate) nameservers: Vec<SocketAddr>,
+    pub(crate) nameservers: Vec<Upstream>,
     /// For the names of some domains.
     pub(crate) routes: Vec<Route>,
     /// Which of several is asked first.
     pub(crate) policy: Policy,
+    /// Whose certificates are trusted of those that are asked over TLS; none: whose this host trusts.
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl Given {
+    /// What certificates are held against, if somebody is asked over TLS.
+    ///
+    /// # Errors
+    ///
+    /// As [`servers::trust`] has it; or nobody is asked so, and it was said whom to trust all the same.
+    pub(crate) fn trust(&self) -> Result<Option<Arc<ClientConfig>>, Failure> {
+        let routed = self.routes.iter().flat_map(|route| &route.upstreams);
+        let is_any = self
+            .nameservers
+            .iter()
+            .chain(routed)
+            .any(|upstream| upstream.tls.is_some());
+        match &self.ca {
+            Some(ca) if !is_any => Err(Failure::Usage(format!(
+                "--nameserver-ca {}: no server is asked over TLS; write 192.0.2.1#dns.example, or leave it out",
+                ca.display()
+            ))),
+            ca => is_any.then(|| servers::trust(ca.as_deref())).transpose(),
+        }
+    }
 }
 
 /// Upstreams, and where they came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstreams {
     /// For everything that has no route, in the order of preference. Empty: it is not forwarded.
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<Upstream>,
     /// For the names of some domains.
     pub(crate) routes: Vec<Route>,
     /// Which of several is asked first.
@@ -43,10 +72,17 @@ pub(crate) struct Upstreams {
 impl Upstreams {
     /// For the workers.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::all_to(self.addresses.clone());
-        config.routes.extend(self.routes.iter().cloned());
-        config.policy = self.policy;
-        config
+        let everything = (!self.addresses.is_empty()).then(|| Route {
+            domain: Name::root(),
+            upstreams: self.addresses.clone(),
+        });
+        Config {
+            routes: everything
+                .into_iter()
+                .chain(self.routes.iter().cloned())
+                .collect(),
+            policy: self.policy,
+        }
     }
 
     /// Whether they are the stub of systemd-resolved, which can be told to send us one domain.
@@ -55,7 +91,7 @@ impl Upstreams {
         const STUBS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 53), Ipv4Addr::new(127, 0, 0, 54)];
         self.addresses
             .iter()
-            .any(|address| STUBS.iter().any(|stub| address.ip() == *stub))
+            .any(|upstream| STUBS.iter().any(|stub| upstream.address.ip() == *stub))
     }
 }
 
@@ -123,7 +159,7 @@ pub(crate) fn find(given: &Given, path: &Path, ourselves: &Ourselves) -> Result<
         .map(|address| ("--nameserver", address))
         .chain(routed.map(|address| ("--forward", address)))
     {
-        if ourselves.answer_at(*address) {
+        if ourselves.answer_at(address.address) {
             return Err(Failure::Usage(format!(
                 "{flag} {address}: this is skydock itself, and forwarded questions would come back for ever; \
                  name another server"
@@ -144,7 +180,7 @@ pub(crate) fn find(given: &Given, path: &Path, ourselves: &Ourselves) -> Result<
 }
 
 /// The servers of the resolv.conf at `path`, and a word on where they are from, or why there are none.
-fn of_file(path: &Path, ourselves: &Ourselves) -> Result<(Vec<SocketAddr>, String), Failure> {
+fn of_file(path: &Path, ourselves: &Ourselves) -> Result<(Vec<Upstream>, String), Failure> {
     let shown = path.display();
     let text = match fs::read(path) {
         Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
@@ -154,8 +190,10 @@ fn of_file(path: &Path, ourselves: &Ourselves) -> Result<(Vec<SocketAddr>, Strin
         Err(error) => return Ok(none(&format!("{shown} cannot be read ({error})"))),
     };
     let named = nameservers(&text);
-    let (ours, mut addresses): (Vec<_>, Vec<_>) =
-        named.iter().partition(|address| ourselves.answer_at(**address));
+    let (ours, addresses): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|address| ourselves.answer_at(*address));
+    let mut addresses: Vec<_> = addresses.into_iter().map(Upstream::from).collect();
     // In order of preference, so what is cut off would be asked last.
     addresses.truncate(UPSTREAMS_MAX);
     Ok(match (addresses.is_empty(), ours.is_empty()) {
@@ -166,7 +204,7 @@ fn of_file(path: &Path, ourselves: &Ourselves) -> Result<(Vec<SocketAddr>, Strin
     })
 }
 
-fn none(reason: &str) -> (Vec<SocketAddr>, String) {
+fn none(reason: &str) -> (Vec<Upstream>, String) {
     let origin =
         format!("none, only our own names are answered: {reason}\ngive --nameserver to forward the rest");
     (Vec::new(), origin)
@@ -213,6 +251,10 @@ mod tests {
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn servers(texts: &[&str]) -> Vec<Upstream> {
+        addresses(texts).into_iter().map(Upstream::from).collect()
     }
 
     /// What becomes of a resolv.conf that says `text` while we listen on `listeners`.
@@ -326,12 +368,13 @@ mod tests {
             host: Vec::new(),
         };
         let given = |nameservers: &[&str], routed: &[&str]| Given {
-            nameservers: addresses(nameservers),
+            nameservers: servers(nameservers),
             routes: vec![Route {
                 domain: "corp".parse().unwrap(),
-                upstreams: addresses(routed),
+                upstreams: servers(routed),
             }],
             policy: Policy::RoundRobin,
+            ca: None,
         };
         for (given, expected) in [
             (

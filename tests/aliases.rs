@@ -121,7 +121,7 @@ fn an_alias_of_a_name_that_does_not_exist_or_cannot_be_asked_for_says_so_behind_
     let elsewhere = Config {
         routes: vec![Route {
             domain: "other.example".parse().expect("a name"),
-            upstreams: vec![nobody],
+            upstreams: vec![nobody.into()],
         }],
         ..Config::default()
     };

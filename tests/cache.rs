@@ -5,7 +5,6 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +14,9 @@ use support::daemon::Daemon;
 use support::dig::{Reply, dig};
 use support::plane::{World, all_to, on_each_engine};
 use support::resolver::{Resolver, reply};
+use support::unbound::{Unbound, fixed_port};
 use support::upstream::{ANSWER, ANSWER_TTL, Upstream};
-use support::{SOON, eventually, expect, ports, skip};
+use support::{SOON, eventually, expect, ports};
 
 const NO_ENGINE: &str = "--docker /nonexistent";
 
@@ -217,78 +217,10 @@ fn without_patience_what_is_past_its_time_is_told_at_once_and_asked_for_behind_t
     });
 }
 
-/// The part of Unbound that these tests need: one zone, told to whoever asks.
-struct Unbound {
-    child: Child,
-    directory: tempfile::TempDir,
-}
-
-/// A free port that no kernel hands out by itself: while Unbound is away, one of the daemon's many sockets would take it.
-fn fixed_port() -> SocketAddr {
-    let first = 10_000 + (std::process::id() % 20_000) as u16;
-    let is_free = |address: &SocketAddr| {
-        std::net::UdpSocket::bind(address).is_ok() && std::net::TcpListener::bind(address).is_ok()
-    };
-    let mut addresses = (first..).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    addresses.find(is_free).expect("one of thousands")
-}
-
-impl Unbound {
-    /// None, and the reason was printed, where there is no Unbound.
-    fn start(address: SocketAddr) -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a directory for its settings");
-        let settings = format!(
-            "server:\n directory: \"\"\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n \
-             do-daemonize: no\n num-threads: 1\n interface: {ip}\n port: {port}\n access-control: 127.0.0.0/8 allow\n \
-             local-zone: \"example.org.\" static\n local-zone: \"many.example.org.\" redirect\n \
-             local-data: \"example.org. 60 SOA ns.example.org. host.example.org. 1 60 60 60 30\"\n \
-             local-data: \"www.example.org. 60 A 192.0.2.1\"\n local-data: \"www.example.org. 60 A 192.0.2.2\"\n \
-             local-data: \"inside.example.org. 60 A 10.1.2.3\"\n local-data: \"many.example.org. 60 A 192.0.2.9\"\n\
-             remote-control:\n control-enable: no\n",
-            ip = address.ip(),
-            port = address.port()
-        );
-        std::fs::write(directory.path().join("settings"), settings).expect("our own directory");
-        let child = Self::spawn(&directory)?;
-        Some(Self { child, directory })
-    }
-
-    fn spawn(directory: &tempfile::TempDir) -> Option<Child> {
-        let program = ["/usr/sbin/unbound", "/usr/local/sbin/unbound"];
-        let Some(program) = program
-            .iter()
-            .find(|program| std::fs::exists(program).unwrap_or(false))
-        else {
-            skip("there is no unbound");
-            return None;
-        };
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", program, "-d", "-c"]);
-        command.arg(directory.path().join("settings"));
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        Some(child.expect("setpriv, which util-linux has"))
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn start_again(&mut self) {
-        self.child = Self::spawn(&self.directory).expect("it was there before");
-    }
-}
-
-impl Drop for Unbound {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 #[test]
 fn an_answer_of_unbound_is_kept_as_it_is_with_or_without_records() {
     let address = ports::free();
-    let Some(_unbound) = Unbound::start(address) else {
+    let Some(_unbound) = Unbound::start(address, "") else {
         return;
     };
     let daemon = start(address, "--rebind-protection");
@@ -326,7 +258,7 @@ fn an_answer_of_unbound_is_kept_as_it_is_with_or_without_records() {
 #[test]
 fn what_is_known_goes_on_being_told_while_unbound_is_killed_and_started_again_under_load() {
     let address = fixed_port();
-    let Some(mut unbound) = Unbound::start(address) else {
+    let Some(mut unbound) = Unbound::start(address, "") else {
         return;
     };
     let daemon = Arc::new(start(
@@ -406,13 +338,13 @@ fn what_is_flushed_is_asked_for_again_by_every_worker() {
     ask("www.example.org");
     ask("www.example.com");
     assert_eq!(upstream.asked(), 4, "each keeps what it heard");
-    let reply = post(&daemon, "/cache/flush?name=example.org");
-    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    let reply = post(&daemon, "/v1/cache/flush?name=example.org");
+    assert!(reply.starts_with("HTTP/1.1 204 "), "{reply}");
     ask("www.example.com");
     assert_eq!(upstream.asked(), 4, "other names are still known");
     ask("www.example.org");
     assert_eq!(upstream.asked(), 6, "each asks once more");
-    assert!(post(&daemon, "/cache/flush").starts_with("HTTP/1.1 200 "));
+    assert!(post(&daemon, "/v1/cache/flush").starts_with("HTTP/1.1 204 "));
     ask("www.example.com");
     assert_eq!(upstream.asked(), 8);
 }

@@ -175,7 +175,10 @@ fn the_names_of_a_domain_go_to_its_own_upstreams() {
             .map(|addresses| Resolver::start(move |_, question| vec![reply(question, 0, addresses)]));
         let route = |domain: &str, upstreams: &[&Resolver]| Route {
             domain: domain.parse().expect("a name"),
-            upstreams: upstreams.iter().map(|resolver| resolver.address()).collect(),
+            upstreams: upstreams
+                .iter()
+                .map(|resolver| resolver.address().into())
+                .collect(),
         };
         let routes = vec![
             route(".", &[&rest]),
@@ -238,7 +241,7 @@ fn three_thousand_names_that_hang_hold_up_neither_ours_nor_those_of_another_upst
         let (silent, good) = (Resolver::start(|_, _| Vec::new()), Resolver::start(well));
         let route = |domain: &str, upstream: &Resolver| Route {
             domain: domain.parse().expect("a name"),
-            upstreams: vec![upstream.address()],
+            upstreams: vec![upstream.address().into()],
         };
         let routes = vec![route(".", &silent), route("good.example", &good)];
         let policy = Policy::Sequential;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use support::daemon::Daemon;
@@ -207,77 +207,6 @@ fn answers_tell_the_seconds_that_are_left() {
     let forever = web("web2", "10.0.0.8", 50).replace("\"NoExpire\":false", "\"NoExpire\":true");
     put(daemon.http(), "1002", &forever);
     assert_eq!(ttl("web2.web.dev.docker"), Some(50));
-}
-
-/// The next request that comes to `listener`, whole.
-fn heard(listener: &TcpListener) -> String {
-    use std::io::{Read, Write};
-    let (mut stream, _) = listener.accept().expect("a callback");
-    let mut request = Vec::new();
-    let mut octets = [0; 4096];
-    loop {
-        let count = stream.read(&mut octets).expect("its octets");
-        request.extend_from_slice(octets.get(..count).unwrap_or_default());
-        let text = String::from_utf8_lossy(&request);
-        if count == 0 || text.contains('}') {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-            return text.into_owned();
-        }
-    }
-}
-
-#[test]
-fn who_asked_for_it_is_told_of_removal_and_of_expiry() {
-    let daemon = daemon();
-    let http = daemon.http();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("it is bound").port();
-    let call = |instance: &str| {
-        let body = format!(
-            r#"{{"Name":"web","Version":"{instance}","Environment":"dev","Region":"","Host":"","Reply":"127.0.0.1","Port":{port}}}"#
-        );
-        request(
-            http,
-            &format!("PUT /skydns/callbacks/call-{instance}"),
-            &[],
-            &body,
-        )
-        .status
-    };
-    assert_eq!(call("web1"), 404);
-    put(http, "1001", &web("web1", "10.0.0.7", 60));
-    put(http, "1002", &web("web2", "10.0.0.8", 2));
-    assert_eq!((call("web1"), call("web2")), (201, 201));
-    request(http, "DELETE /skydns/services/1001", &[], "");
-    for (callback, uuid) in [("call-web1", "1001"), ("call-web2", "1002")] {
-        let request = heard(&listener);
-        assert!(
-            request.starts_with(&format!("DELETE /skydns/callbacks/{callback} HTTP/1.1")),
-            "{request}"
-        );
-        assert!(request.contains(&format!("{{\"UUID\":\"{uuid}\"")), "{request}");
-    }
-}
-
-#[test]
-fn callbacks_go_to_no_address_where_secrets_are() {
-    let daemon = daemon();
-    put(daemon.http(), "1001", &web("web1", "10.0.0.7", 60));
-    for reply in [
-        "169.254.169.254",
-        "0.0.0.0",
-        "fe80::1",
-        "::ffff:169.254.169.254",
-        "a/b",
-        "u@h",
-        "a b",
-        "",
-        "224.0.0.1",
-    ] {
-        let body = format!(r#"{{"Name":"web","Reply":"{reply}","Port":80}}"#);
-        let status = request(daemon.http(), "PUT /skydns/callbacks/c1", &[], &body).status;
-        assert_eq!(status, 400, "{reply}");
-    }
 }
 
 #[test]

@@ -12,15 +12,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use harness::engine::Engine;
+use harness::world::World;
 use nix::sys::signal::Signal;
-use support::daemon::Daemon;
-use support::http::{at, request, try_request};
-use support::{SOON, eventually, expect, skip};
+use support::daemon::{Daemon, binary, words};
+use support::http::{Reply, at, request, try_request};
+use support::{SOON, eventually, expect, ports, skip};
 
 /// No engine listens here.
 const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
-/// Times that the daemon is killed while it writes.
+/// Times that the daemon is killed while it writes, unless `SKYDOCK_TEST_KILLS` says another number.
 const KILLS: usize = 12;
 const WRITERS: usize = 4;
 
@@ -60,7 +62,10 @@ fn what_was_acknowledged_is_there_after_every_kill() {
     // What each id was last acknowledged to have, and what was sent since, which may be there or not.
     type Known = BTreeMap<String, (Option<String>, Vec<Option<String>>)>;
     let known: Arc<Mutex<Known>> = Arc::default();
-    for round in 0..KILLS {
+    let kills = std::env::var("SKYDOCK_TEST_KILLS").map_or(KILLS, |kills| {
+        kills.parse().expect("SKYDOCK_TEST_KILLS is a number")
+    });
+    for round in 0..kills {
         let daemon = daemon(directory.path());
         let http = daemon.http();
         let found = {
@@ -92,7 +97,7 @@ fn what_was_acknowledged_is_there_after_every_kill() {
                         }
                         let id = format!("w{writer}-{}", number % 7);
                         let is_removal = number % 5 == 4;
-                        let address = format!("10.{round}.{writer}.{}", number % 250 + 1);
+                        let address = format!("10.{}.{writer}.{}", round % 250, number % 250 + 1);
                         let wanted = (!is_removal).then(|| address.clone());
                         let mut all = known.lock().expect("no writer failed");
                         all.entry(id.clone()).or_default().1.push(wanted.clone());
@@ -111,7 +116,7 @@ fn what_was_acknowledged_is_there_after_every_kill() {
                 })
             })
             .collect();
-        thread::sleep(Duration::from_millis(50 + 37 * (round as u64 % 7)));
+        thread::sleep(Duration::from_micros(40_000 + 13_457 * (round as u64 % 23)));
         daemon.kill();
         is_over.store(true, Ordering::Relaxed);
         for writer in writers {
@@ -140,26 +145,57 @@ fn a_stop_keeps_what_is_registered_and_time_goes_on_meanwhile() {
 }
 
 #[test]
-fn a_file_that_is_broken_is_kept_aside_and_named() {
+fn a_file_that_is_broken_is_kept_aside_and_named_and_containers_are_served() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = daemon(directory.path());
-    assert_eq!(put(first.http(), "w1", "10.0.0.7").expect("a reply"), 201);
+    for number in 0..50 {
+        let id = format!("w{number}");
+        assert_eq!(put(first.http(), &id, "10.0.0.7").expect("a reply"), 201);
+    }
     first.stop();
     let file = directory.path().join("services.redb");
-    let mut octets = fs::read(&file).expect("the file");
-    octets.truncate(octets.len() / 2);
-    fs::write(&file, &octets).expect("the file");
-    let second = daemon(directory.path());
-    second.await_log("services.redb.corrupt-");
-    let settings = request(second.http(), "GET /v1/settings", &[], "").json();
-    assert!(
-        settings["store"]["quarantined"]
-            .as_str()
-            .is_some_and(|path| Path::new(path).exists()),
-        "{settings}"
-    );
-    assert_eq!(put(second.http(), "w2", "10.0.0.8").expect("a reply"), 201);
-    assert_eq!(second.dig("w2.web.dev.docker A").sorted_answers(), ["10.0.0.8"]);
+    let whole = fs::read(&file).expect("the file");
+    let world = World::new(3);
+    let socket = directory.path().join("engine.sock");
+    let engine = Engine::start(world, &socket).expect("an engine");
+    let hot = world.hot();
+    let own = format!("{}.{}.dev.docker A", hot.instance, hot.image);
+
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 7] = [
+        ("cut in half", |octets| octets.truncate(octets.len() / 2)),
+        ("cut in its head", |octets| octets.truncate(100)),
+        ("empty", Vec::clear),
+        ("another first octet", |octets| octets[0] ^= 0xff),
+        ("nothing but zeros", |octets| octets.fill(0)),
+        ("noise in its head", |octets| octets[9..400].fill(0x5a)),
+        ("noise in its middle", |octets| {
+            let middle = octets.len() / 2;
+            octets[4096..middle].fill(0x5a);
+        }),
+    ];
+    for (what, damage) in damages {
+        let mut octets = whole.clone();
+        damage(&mut octets);
+        fs::write(&file, &octets).expect("the file");
+        let second = Daemon::start(&format!(
+            "--docker {} --data-dir {}",
+            engine.endpoint(),
+            directory.path().display()
+        ));
+        second.await_log("services.redb.corrupt-");
+        second.await_answers(&own, &[&hot.address.to_string()]);
+        let settings = request(second.http(), "GET /v1/settings", &[], "").json();
+        let aside = settings["store"]["quarantined"].as_str().expect(what).to_owned();
+        assert_eq!(fs::read(&aside).expect("it is kept"), octets, "{what}");
+        assert_eq!(
+            put(second.http(), "w2", "10.0.0.8").expect("a reply"),
+            201,
+            "{what}"
+        );
+        assert_eq!(second.dig("w2.web.dev.docker A").sorted_answers(), ["10.0.0.8"]);
+        fs::remove_file(aside).expect("what was kept");
+    }
 }
 
 /// A file system of some hundred KiB; gone with this value.
@@ -193,6 +229,20 @@ impl Drop for Tiny {
     }
 }
 
+/// Registers large services until one is refused, and gives that reply.
+fn fill(http: SocketAddr) -> Reply {
+    let large = |number: u32| {
+        let text = "x".repeat(1000);
+        let texts: Vec<_> = (0..16).map(|place| format!("\"{place}{text}\"")).collect();
+        let body = body("10.0.0.9").replace("\"ttl\"", &format!("\"texts\":[{}],\"ttl\"", texts.join(",")));
+        request(http, &format!("PUT /v1/services/big{number}"), &[JSON], &body)
+    };
+    let mut replies = (0..2000).map(large);
+    replies
+        .find(|reply| reply.status != 201)
+        .expect("it is full some time")
+}
+
 #[test]
 fn on_a_full_disk_nothing_changes_and_with_room_it_goes_on() {
     let Some(tiny) = Tiny::mount("6m") else {
@@ -207,16 +257,7 @@ fn on_a_full_disk_nothing_changes_and_with_room_it_goes_on() {
         .args(["if=/dev/zero", "bs=4096"])
         .arg(format!("of={}", filler.display()))
         .output();
-    let large = |number: u32| {
-        let text = "x".repeat(1000);
-        let texts: Vec<_> = (0..16).map(|place| format!("\"{place}{text}\"")).collect();
-        let body = body("10.0.0.9").replace("\"ttl\"", &format!("\"texts\":[{}],\"ttl\"", texts.join(",")));
-        request(http, &format!("PUT /v1/services/big{number}"), &[JSON], &body)
-    };
-    let full = (0..2000)
-        .map(large)
-        .find(|reply| reply.status != 201)
-        .expect("it is full some time");
+    let full = fill(http);
     assert_eq!(full.status, 507, "{full:?}");
     assert_eq!(full.header("content-type"), Some("application/problem+json"));
     assert!(full.body.contains("make room"), "{full:?}");
@@ -246,6 +287,36 @@ fn on_a_full_disk_nothing_changes_and_with_room_it_goes_on() {
     eventually("what was kept", SOON, || {
         expect(|found| *found == after, registered(third.http()))
     });
+}
+
+/// As `ulimit -f` has it: a file may not grow, though the disk has room.
+#[test]
+fn a_file_that_may_not_grow_is_told_and_ends_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (dns, http) = (ports::free(), ports::free());
+    let mut command = Command::new("prlimit");
+    command.arg("--fsize=3145728").arg(binary().get_program());
+    command.args(words(&format!(
+        "{NO_ENGINE} --listen {dns} --http {http} --data-dir {}",
+        directory.path().display()
+    )));
+    let first = Daemon::spawn(command, dns, http);
+    assert_eq!(put(http, "w1", "10.0.0.7").expect("a reply"), 201);
+    let full = fill(http);
+    assert_eq!(full.status, 507, "{full:?}");
+    assert!(full.body.contains("make room"), "{full:?}");
+    let before = registered(http);
+    assert_eq!(
+        first.dig("w1.web.dev.docker A").sorted_answers(),
+        ["10.0.0.7"],
+        "and all is served"
+    );
+    first.kill();
+    let second = daemon(directory.path());
+    eventually("what was kept", SOON, || {
+        expect(|found| *found == before, registered(second.http()))
+    });
+    assert_eq!(put(second.http(), "w2", "10.0.0.8").expect("a reply"), 201);
 }
 
 #[test]

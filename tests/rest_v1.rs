@@ -1,23 +1,16 @@
-//! Our own HTTP interface, its description, and the client of it: against the running daemon.
+//! Our own HTTP interface: the running daemon, over HTTP and over DNS.
 
 mod support;
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, binary, words};
-use support::http::{Reply, at, exchange, request, try_request};
-use support::{SOON, eventually, expect};
+use support::daemon::Daemon;
+use support::http::{Reply, at, check_problem, request, watcher};
 
 /// No engine listens here.
 const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
-/// What is served about itself.
-const DOCUMENT: &str = include_str!("../controlplane/src/api/openapi.json");
 
 fn daemon() -> Daemon {
     Daemon::start(NO_ENGINE)
@@ -40,23 +33,6 @@ fn patch(to: SocketAddr, id: &str, headers: &[&str], body: &Value) -> Reply {
         &headers,
         &body.to_string(),
     )
-}
-
-/// It is a problem with this status that names `field`.
-fn check_problem(reply: &Reply, status: u16, field: Option<&str>) {
-    assert_eq!(reply.status, status, "{reply:?}");
-    assert_eq!(
-        reply.header("content-type"),
-        Some("application/problem+json"),
-        "{reply:?}"
-    );
-    let problem = reply.json();
-    assert_eq!(at(&problem, "/status"), status, "{problem}");
-    assert!(
-        !at(&problem, "/detail").as_str().unwrap_or_default().is_empty(),
-        "{problem}"
-    );
-    assert_eq!(at(&problem, "/field").as_str(), field, "{problem}");
 }
 
 #[test]
@@ -191,20 +167,6 @@ fn lists_come_in_pages_and_by_what_is_asked_for() {
     }
 }
 
-/// A watcher: the lines that it is sent.
-fn watcher(to: SocketAddr, last: Option<&str>) -> impl Iterator<Item = String> {
-    let mut stream = TcpStream::connect(to).expect("a connection");
-    stream.set_read_timeout(Some(SOON)).expect("a socket");
-    let last = last
-        .map(|last| format!("Last-Event-ID: {last}\r\n"))
-        .unwrap_or_default();
-    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{last}\r\n").expect("it is sent");
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    // Until its head is there, nothing is told to it.
-    lines.find(|line| line.starts_with("retry:")).expect("a head");
-    lines
-}
-
 /// The next event: its id, what happened, and to whom.
 fn next(lines: &mut impl Iterator<Item = String>) -> (String, String, String) {
     let mut field = |name: &str| {
@@ -313,296 +275,5 @@ fn what_is_wrong_is_named_by_its_field_and_changes_nothing() {
     assert_eq!(
         request(http, "GET /v1/services", &[], "").json()["services"],
         json!([])
-    );
-}
-
-#[test]
-fn hostile_requests_are_answered_within_bounds() {
-    let daemon = daemon();
-    let http = daemon.http();
-    let large = format!("{{\"service\":\"{}\"}}", "x".repeat(200_000));
-    check_problem(&request(http, "PUT /v1/services/w1", &[JSON], &large), 413, None);
-    // A length that is told, and a body that never comes.
-    let head = "PUT /v1/services/w1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n";
-    assert_eq!(exchange(http, head.as_bytes()).expect("a reply").status, 413);
-    let slow = head.replace("1000000000", "10");
-    assert_eq!(exchange(http, slow.as_bytes()).expect("a reply").status, 408);
-    let many: Vec<_> = (0..10_000).map(|number| format!("X-{number}: 1")).collect();
-    let many: Vec<_> = many.iter().map(String::as_str).collect();
-    // It may hang up before all of them are sent.
-    if let Ok(reply) = try_request(http, "GET /v1/services", &many, "") {
-        assert_eq!(reply.status, 431);
-    }
-    let rebound = request(http, "GET /v1/services", &["Host: evil.example:8053"], "");
-    check_problem(&rebound, 421, Some("Host"));
-    let plain = request(http, "GET /v1/services", &[], "");
-    assert_eq!(
-        (plain.status, plain.header("access-control-allow-origin")),
-        (200, None)
-    );
-    let preflight = request(
-        http,
-        "OPTIONS /v1/services/w1",
-        &["Origin: http://evil.example"],
-        "",
-    );
-    assert!(preflight.status >= 400 && preflight.header("access-control-allow-origin").is_none());
-}
-
-/// The operations of the description: method in upper case, path, and what it says.
-fn operations(document: &Value) -> Vec<(String, String, Value)> {
-    let paths = document["paths"].as_object().expect("paths");
-    let of_path = |(path, methods): (&String, &Value)| {
-        let methods = methods.as_object().expect("methods");
-        let each = methods
-            .iter()
-            .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()));
-        each.collect::<Vec<_>>()
-    };
-    paths.iter().flat_map(of_path).collect()
-}
-
-#[test]
-fn the_description_has_each_route_and_method_and_no_other() {
-    let daemon = daemon();
-    let served = request(daemon.http(), "GET /v1/openapi.json", &[], "").json();
-    assert_eq!(served, serde_json::from_str::<Value>(DOCUMENT).expect("JSON"));
-    assert_eq!(served["openapi"], "3.1.0");
-
-    let source = include_str!("../controlplane/src/api/v1/mod.rs");
-    let routes = source
-        .split('"')
-        .filter(|text| text.starts_with("/v1/") && !text.contains('*'));
-    let routes: BTreeSet<_> = routes.collect();
-    let described: BTreeSet<_> = served["paths"]
-        .as_object()
-        .expect("paths")
-        .keys()
-        .map(String::as_str)
-        .collect();
-    assert_eq!(described, routes);
-
-    for path in described {
-        let refused = request(
-            daemon.http(),
-            &format!("TRACE {}", path.replace("{id}", "w1")),
-            &[],
-            "",
-        );
-        assert_eq!(refused.status, 405, "{path}");
-        let allowed = refused.header("allow").expect("the methods").to_owned();
-        let allowed: BTreeSet<_> = allowed
-            .split(',')
-            .filter(|method| *method != "HEAD")
-            .map(str::to_lowercase)
-            .collect();
-        let methods = served["paths"][path]
-            .as_object()
-            .expect("methods")
-            .keys()
-            .cloned()
-            .collect();
-        assert_eq!(allowed, methods, "{path}");
-    }
-}
-
-#[test]
-fn the_examples_of_the_description_do_what_it_says() {
-    let daemon = daemon();
-    let document: Value = serde_json::from_str(DOCUMENT).expect("JSON");
-    let mut operations = operations(&document);
-    // What is registered first is there for the others, and what is removed last.
-    let order = ["PUT", "GET", "PATCH", "POST", "DELETE"];
-    operations.sort_by_key(|(method, ..)| order.iter().position(|other| other == method));
-    for (method, path, operation) in operations {
-        if path == "/v1/events" {
-            assert!(watcher(daemon.http(), None).size_hint().1.is_none());
-            continue;
-        }
-        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-        let resolved = parameters
-            .iter()
-            .map(|parameter| match parameter["$ref"].as_str() {
-                Some(place) => document
-                    .pointer(place.trim_start_matches('#'))
-                    .expect("it is there"),
-                None => parameter,
-            });
-        let mut line = path.clone();
-        let mut query = Vec::new();
-        for parameter in resolved {
-            let (name, example) = (parameter["name"].as_str().expect("a name"), &parameter["example"]);
-            let example = example
-                .as_str()
-                .map_or_else(|| example.to_string(), str::to_owned);
-            match parameter["in"].as_str() {
-                Some("path") => line = line.replace(&format!("{{{name}}}"), &example),
-                Some("query") if example != "null" => query.push(format!("{name}={example}")),
-                _ => {}
-            }
-        }
-        if !query.is_empty() {
-            line = format!("{line}?{}", query.join("&"));
-        }
-        let contents = operation["requestBody"]["content"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        let with_example = contents
-            .iter()
-            .find(|(_, content)| content.get("example").is_some());
-        let (headers, body) = match with_example {
-            Some((kind, content)) => (
-                vec![format!("Content-Type: {kind}")],
-                content["example"].to_string(),
-            ),
-            None => (vec![], String::new()),
-        };
-        let headers: Vec<_> = headers.iter().map(String::as_str).collect();
-        let reply = request(daemon.http(), &format!("{method} {line}"), &headers, &body);
-        assert!((200..300).contains(&reply.status), "{method} {line}: {reply:?}");
-        let responses = operation["responses"].as_object().expect("responses");
-        assert!(
-            responses.contains_key(&reply.status.to_string()),
-            "{method} {line}: {reply:?}"
-        );
-        if path == "/v1/services" {
-            assert_eq!(
-                reply.json()["services"].as_array().map(Vec::len),
-                Some(1),
-                "{reply:?}"
-            );
-        }
-    }
-}
-
-/// Runs `skydock services` against `daemon`.
-fn client(daemon: &Daemon, arguments: &str) -> Output {
-    let url = format!("http://{}", daemon.http());
-    let mut command = binary();
-    command
-        .args(words(&format!("services {arguments}")))
-        .env("SKYDOCK_URL", url);
-    command.output().expect("it runs")
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[test]
-fn the_client_registers_changes_lists_and_removes() {
-    let daemon = daemon();
-    let run = |arguments: &str| client(&daemon, arguments);
-    let code = |arguments: &str| run(arguments).status.code();
-    assert_eq!(said(&run("")), "no services\n");
-    let added = run("add db1 --service db --address 10.0.0.7 --port postgres=5432,53/udp --ttl 60");
-    assert_eq!(added.status.code(), Some(0), "{added:?}");
-    assert_eq!(daemon.dig("db.dev.docker A").sorted_answers(), ["10.0.0.7"]);
-    assert_eq!(code("add db1 --service db --address 10.0.0.7 --ttl 60"), Some(4));
-    let shown = said(&run("list"));
-    let row: Vec<_> = shown.lines().nth(1).expect("a row").split_whitespace().collect();
-    assert_eq!(
-        row[..4],
-        ["db1.db.dev", "db1", "10.0.0.7", "postgres=5432,53/udp"],
-        "{shown}"
-    );
-    let list: Value = serde_json::from_str(&said(&run("-json list --service db"))).expect("JSON");
-    let revision = list[0]["revision"].to_string();
-    assert_eq!(
-        code(&format!("update db1 --address 10.0.0.8 --if-revision {revision}")),
-        Some(0)
-    );
-    assert_eq!(
-        code(&format!("update db1 --address 10.0.0.9 --if-revision {revision}")),
-        Some(4)
-    );
-    assert_eq!(daemon.dig("db.dev.docker A").sorted_answers(), ["10.0.0.8"]);
-    assert_eq!(code("heartbeat db1 --ttl 90"), Some(0));
-    assert!(said(&run("get db1")).contains("ttl        90\n"));
-    assert_eq!(
-        (code("rm db1"), code("rm db1"), code("get db1")),
-        (Some(0), Some(3), Some(3))
-    );
-
-    let refused = run("add db1 --service any --address 10.0.0.7 --ttl 60");
-    assert_eq!(refused.status.code(), Some(2));
-    let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        sentence.starts_with("skydock: service: ") && sentence.lines().count() == 1,
-        "{sentence}"
-    );
-    assert_eq!(code("--url http://127.0.0.1:1 list"), Some(1));
-    assert_eq!(code("--url ftp://x list"), Some(2));
-}
-
-#[test]
-fn the_client_shows_changes_as_they_happen() {
-    let daemon = daemon();
-    let mut command = binary();
-    command
-        .args(["services", "watch"])
-        .env("SKYDOCK_URL", format!("http://{}", daemon.http()));
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    // It says nothing when it has begun to listen.
-    let id = "w1";
-    eventually("a watcher", SOON, || {
-        let open = std::fs::read_to_string(format!("/proc/{}/net/tcp", daemon.pid())).unwrap_or_default();
-        let port = format!(":{:04X} ", daemon.http().port());
-        expect(|count: &usize| *count >= 3, open.matches(&port).count())
-    });
-    std::thread::sleep(Duration::from_millis(300));
-    put(daemon.http(), id, &[], &web("10.0.0.7"));
-    let line = lines.next().expect("a line").expect("text");
-    assert!(line.starts_with("+ web1.web.dev  10.0.0.7"), "{line}");
-    child.kill().expect("our own child");
-    child.wait().expect("it ends");
-}
-
-#[test]
-fn over_tls_the_client_trusts_whom_it_is_told_to() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (certificate, key) = (
-        directory.path().join("cert.pem"),
-        directory.path().join("key.pem"),
-    );
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    std::fs::write(&certificate, made.cert.pem()).expect("a file");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
-    let daemon = Daemon::start(&format!(
-        "{NO_ENGINE} --http-cert {} --http-key {} --secret s3cret",
-        certificate.display(),
-        key.display()
-    ));
-    let run = |arguments: &str, secret: &str| {
-        let mut command = binary();
-        command
-            .args(words(&format!(
-                "services --url https://{} {arguments}",
-                daemon.http()
-            )))
-            .env("SKYDOCK_SECRET", secret);
-        command.output().expect("it runs")
-    };
-    let trusted = format!("--ca-cert {}", certificate.display());
-    let heard = run(&trusted, "s3cret");
-    assert_eq!(said(&heard), "no services\n", "{heard:?}");
-    assert_eq!(run(&trusted, "wrong").status.code(), Some(5));
-    assert_eq!(run("", "s3cret").status.code(), Some(1));
-}
-
-#[test]
-fn a_listener_that_others_can_reach_needs_a_secret() {
-    let refused = binary()
-        .args(words(&format!("{NO_ENGINE} --http 0.0.0.0:18053")))
-        .output()
-        .expect("it runs");
-    assert_eq!(refused.status.code(), Some(2));
-    let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        sentence.contains("--insecure-http") && sentence.contains("SKYDOCK_SECRET"),
-        "{sentence}"
     );
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::Engine;
 use dataplane::access::{Access, default_networks};
@@ -10,6 +10,7 @@ use dataplane::forward;
 use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
 use support::raw::Asker;
 use support::script::{Answer, Case, Script};
+use support::served::Served;
 use support::skip;
 use support::stream::Stream;
 use support::upstream::Upstream;
@@ -71,43 +72,23 @@ fn pure_over(script: &Script) -> impl FnMut(&Case, Transport) -> Answer + use<> 
     }
 }
 
-/// A worker on a loopback port.
-struct Served {
-    handle: Option<dataplane::Handle>,
+/// A worker on a loopback port, with an upstream behind it.
+struct World {
+    served: Served,
     upstream: Upstream,
     asker: Asker,
-    address: SocketAddr,
 }
 
-impl Served {
+impl World {
     fn start(script: &Script, engine: Engine) -> Self {
         let upstream = Upstream::start();
-        let address = support::ports::free();
-        let (_publisher, reader) = dns::channel(script.snapshot());
-        let cores: Vec<_> = dataplane::cores::select(None)
-            .expect("a core to run on")
-            .into_iter()
-            .take(1)
-            .collect();
-        let config = dataplane::Config {
-            listeners: vec![dataplane::bind(address, cores.len()).expect("a free port")],
-            cores,
-            upstreams: forward::Config::all_to(vec![upstream.address()]),
-            allow: default_networks().collect(),
-            cache: dataplane::cache::Settings::default(),
-            fallthrough: Vec::new(),
-            rate_limit: 0,
-            nsid: Vec::new(),
-            forwards_private_reverse: false,
-            cookie_secret: [0; 16],
-            engine,
-        };
-        let handle = dataplane::spawn(config, reader).expect("workers start");
+        let served = Served::start(engine, script.snapshot(), |config| {
+            config.upstreams = forward::Config::all_to(vec![upstream.address()]);
+        });
         Self {
-            handle: Some(handle),
+            asker: Asker::of(served.address()),
+            served,
             upstream,
-            asker: Asker::of(address),
-            address,
         }
     }
 
@@ -133,11 +114,11 @@ impl Served {
     }
 }
 
-impl Served {
+impl World {
     /// Asks by a connection of its own. Silence is its end.
     fn ask_over_tcp(&self, case: &Case) -> Answer {
         let asked = self.upstream.asked();
-        let reply = Stream::to(self.address).ask(&case.query);
+        let reply = Stream::to(self.served.address()).ask(&case.query);
         match reply {
             _ if self.upstream.asked() > asked => Answer::Forward,
             Some(reply) => Answer::Reply(reply),
@@ -146,18 +127,10 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            handle.stop();
-        }
-    }
-}
-
 /// A worker behind a connection, which is asked everything over TCP. Where that makes a difference and the script asks
 /// over UDP, the pure line says what is right.
 fn served_over_tcp(script: &Script, engine: Engine) -> impl FnMut(&Case) -> Answer + use<> {
-    let served = Served::start(script, engine);
+    let served = World::start(script, engine);
     let mut alone = pure_over(script);
     move |case| {
         let [over_udp, over_tcp] = [Transport::Udp, Transport::Tcp].map(|transport| alone(case, transport));
@@ -182,7 +155,7 @@ fn served_over_tcp(script: &Script, engine: Engine) -> impl FnMut(&Case) -> Answ
 
 /// A worker behind a socket; what only the pure line can be asked, by any address or transport, goes there.
 fn served(script: &Script, engine: Engine) -> impl FnMut(&Case) -> Answer + use<> {
-    let served = Served::start(script, engine);
+    let served = World::start(script, engine);
     let mut alone = pure(script);
     move |case| {
         if case.is_tcp || case.from.is_some() {

@@ -7,7 +7,7 @@ use dns::wire::HEADER_OCTETS;
 use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
 use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
-use crate::store::Defaults;
+use crate::store::{Defaults, Draft, DraftPort, Transport};
 
 /// An engine by its name.
 pub(crate) fn source(engine: &str) -> Source {
@@ -55,6 +55,21 @@ pub(crate) fn defaults() -> Defaults {
         environment: "dev".into(),
         region: "here".into(),
         ttl_seconds: 30,
+    }
+}
+
+/// What a registrant says of a service `web` at one address and one port.
+pub(crate) fn draft(ttl: u32) -> Draft {
+    Draft {
+        service: "web".to_owned(),
+        addresses: vec!["10.0.0.7".parse().unwrap()],
+        ports: vec![DraftPort {
+            number: 80,
+            protocol: Transport::Tcp,
+            name: None,
+        }],
+        ttl,
+        ..Draft::default()
     }
 }
 

@@ -27,6 +27,7 @@ pub mod service;
 mod store;
 
 mod feed;
+mod look;
 mod pipeline;
 
 pub mod compile;
@@ -49,7 +50,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use api::{Access, FlushCache, Rehearse, Rehearsed, Secret, Setting, Tls, TlsError};
+pub use api::{
+    Access, FlushCache, Rehearse, Rehearsed, Renewal, Secret, SecretError, Setting, Tls, TlsError,
+};
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
@@ -79,6 +82,8 @@ pub struct Config {
     pub admin: Option<TcpListener>,
     /// Who may ask there, and for what.
     pub access: Access,
+    /// The files that `access` is from; none if it is from none.
+    pub renewal: Option<Renewal>,
     /// What services that are registered there have where they do not say so themselves.
     pub defaults: Defaults,
     /// Where those services are kept; none keeps them nowhere.
@@ -122,6 +127,7 @@ pub async fn run(
         engines,
         admin,
         access,
+        renewal,
         defaults,
         data_dir,
         count_cores,
@@ -153,7 +159,7 @@ pub async fn run(
         keep();
         "store"
     });
-    let calling = api::call(calls, stop.clone());
+    let calling = api::call(calls, store.counts().clone(), stop.clone());
     parts.spawn(async {
         calling.await;
         "caller"
@@ -184,6 +190,13 @@ pub async fn run(
             loaded.loaded().await;
             serving.await;
             "admin listener"
+        });
+    }
+    if let Some(renewal) = renewal {
+        let keeping_up = renewal.keep_up(stop.clone());
+        parts.spawn(async {
+            keeping_up.await;
+            "renewal of certificates"
         });
     }
     if let Some(plugins) = engines.iter().find_map(|engine| engine.plugins.clone()) {

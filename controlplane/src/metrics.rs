@@ -87,6 +87,12 @@ pub struct CoreCounts {
     pub forward_asks: u64,
     /// Questions sent to upstreams over TCP, as a reply was cut.
     pub forward_streams: u64,
+    /// Questions sent to upstreams over TLS.
+    pub forward_tls: u64,
+    /// Connections over TLS that could not be made, or that broke before the first reply.
+    pub forward_tls_failures: u64,
+    /// Connections over TLS that ended after they had served.
+    pub forward_tls_ends: u64,
     /// Times that forwarding came to a bound, by which.
     pub forward_bounds: Vec<(&'static str, u64)>,
     /// Replies over the rate limit that were sent cut, so that a real client asks over TCP.
@@ -211,6 +217,11 @@ impl Exposition {
         Self { registry }
     }
 
+    /// Has what `register` puts there shown, too.
+    pub(crate) fn add(&mut self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.registry);
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
@@ -324,7 +335,7 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
 }
 
 fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 15] = [
+    let plain: [Reading<CoreCounts, u64>; 18] = [
         (
             "dns_requests",
             "Messages read, those dropped among them",
@@ -373,6 +384,21 @@ fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Re
             "dns_forward_streams",
             "Questions sent to upstreams over TCP, as a reply was cut",
             |core| core.forward_streams,
+        ),
+        (
+            "dns_forward_tls",
+            "Questions sent to upstreams over TLS",
+            |core| core.forward_tls,
+        ),
+        (
+            "dns_forward_tls_failures",
+            "Connections over TLS not made, or broken before the first reply",
+            |core| core.forward_tls_failures,
+        ),
+        (
+            "dns_forward_tls_ends",
+            "Connections over TLS that ended after they had served",
+            |core| core.forward_tls_ends,
         ),
         (
             "dns_rate_slips",

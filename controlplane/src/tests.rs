@@ -14,6 +14,7 @@ fn config(engines: Vec<Watch>) -> Config {
         engines,
         admin: None,
         access: Access::default(),
+        renewal: None,
         defaults: fixture::defaults(),
         data_dir: None,
         count_cores: Arc::new(WorkerCounts::default),

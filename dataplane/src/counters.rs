@@ -134,6 +134,13 @@ counters! {
     forward_asks,
     /// Of these, questions over TCP, because a reply was cut.
     forward_streams,
+    /// Of all questions to upstreams, those over TLS.
+    forward_tls,
+    /// Connections over TLS that could not be made or broke before the first reply: nobody there, or a certificate that is
+    /// not for the name, not from who is trusted, or over.
+    forward_tls_failures,
+    /// Connections over TLS that ended with questions waiting or none, after they had served.
+    forward_tls_ends,
     /// Forwarded queries whose answer from upstream went to the client.
     forward_answers,
     /// Forwarded queries answered SERVFAIL because no upstream answered in time.

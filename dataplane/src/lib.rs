@@ -51,10 +51,12 @@ mod rehearsal;
 pub mod io;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use dns::wire::CookieJar;
 use dns::{Name, Reader};
 use ipnet::IpNet;
+use rustls::ClientConfig;
 
 use self::access::Access;
 pub use self::counters::{Counters, Streams, Totals};
@@ -90,6 +92,8 @@ pub struct Config {
     pub nsid: Vec<u8>,
     /// What cookies are made from. Unpredictable, and new at each start: clients then take new ones.
     pub cookie_secret: [u8; 16],
+    /// What certificates of upstreams that are asked over TLS are held against; none: such upstreams are refused.
+    pub tls: Option<Arc<ClientConfig>>,
     /// What waits for the sockets.
     pub engine: Engine,
 }
@@ -169,6 +173,7 @@ pub struct Handle {
     flusher: cache::Flusher,
     rehearsal: Rehearsal,
     listeners: Vec<SocketAddr>,
+    has_tls: bool,
     /// Tells the workers to stop when it is dropped.
     bell: Box<dyn Send>,
 }
@@ -206,11 +211,14 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         rate_limit,
         nsid,
         cookie_secret,
+        tls,
         engine,
     } = config;
     check(&cores, &listeners)?;
     let addresses: Vec<_> = listeners.iter().map(BoundAddress::address).collect();
-    upstreams.check(&addresses).map_err(SpawnError::Upstreams)?;
+    upstreams
+        .check(&addresses, tls.is_some())
+        .map_err(SpawnError::Upstreams)?;
     let (routes, upstreams) = forward::config::channel(upstreams);
     let counters = Counters::new(&cores);
     let mut nsid = nsid;
@@ -248,6 +256,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         routes: upstreams.clone(),
         cache: share(),
         seed: seed()?,
+        tls: tls.clone(),
         counters: tcp_counters,
         streams: tcp_streams,
     };
@@ -261,6 +270,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
             routes: upstreams.clone(),
             cache: share(),
             seed: seed()?,
+            tls: tls.clone(),
             counters: counters.writer(index),
         });
     }
@@ -275,6 +285,7 @@ pub fn spawn(config: Config, reader: Reader) -> Result<Handle, SpawnError> {
         flusher,
         rehearsal,
         listeners: addresses,
+        has_tls: tls.is_some(),
         bell,
     })
 }
@@ -306,7 +317,7 @@ impl Handle {
     ///
     /// As the variants of [`forward::ConfigError`] say; the upstreams stay as they were then.
     pub fn set_upstreams(&self, upstreams: forward::Config) -> Result<(), forward::ConfigError> {
-        upstreams.check(&self.listeners)?;
+        upstreams.check(&self.listeners, self.has_tls)?;
         self.routes.set(upstreams);
         Ok(())
     }

@@ -164,6 +164,17 @@ pub const UPSTREAM_SOCKETS_EACH_MAX: usize = 32;
 /// goes to the next upstream, or is answered SERVFAIL.
 pub const UPSTREAM_STREAMS_MAX: usize = 32;
 
+/// Octets of questions that wait to be sent over one connection of TLS: some two hundred. The next one is lost, as a
+/// datagram might be, and tried again.
+pub const TLS_UNSENT_OCTETS_MAX: usize = 64 << 10;
+
+/// How long a connection over TLS may say nothing while replies are waited for, be it to the handshake. It is given up
+/// then, early enough for another one to answer.
+pub const TLS_SILENCE_MAX: Duration = Duration::from_millis(1600);
+
+/// How long a connection over TLS is kept that nothing is asked by. Most servers end it sooner.
+pub const TLS_IDLE_MAX: Duration = Duration::from_secs(20);
+
 /// Tries that an upstream must leave without a reply, one after the other, before others are asked in its stead. One
 /// lost packet is nothing.
 pub const UPSTREAM_FAILURES_MAX: u32 = 3;

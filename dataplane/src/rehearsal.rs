@@ -72,7 +72,8 @@ impl Rehearsal {
         };
         let mut routes = longest_first(&self.upstreams.routes).into_iter();
         let route = routes.find(|route| is_within(query.question.qname, &route.domain));
-        route.map(|route| route.upstreams.clone()).unwrap_or_default()
+        let upstreams = route.map(|route| route.upstreams.as_slice()).unwrap_or_default();
+        upstreams.iter().map(|upstream| upstream.address).collect()
     }
 }
 
@@ -105,9 +106,9 @@ mod tests {
         let (_publisher, reader) = dns::channel(Builder::new(vec![zone], 1, 0).unwrap().build());
         let corp = Route {
             domain: "corp.example".parse().unwrap(),
-            upstreams: vec!["192.0.2.2:53".parse().unwrap()],
+            upstreams: vec![SocketAddr::from(([192, 0, 2, 2], 53)).into()],
         };
-        let mut upstreams = config::Config::all_to(vec!["192.0.2.1:53".parse().unwrap()]);
+        let mut upstreams = config::Config::all_to(vec![SocketAddr::from(([192, 0, 2, 1], 53))]);
         upstreams.routes.push(corp);
         let (writer, routes) = config::channel(upstreams);
         let policy = Policy::new(false, Access::of(default_networks()));

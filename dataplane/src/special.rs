@@ -142,7 +142,10 @@ impl Special {
             // ANY gets one RRset (RFC 8482, section 4.1).
             (Kind::Loopback, RType::A | RType::ANY) => Some(LOOPBACK_A),
             (Kind::Loopback, RType::AAAA) => Some(LOOPBACK_AAAA),
-            (Kind::PrivateReverse, RType::SOA | RType::ANY) if self.is_apex => Some(self.soa_after_owner()),
+            (Kind::PrivateReverse, RType::ANY) if self.is_apex => Some(self.soa_after_owner()),
+            (Kind::Loopback | Kind::PrivateReverse, RType::SOA) if self.is_apex => {
+                Some(self.soa_after_owner())
+            }
             _ => None,
         }
     }

@@ -56,6 +56,7 @@ fn serve(engine: Engine, listen: &str, upstreams: &[SocketAddr]) -> Server {
         nsid: Vec::new(),
         forwards_private_reverse: false,
         cookie_secret: [5; 16],
+        tls: None,
         engine,
     };
     let handle = spawn(config, reader).unwrap();
@@ -358,6 +359,7 @@ fn what_cannot_work_is_refused_before_a_worker_starts() {
             nsid: Vec::new(),
             forwards_private_reverse: false,
             cookie_secret: [5; 16],
+            tls: None,
             engine,
         };
         spawn(config, reader).err().unwrap().to_string()
@@ -382,7 +384,7 @@ fn upstreams_are_replaced_while_workers_run() {
         assert_eq!(rcode(&ask(&client, server.address, &query(1, "a.example"))), 5);
         let route = |domain: &str, upstreams: &[SocketAddr]| forward::Route {
             domain: domain.parse().unwrap(),
-            upstreams: upstreams.to_vec(),
+            upstreams: upstreams.iter().copied().map(Into::into).collect(),
         };
         let routes = vec![
             route(".", &[first]),

@@ -15,6 +15,8 @@
 
 mod follow;
 mod recall;
+#[cfg(test)]
+mod scenarios;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -347,8 +349,17 @@ impl Worker {
 
     /// The socket of `place` reported an error.
     pub(crate) fn on_error(&mut self, place: Place, now: Instant, outlet: &mut impl Outlet) {
+        let failures = &self.counters.forward_tls_failures;
+        failures.add(u64::from(place.is_kept()));
         let (forwarder, mut sink) = self.forwarding(now, outlet);
         forwarder.on_error(place, now, &mut sink);
+    }
+
+    /// The connection of `place`, which had served before, has ended.
+    pub(crate) fn on_end(&mut self, place: Place, now: Instant, outlet: &mut impl Outlet) {
+        self.counters.forward_tls_ends.increment();
+        let (forwarder, mut sink) = self.forwarding(now, outlet);
+        forwarder.on_end(place, now, &mut sink);
     }
 
     /// Does what is due at `now`.
@@ -412,6 +423,7 @@ impl Worker {
             Action::Ask(ask) => {
                 counters.forward_asks.increment();
                 counters.forward_streams.add(u64::from(ask.place.is_stream()));
+                counters.forward_tls.add(u64::from(ask.place.is_kept()));
                 outlet.ask(&ask);
             }
             Action::NoStream => counters.forward_stream_bounds.increment(),

@@ -1,10 +1,11 @@
 //! One request to a running skydock, and its reply.
 
+mod connect;
+
+use std::fmt;
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,14 +17,9 @@ pub(super) use hyper::{Method, StatusCode};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
+use self::connect::connect;
 use crate::failure::{self, Failure};
 use crate::rest;
 
@@ -102,6 +98,15 @@ pub(super) enum Trouble {
     Refused(StatusCode, String),
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure(failure) => failure.fmt(f),
+            Self::Refused(_, sentence) => f.write_str(sentence),
+        }
+    }
+}
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)
@@ -131,9 +136,15 @@ impl Target {
         let uri = self.uri()?;
         let request = self.request(&uri, ask)?;
         let asking = async {
-            let stream = self.connect(&uri).await?;
-            let unreached =
-                |error: &hyper::Error| failure::of(&format!("{} does not answer", self.url), error);
+            let stream = connect(&uri, &self.url, self.ca_cert.as_deref()).await?;
+            let unreached = |error: &hyper::Error| {
+                let (url, reason) = (&self.url, failure::chain(error));
+                let remedy = match uri.scheme_str() {
+                    Some("http") => "if skydock there has a certificate, write https://",
+                    _ => "look at the log of skydock there",
+                };
+                Failure::Runtime(format!("{url} gives no answer in HTTP: {reason}; {remedy}"))
+            };
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| unreached(&error))?;
@@ -155,7 +166,15 @@ impl Target {
             return Ok(reply);
         }
         let body = whole(&mut reply).await?;
-        Err(Trouble::Refused(status, sentence(status, &body)))
+        let mut sentence = sentence(status, &body);
+        if status == StatusCode::UNAUTHORIZED {
+            sentence = match self.secret.is_some() || self.secret_file.is_some() {
+                true => "the secret is not the one that skydock has there; SKYDOCK_SECRET or --secret-file gives it",
+                false => "skydock wants its secret there; give it by SKYDOCK_SECRET or --secret-file",
+            }
+            .to_owned();
+        }
+        Err(Trouble::Refused(status, sentence))
     }
 
     fn uri(&self) -> Result<Uri, Failure> {
@@ -212,69 +231,7 @@ impl Target {
             .body(Full::from(ask.body.unwrap_or_default()))
             .map_err(|error| Failure::Usage(format!("this cannot be asked for ({error})")))
     }
-
-    async fn connect(&self, uri: &Uri) -> Result<Box<dyn Stream>, Failure> {
-        let is_tls = uri.scheme_str() == Some("https");
-        let host = uri.host().unwrap_or_default();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let unreached = |error: io::Error| {
-            let reason = failure::chain(&error);
-            let url = &self.url;
-            Failure::Runtime(format!(
-                "{url} cannot be reached: {reason}; is skydock running there? --url names another"
-            ))
-        };
-        let stream = TcpStream::connect((bare, port)).await.map_err(unreached)?;
-        if !is_tls {
-            return Ok(Box::new(stream));
-        }
-        let name = match bare.parse::<IpAddr>() {
-            Ok(address) => ServerName::from(address),
-            Err(_) => ServerName::try_from(bare.to_owned())
-                .map_err(|error| Failure::Usage(format!("--url: {error}")))?,
-        };
-        let connector = TlsConnector::from(Arc::new(self.tls()?));
-        Ok(Box::new(
-            connector.connect(name, stream).await.map_err(unreached)?,
-        ))
-    }
-
-    fn tls(&self) -> Result<ClientConfig, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_cert {
-            Some(path) => {
-                let unreadable = |error: &dyn std::fmt::Display| {
-                    Failure::Usage(format!(
-                        "--ca-cert {}: {error}; give a file of certificates in PEM",
-                        path.display()
-                    ))
-                };
-                let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-                for certificate in certificates {
-                    let certificate = certificate.map_err(|error| unreadable(&error))?;
-                    roots.add(certificate).map_err(|error| unreadable(&error))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        let provider = Arc::new(crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failure::of("TLS does not start", &error))?;
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
-    }
 }
-
-/// A connection, encrypted or not.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The rest of a reply.
 async fn whole(reply: &mut Response<Incoming>) -> Result<Bytes, Failure> {

@@ -2,11 +2,11 @@
 
 mod given;
 mod table;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use self::given::{Change, Given};
@@ -175,7 +175,7 @@ impl Services {
                 };
                 target.ask(ask).await.map(drop)
             }
-            Action::Watch => watch(&target, json).await,
+            Action::Watch => watch::run(&target, json).await,
         }
     }
 }
@@ -224,54 +224,6 @@ fn show_one(reply: &[u8], is_json: bool) -> Result<(), Trouble> {
         false => print(&table::of_one(&service)),
     }
     Ok(())
-}
-
-/// Prints events until the daemon ends or nobody listens; comes back to where it was when a connection breaks.
-async fn watch(target: &Target, is_json: bool) -> Result<(), Trouble> {
-    let mut last: Option<String> = None;
-    loop {
-        let ask = Ask {
-            headers: last.iter().map(|last| ("Last-Event-ID", last.clone())).collect(),
-            ..Ask::of(Method::GET, "/v1/events")
-        };
-        let mut reply = target.open(ask).await?;
-        let mut waiting = Vec::new();
-        while let Some(Ok(frame)) = reply.body_mut().frame().await {
-            if let Ok(data) = frame.into_data() {
-                waiting.extend_from_slice(&data);
-            }
-            while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
-                let event: Vec<u8> = waiting.drain(..end + 2).collect();
-                tell(&String::from_utf8_lossy(&event), &mut last, is_json);
-            }
-        }
-        // The daemon ends a connection after some minutes, and itself now and then.
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
-}
-
-/// Prints one event, and keeps its id.
-fn tell(event: &str, last: &mut Option<String>, is_json: bool) {
-    let field = |name: &str| {
-        event
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
-    };
-    if let Some(id) = field("id:") {
-        *last = Some(id.to_owned());
-    }
-    let (Some(what), Some(data)) = (field("event:"), field("data:")) else {
-        return;
-    };
-    let service: Value = serde_json::from_str(data).unwrap_or_default();
-    match is_json {
-        true => print(&format!(
-            "{}\n",
-            json!({ "event": what, "id": last, "service": service })
-        )),
-        false => print(&table::event(what, &service)),
-    }
 }
 
 fn condition(revision: Option<u64>) -> Vec<(&'static str, String)> {

@@ -19,9 +19,9 @@ use std::collections::BTreeMap;
 
 use ask::{Question, ask_all, questions};
 use dataplane::Engine;
-use dataplane::access::default_networks;
 use deliberate::{DELIBERATE, Pair, Part};
 use seen::Seen;
+use support::served::Served;
 use support::trusted::{Kind, Trusted};
 use world::World;
 
@@ -34,30 +34,8 @@ fn ours(world: &World, questions: &[Question]) -> Vec<Seen> {
         Ok(()) => Engine::Glommio,
         Err(_) => Engine::Threads,
     };
-    let address = support::ports::free();
-    let (_publisher, reader) = dns::channel(world.snapshot());
-    let cores: Vec<_> = dataplane::cores::select(None)
-        .expect("a core to run on")
-        .into_iter()
-        .take(1)
-        .collect();
-    let config = dataplane::Config {
-        listeners: vec![dataplane::bind(address, cores.len()).expect("a free port")],
-        cores,
-        upstreams: dataplane::forward::Config::default(),
-        allow: default_networks().collect(),
-        cache: dataplane::cache::Settings::default(),
-        fallthrough: Vec::new(),
-        rate_limit: 0,
-        nsid: Vec::new(),
-        forwards_private_reverse: false,
-        cookie_secret: [0; 16],
-        engine,
-    };
-    let handle = dataplane::spawn(config, reader).expect("workers start");
-    let seen = ask_all(address, questions);
-    handle.stop();
-    seen
+    let served = Served::start(engine, world.snapshot(), |_| ());
+    ask_all(served.address(), questions)
 }
 
 /// Compares us with `kind`.

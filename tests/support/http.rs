@@ -1,10 +1,12 @@
 //! Requests to the HTTP interface, octet by octet: what a client may get wrong has to be possible.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use super::SOON;
 
 /// A reply, whole.
 #[derive(Clone, Debug)]
@@ -83,6 +85,37 @@ pub(crate) fn exchange(to: SocketAddr, octets: &[u8]) -> std::io::Result<Reply> 
             .err()
             .unwrap_or_else(|| std::io::Error::other(format!("no reply: {text:?}")))),
     }
+}
+
+/// A watcher: the lines that it is sent.
+pub(crate) fn watcher(to: SocketAddr, last: Option<&str>) -> impl Iterator<Item = String> {
+    let mut stream = TcpStream::connect(to).expect("a connection");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    let last = last
+        .map(|last| format!("Last-Event-ID: {last}\r\n"))
+        .unwrap_or_default();
+    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{last}\r\n").expect("it is sent");
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    // Until its head is there, nothing is told to it.
+    lines.find(|line| line.starts_with("retry:")).expect("a head");
+    lines
+}
+
+/// It is a problem with this status that names `field`.
+pub(crate) fn check_problem(reply: &Reply, status: u16, field: Option<&str>) {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json"),
+        "{reply:?}"
+    );
+    let problem = reply.json();
+    assert_eq!(at(&problem, "/status"), status, "{problem}");
+    assert!(
+        !at(&problem, "/detail").as_str().unwrap_or_default().is_empty(),
+        "{problem}"
+    );
+    assert_eq!(at(&problem, "/field").as_str(), field, "{problem}");
 }
 
 fn parse(text: &str) -> Option<Reply> {

@@ -17,15 +17,18 @@ pub(crate) mod dig;
 pub(crate) mod engine;
 pub(crate) mod gate;
 pub(crate) mod http;
+pub(crate) mod lossy;
 pub(crate) mod plane;
 pub(crate) mod podman;
 pub(crate) mod ports;
 pub(crate) mod raw;
 pub(crate) mod resolver;
 pub(crate) mod script;
+pub(crate) mod served;
 pub(crate) mod source;
 pub(crate) mod stream;
 pub(crate) mod trusted;
+pub(crate) mod unbound;
 pub(crate) mod upstream;
 
 use std::io::Write;

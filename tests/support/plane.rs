@@ -1,13 +1,14 @@
 //! A data plane alone, in this process: real sockets, a few names of its own, and upstreams that a test scripts.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use dataplane::forward::Config;
 use dataplane::{Engine, Totals};
-use dns::{Builder, Name, RecordData, RrSet, ZoneSettings};
+use dns::{Name, RecordData, RrSet};
 
 use super::raw;
 use super::resolver::{Resolver, question_end};
+use super::served::{self, Served};
 
 const A: u16 = 1;
 
@@ -21,7 +22,7 @@ const ALIASES: [(&str, &str); 4] = [
 
 /// A data plane on one core that knows `web.docker` and [`ALIASES`].
 pub(crate) struct World {
-    handle: Option<dataplane::Handle>,
+    served: Served,
     pub(crate) address: SocketAddr,
 }
 
@@ -33,40 +34,22 @@ impl World {
 
     /// With what `cache` says.
     pub(crate) fn keeping(engine: Engine, upstreams: Config, cache: dataplane::cache::Settings) -> Self {
-        let zone = ZoneSettings::of("docker".parse().expect("a name"), 30);
-        let mut builder = Builder::new(vec![zone], 7, 1).expect("one zone");
-        let mut publish = |owner: &str, record: RecordData| {
+        let mut builder = served::zone(&[("web.docker", 1)]);
+        for (owner, target) in ALIASES {
             let set = RrSet {
                 view: dns::View::EVERYONE,
                 ttl_seconds: 30,
-                records: vec![record],
+                records: vec![RecordData::Cname(name(target))],
                 additional: Vec::new(),
             };
             builder.set(&name(owner), &[set]).expect("it fits");
-        };
-        publish("web.docker", RecordData::A(Ipv4Addr::new(10, 0, 0, 1)));
-        for (owner, target) in ALIASES {
-            publish(owner, RecordData::Cname(name(target)));
         }
-        let (_, reader) = dns::channel(builder.build());
-        let cores = dataplane::cores::select(None).expect("a core");
-        let bound = dataplane::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
-        let address = bound.address();
-        let config = dataplane::Config {
-            cores: cores.into_iter().take(1).collect(),
-            listeners: vec![bound],
-            upstreams,
-            allow: vec!["127.0.0.0/8".parse().expect("a network")],
-            cache,
-            fallthrough: Vec::new(),
-            rate_limit: 0,
-            nsid: Vec::new(),
-            forwards_private_reverse: false,
-            cookie_secret: [0; 16],
-            engine,
-        };
-        let handle = Some(dataplane::spawn(config, reader).expect("workers start"));
-        Self { handle, address }
+        let served = Served::start(engine, builder.build(), |config| {
+            config.upstreams = upstreams;
+            config.cache = cache;
+        });
+        let address = served.address();
+        Self { served, address }
     }
 
     /// Asks for `name` over UDP, without EDNS, and waits.
@@ -79,19 +62,11 @@ impl World {
     }
 
     pub(crate) fn totals(&self) -> Totals {
-        self.handle.as_ref().expect("it runs").counters().total()
+        self.served.counters().total()
     }
 
     pub(crate) fn assert_local_names_work(&self) {
         assert_eq!(self.ask("web.docker").addresses(), 1);
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            handle.stop();
-        }
     }
 }
 
@@ -119,10 +94,10 @@ impl Reply {
     }
 }
 
-/// Runs `check` on each engine, side by side: most of it is waiting.
+/// Runs `check` on each engine that works here, side by side: most of it is waiting.
 pub(crate) fn on_each_engine(check: impl Fn(Engine) + Sync) {
     std::thread::scope(|scope| {
-        for engine in [Engine::Glommio, Engine::Threads] {
+        for engine in served::engines() {
             let check = &check;
             scope.spawn(move || check(engine));
         }

@@ -17,7 +17,12 @@ pub(crate) struct Asker {
 impl Asker {
     /// A client on a port of its own that hears `server` alone.
     pub(crate) fn of(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+        Self::from(Ipv4Addr::LOCALHOST, server)
+    }
+
+    /// The same at `client`, one of this host's addresses.
+    pub(crate) fn from(client: Ipv4Addr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((client, 0)).expect("a port of an address of ours");
         socket.connect(server).expect("loopback is there");
         socket
             .set_read_timeout(Some(SILENCE))

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::store::{Call, Callback};
+use crate::store::{Call, Callback, Called, Counts};
 
 /// Callbacks under way at one time. More wait.
 const CALLS_MAX: usize = 16;
@@ -35,38 +35,42 @@ const TRY_TIME_MAX: Duration = Duration::from_secs(5);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 
 /// Makes the calls of `queue` until `stop`.
-pub(crate) async fn run(mut queue: mpsc::Receiver<Call>, stop: CancellationToken) {
+pub(crate) async fn run(mut queue: mpsc::Receiver<Call>, counts: Counts, stop: CancellationToken) {
     let mut calls = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             Some(_) = calls.join_next() => {}
             call = queue.recv(), if calls.len() < CALLS_MAX => match call {
-                Some(call) => drop(calls.spawn(call_until_heard(call))),
+                Some(call) => {
+                    let counts = counts.clone();
+                    calls.spawn(async move { counts.called(call_until_heard(call).await) });
+                }
                 None => return,
             },
         }
     }
 }
 
-async fn call_until_heard(call: Call) {
+async fn call_until_heard(call: Call) -> Called {
     let Call { callback, body } = call;
     let mut pause = PAUSE_FIRST;
     for number in 1..=TRIES_MAX {
         let reason = match timeout(TRY_TIME_MAX, try_once(&callback, &body)).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return Called::Heard,
             Ok(Err(reason)) => reason,
             Err(_) => format!("no answer within {TRY_TIME_MAX:?}"),
         };
         let Callback { id, reply, port } = &callback;
         if number == TRIES_MAX {
             warn!("callback {id:?} to {reply}:{port} is given up after {number} tries: {reason}");
-            return;
+            break;
         }
         debug!("callback {id:?} to {reply}:{port} failed: {reason}");
         sleep(pause).await;
         pause *= 2;
     }
+    Called::Unheard
 }
 
 /// One try. A reply is a reply, whatever its status: who gives one has heard us. But one that says "not now" is not.

@@ -61,9 +61,9 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, router: Route
         let connection = async move {
             match tls {
                 None => connection(stream, router, its, stop).await,
-                Some(Tls(acceptor)) => {
+                Some(tls) => {
                     // Its errors are its peer's, and one that takes its time has none left for a request.
-                    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, acceptor.accept(stream)).await {
+                    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.acceptor().accept(stream)).await {
                         connection(stream, router, its, stop).await;
                     }
                 }

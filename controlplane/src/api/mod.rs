@@ -2,19 +2,19 @@
 //! `connections`.
 //!
 //! ```text
-//!  connections ─▶ guard: Host ─┬─▶ status                 /health /ready /metrics
-//!                              ├─▶ guard: rate, secret ─┬─▶ skydns   as SkyDNS v1 had it
-//!                              │                        ├─▶ v1       our own
-//!                              │                        └─▶ cache    /cache/flush
-//!                              └─▶ 404, with what there is
+//!  connections ─▶ counts ─▶ guard: Host ─┬─▶ status                 /health /ready /metrics
+//!                                        ├─▶ guard: rate, secret ─┬─▶ skydns   as SkyDNS v1 had it
+//!                                        │                        └─▶ v1       our own
+//!                                        └─▶ 404, with what there is
 //! ```
 
 mod body;
-mod cache;
 mod callbacks;
 mod connections;
+mod counts;
 mod guard;
 mod problem;
+mod renewal;
 mod secret;
 mod skydns;
 mod status;
@@ -32,12 +32,12 @@ use axum::routing::{any, get};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use self::cache::FlushCache;
 pub(crate) use self::callbacks::run as call;
 pub(crate) use self::connections::serve;
-pub use self::secret::Secret;
+pub use self::renewal::Renewal;
+pub use self::secret::{Secret, SecretError};
 pub use self::tls::{Tls, TlsError};
-pub use self::v1::{Rehearse, Rehearsed, Setting};
+pub use self::v1::{FlushCache, Rehearse, Rehearsed, Setting};
 use crate::docker::Sighting;
 use crate::feed::Feed;
 use crate::metrics::Exposition;
@@ -51,9 +51,8 @@ not found; there is:
   GET /health   200 while the process answers
   GET /ready    200 once everything that the engines told us first is served, else 503 and what is missing
   GET /metrics  counters for Prometheus (OpenMetrics text)
-  GET /v1/openapi.json  everything below /v1: services, events, explanations, settings
+  GET /v1/openapi.json  all of it, for programs: services, events, explanations, settings, the cache
   GET /skydns/services/ and the rest of SkyDNS v1
-  POST /cache/flush  forgets forwarded answers; ?name=example.org those of that name and below it alone
 ";
 
 /// Who may ask, and for what.
@@ -81,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) feed: Feed,
     pub(crate) settings: Vec<Setting>,
     pub(crate) stop: CancellationToken,
+    counts: counts::Counts,
     guard: guard::Guard,
 }
 
@@ -92,7 +92,7 @@ impl Shared {
     )]
     pub(crate) fn new(
         status: watch::Receiver<Status>,
-        exposition: Exposition,
+        mut exposition: Exposition,
         store: Store,
         looks: mpsc::Sender<Look>,
         rehearse: Rehearse,
@@ -108,6 +108,11 @@ impl Shared {
             tls: _,
         } = access;
         let guard = guard::Guard::new(secret, &names, is_open);
+        let counts = counts::Counts::default();
+        exposition.add(|registry| {
+            store.counts().register(registry);
+            counts.register(registry);
+        });
         Self {
             status,
             exposition,
@@ -117,6 +122,7 @@ impl Shared {
             feed,
             settings,
             stop,
+            counts,
             guard,
         }
     }
@@ -133,8 +139,7 @@ impl Shared {
 pub(crate) fn router(shared: Shared, flush_cache: FlushCache) -> Router {
     let shared = Arc::new(shared);
     let guarded = skydns::router()
-        .merge(v1::router())
-        .merge(cache::router(flush_cache))
+        .merge(v1::router(flush_cache))
         .layer(from_fn_with_state(shared.clone(), guard::callers));
     Router::new()
         .route("/health", get(status::health))
@@ -145,6 +150,7 @@ pub(crate) fn router(shared: Shared, flush_cache: FlushCache) -> Router {
         .merge(guarded)
         .fallback(not_found)
         .layer(from_fn_with_state(shared.clone(), guard::hosts))
+        .layer(from_fn_with_state(shared.clone(), counts::requests))
         .with_state(shared)
 }
 

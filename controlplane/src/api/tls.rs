@@ -1,16 +1,21 @@
 //! HTTP over TLS, for a listener that others than this host can reach.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, crypto};
 
-/// A certificate and its key, with which connections are accepted. They are read once, at the start.
+/// A certificate and its key, with which connections are accepted. Clones are the same ones, also after
+/// [`Tls::read_again`].
 #[derive(Clone)]
-pub struct Tls(pub(super) TlsAcceptor);
+pub struct Tls {
+    acceptor: Arc<RwLock<TlsAcceptor>>,
+    certificates: Arc<Path>,
+    key: Arc<Path>,
+}
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -37,22 +42,52 @@ impl Tls {
     ///
     /// [`TlsError`], as its variants have it.
     pub fn load(certificates: &Path, key: &Path) -> Result<Self, TlsError> {
-        let unreadable = |path: &Path, kind, error: &pem::Error| TlsError::Unreadable {
-            path: path.display().to_string(),
-            kind,
-            reason: error.to_string(),
-        };
-        let chain = CertificateDer::pem_file_iter(certificates)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unreadable(certificates, "certificate", &error))?;
-        let key =
-            PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, "private key", &error))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let acceptor = acceptor(certificates, key)?;
+        Ok(Self {
+            acceptor: Arc::new(RwLock::new(acceptor)),
+            certificates: certificates.into(),
+            key: key.into(),
+        })
     }
+
+    /// Reads both files again: connections that come from now on are accepted with what they hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tls::load`]; what was in use stays so.
+    pub(super) fn read_again(&self) -> Result<(), TlsError> {
+        let acceptor = acceptor(&self.certificates, &self.key)?;
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        Ok(())
+    }
+
+    /// The files.
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        [self.certificates.to_path_buf(), self.key.to_path_buf()]
+    }
+
+    /// What accepts a connection now.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner);
+        acceptor.clone()
+    }
+}
+
+fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let unreadable = |path: &Path, kind, error: &pem::Error| TlsError::Unreadable {
+        path: path.display().to_string(),
+        kind,
+        reason: error.to_string(),
+    };
+    let chain = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(certificates, "certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, "private key", &error))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 impl std::fmt::Debug for Tls {

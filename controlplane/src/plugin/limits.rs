@@ -61,6 +61,3 @@ pub(super) const THREADS_LEFT_MAX: u32 = 3;
 
 /// Between two reports of failures of one plugin; those in between are counted.
 pub(super) const REPORT_EVERY: Duration = Duration::from_secs(60);
-
-/// Between looks at the plugin files. A look is one system call a file.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);

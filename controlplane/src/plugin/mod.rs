@@ -44,11 +44,11 @@ pub use helpers::Defaults;
 pub use said::{Level, Said};
 pub use script::Script;
 
+use crate::look::{Changes, LOOK_EVERY, Look};
 use crate::service::Service;
 use complaints::Complaints;
-use files::{Changes, Look};
 use host::{Ended, Host, lock};
-use limits::{LOOK_EVERY, STUCK_AFTER, THREADS_LEFT_MAX};
+use limits::{STUCK_AFTER, THREADS_LEFT_MAX};
 
 /// The plugins in force. Clones are the same plugins.
 #[derive(Clone)]

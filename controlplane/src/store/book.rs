@@ -5,10 +5,13 @@
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use super::registration::{Callback, Defaults, Draft, DraftPort, Invalid, Registration};
-use crate::naming::{Naming, label};
+use super::check::Invalid;
+use super::clock::Now;
+use super::registration::{Callback, Defaults, Draft, Registration};
+use super::write::{Condition, Done, Refusal, Words, Write};
+use crate::naming::Naming;
 
 /// Registrations in all: some 100 MiB of them, and what one host's proxies could ever tell apart.
 pub(crate) const REGISTRATIONS_MAX: usize = 200_000;
@@ -25,6 +28,17 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// `registration`, which lives for its TTL from `now` on.
+    fn from_now(mut registration: Registration, now: Now) -> Self {
+        let ttl = registration.draft.ttl;
+        let ends = (!registration.draft.permanent).then(|| now.ends(ttl));
+        registration.set_ends(ends);
+        Self {
+            registration: Arc::new(registration),
+            deadline: ends.map(|ends| now.deadline(ends, ttl)),
+        }
+    }
+
     /// Whole seconds that it has left; its TTL, for one that does not end.
     pub(crate) fn remaining_seconds(&self, now: Instant) -> u32 {
         match self.deadline {
@@ -50,184 +64,11 @@ pub(crate) struct Book {
     revision: u64,
 }
 
-/// What somebody asks for.
-#[derive(Clone, Debug)]
-pub(crate) enum Write {
-    /// Register it, or replace what is registered.
-    Put {
-        /// Which.
-        id: Arc<str>,
-        /// What it is from now on.
-        draft: Draft,
-        /// Only if.
-        condition: Condition,
-    },
-    /// Change some of it.
-    Patch {
-        /// Which.
-        id: Arc<str>,
-        /// What to change.
-        patch: Box<Patch>,
-        /// Only if.
-        condition: Condition,
-    },
-    /// It still lives.
-    Beat {
-        /// Which.
-        id: Arc<str>,
-        /// Its TTL from now on, in seconds; nothing: as before.
-        ttl: Option<u32>,
-    },
-    /// Remove it.
-    Remove {
-        /// Which.
-        id: Arc<str>,
-        /// Only if.
-        condition: Condition,
-    },
-    /// Tell somebody when any of these goes.
-    Call {
-        /// Which: those with these words.
-        words: Words,
-        /// Whom to tell.
-        callback: Callback,
-    },
-}
-
-/// When a write is to be done at all (RFC 9110, section 13.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Condition {
-    /// Always.
-    #[default]
-    Always,
-    /// If it is not there: `If-None-Match: *`.
-    Absent,
-    /// If it is there: `If-Match: *`.
-    Present,
-    /// If it is there and has one of these revisions: `If-Match: "1", "2"`.
-    Revision(Vec<u64>),
-    /// If it has none of these: `If-None-Match: "1", "2"`.
-    NotRevision(Vec<u64>),
-}
-
-/// Changes to a draft: what is `None` stays.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Patch {
-    /// The fields of a [`Draft`].
-    pub(crate) service: Option<String>,
-    pub(crate) instance: Option<String>,
-    pub(crate) environment: Option<String>,
-    pub(crate) region: Option<String>,
-    /// Addresses or an alias: either takes the place of the other.
-    pub(crate) host: Option<(Vec<std::net::IpAddr>, Option<String>)>,
-    pub(crate) ports: Option<Vec<DraftPort>>,
-    pub(crate) priority: Option<Option<u16>>,
-    pub(crate) weight: Option<Option<u16>>,
-    pub(crate) texts: Option<Vec<String>>,
-    pub(crate) names: Option<Vec<String>>,
-    pub(crate) ttl: Option<u32>,
-    pub(crate) permanent: Option<bool>,
-}
-
-/// The four words that SkyDNS finds the services of a callback by. An empty one, and `*`, is any.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) service: String,
-    pub(crate) instance: String,
-    pub(crate) environment: String,
-    pub(crate) region: String,
-}
-
-/// What a write did.
-#[derive(Clone, Debug)]
-pub(crate) struct Done {
-    /// As it is now; nothing if it was removed.
-    pub(crate) entry: Option<Entry>,
-    /// Whether it was not there before.
-    pub(crate) is_new: bool,
-}
-
-/// Why a write was not done. Nothing has changed then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// There is no such registration.
-    #[error("no service {0:?} is registered; GET /v1/services lists those that are")]
-    NotFound(Arc<str>),
-    /// It is there already.
-    #[error("service {0:?} is registered already; remove it first, or change it under /v1/services")]
-    Exists(Arc<str>),
-    /// Its condition does not hold.
-    #[error("service {id:?} is not as the condition has it; its revision is {revision}")]
-    Condition {
-        /// Which.
-        id: Arc<str>,
-        /// What it is; `none` if it is not there.
-        revision: String,
-    },
-    /// It cannot be served.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// There are too many.
-    #[error("{REGISTRATIONS_MAX} services are registered, and there is room for no more; remove some")]
-    TooMany,
-    /// Too many writes wait.
-    #[error("too many writes wait for the disk; try again in a second")]
-    Busy,
-    /// The disk did not take it in time. What becomes of it is open.
-    #[error("the disk has not taken the write in time, and may yet do so; look before trying again")]
-    Slow,
-    /// The store does not take writes.
-    #[error("{reason}")]
-    Storage {
-        /// Why, and the remedy.
-        reason: String,
-        /// Whether it has no room.
-        is_full: bool,
-    },
-    /// We are ending.
-    #[error("skydock is stopping")]
-    Stopping,
-}
-
 /// What every write is judged by.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) defaults: Defaults,
     pub(crate) naming: Naming,
-}
-
-/// The two clocks, read together.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
-    /// Nobody sets it: what ends while we run, ends by it.
-    pub(crate) instant: Instant,
-    /// Survives a restart.
-    pub(crate) wall: SystemTime,
-}
-
-impl Now {
-    /// Reads them.
-    pub(crate) fn read() -> Self {
-        Self {
-            instant: Instant::now(),
-            wall: SystemTime::now(),
-        }
-    }
-
-    /// Milliseconds since 1970.
-    pub(crate) fn unix_ms(&self) -> u64 {
-        let since = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// The end of what was stored to end at `expires_unix_ms`.
-    ///
-    /// Between two runs only the wall clock has gone on. If it was set back meanwhile, a registration lives for no
-    /// longer than its `ttl` again; if it was set forward, it ends early, and is registered anew.
-    pub(crate) fn deadline(&self, expires_unix_ms: u64, ttl: u32) -> Instant {
-        let left = Duration::from_millis(expires_unix_ms.saturating_sub(self.unix_ms()));
-        self.instant + left.min(Duration::from_secs(ttl.into()))
-    }
 }
 
 impl Book {
@@ -236,7 +77,7 @@ impl Book {
         let mut book = Self::default();
         for registration in stored {
             let ttl = registration.draft.ttl;
-            let deadline = registration.expires_unix_ms.map(|ends| now.deadline(ends, ttl));
+            let deadline = registration.ends().map(|ends| now.deadline(ends, ttl));
             book.revision = book.revision.max(registration.revision);
             let registration = Arc::new(registration);
             let id = registration.id.clone();
@@ -362,19 +203,16 @@ impl<'b> Pages<'b> {
             }
             self.count += 1;
         }
-        let lasts = (!draft.permanent).then_some(draft.ttl);
         let registration = Registration {
             id: id.clone(),
-            expires_unix_ms: lasts.map(|ttl| self.now.unix_ms().saturating_add(u64::from(ttl) * 1000)),
+            expires_unix_ms: None,
+            expires_uptime: None,
             // Greater than any before, also of one that was removed and forgotten with a restart.
             revision: self.next_revision(),
             draft,
             callbacks,
         };
-        let entry = Entry {
-            registration: Arc::new(registration),
-            deadline: lasts.map(|ttl| self.now.instant + Duration::from_secs(ttl.into())),
-        };
+        let entry = Entry::from_now(registration, self.now);
         self.changed.insert(id.clone(), Some(entry.clone()));
         Ok(Done {
             entry: Some(entry),
@@ -398,13 +236,7 @@ impl<'b> Pages<'b> {
         let known = self.known(id, &Condition::Always)?;
         let mut registration = Registration::clone(&known.registration);
         registration.draft.ttl = ttl.unwrap_or(registration.draft.ttl);
-        let lasts = (!registration.draft.permanent).then_some(registration.draft.ttl);
-        registration.expires_unix_ms =
-            lasts.map(|ttl| self.now.unix_ms().saturating_add(u64::from(ttl) * 1000));
-        let entry = Entry {
-            registration: Arc::new(registration),
-            deadline: lasts.map(|ttl| self.now.instant + Duration::from_secs(ttl.into())),
-        };
+        let entry = Entry::from_now(registration, self.now);
         self.changed.insert(id.clone(), Some(entry.clone()));
         Ok(Done {
             entry: Some(entry),
@@ -448,74 +280,6 @@ impl<'b> Pages<'b> {
             entry: None,
             is_new: true,
         })
-    }
-}
-
-impl Condition {
-    fn check(&self, id: &Arc<str>, known: Option<&Entry>) -> Result<(), Refusal> {
-        let revision = known.map(|known| known.registration.revision);
-        let holds = match self {
-            Self::Always => true,
-            Self::Absent => revision.is_none(),
-            Self::Present => revision.is_some(),
-            Self::Revision(wanted) => revision.is_some_and(|revision| wanted.contains(&revision)),
-            Self::NotRevision(unwanted) => !revision.is_some_and(|revision| unwanted.contains(&revision)),
-        };
-        if holds {
-            return Ok(());
-        }
-        let id = id.clone();
-        Err(Refusal::Condition {
-            id,
-            revision: revision.map_or_else(|| "none".to_owned(), |revision| revision.to_string()),
-        })
-    }
-}
-
-impl Patch {
-    fn applied_to(self, draft: &Draft) -> Draft {
-        let (addresses, alias) = self
-            .host
-            .unwrap_or_else(|| (draft.addresses.clone(), draft.alias.clone()));
-        let draft = draft.clone();
-        Draft {
-            service: self.service.unwrap_or(draft.service),
-            instance: self.instance.unwrap_or(draft.instance),
-            environment: self.environment.unwrap_or(draft.environment),
-            region: self.region.unwrap_or(draft.region),
-            addresses,
-            alias,
-            ports: self.ports.unwrap_or(draft.ports),
-            priority: self.priority.unwrap_or(draft.priority),
-            weight: self.weight.unwrap_or(draft.weight),
-            texts: self.texts.unwrap_or(draft.texts),
-            names: self.names.unwrap_or(draft.names),
-            ttl: self.ttl.unwrap_or(draft.ttl),
-            permanent: self.permanent.unwrap_or(draft.permanent),
-        }
-    }
-}
-
-impl Words {
-    fn mean(&self, registration: &Registration, defaults: &Defaults) -> bool {
-        let service = registration.service(defaults, 0);
-        [
-            (&self.service, &service.service),
-            (&self.instance, &service.instance),
-            (&self.environment, &service.environment),
-            (&self.region, &service.region),
-        ]
-        .into_iter()
-        .all(|(wanted, has)| matches!(wanted.as_str(), "" | "*") || label(wanted) == label(has))
-    }
-}
-
-impl std::fmt::Display for Words {
-    /// As a question would have them.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words = [&self.region, &self.instance, &self.service, &self.environment];
-        let words = words.map(|word| if word.is_empty() { "*" } else { word.as_str() });
-        f.write_str(&words.join("."))
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::book::{Entry, Now};
+use super::book::Entry;
+use super::clock::Now;
+use super::counts::{Called, Counts};
 use super::legacy::Shown;
 use super::registration::Callback;
 
@@ -15,7 +17,10 @@ const CALLBACKS_QUEUED_MAX: usize = 1024;
 
 /// Where callbacks are handed in.
 #[derive(Clone, Debug)]
-pub(super) struct Caller(mpsc::Sender<Call>);
+pub(super) struct Caller {
+    queue: mpsc::Sender<Call>,
+    counts: Counts,
+}
 
 /// One request to make.
 #[derive(Clone, Debug)]
@@ -27,9 +32,9 @@ pub(crate) struct Call {
 }
 
 /// A queue, and its two ends.
-pub(super) fn queue() -> (Caller, mpsc::Receiver<Call>) {
-    let (sender, receiver) = mpsc::channel(CALLBACKS_QUEUED_MAX);
-    (Caller(sender), receiver)
+pub(super) fn queue(counts: Counts) -> (Caller, mpsc::Receiver<Call>) {
+    let (queue, receiver) = mpsc::channel(CALLBACKS_QUEUED_MAX);
+    (Caller { queue, counts }, receiver)
 }
 
 impl Caller {
@@ -45,12 +50,48 @@ impl Caller {
                 callback: callback.clone(),
                 body: body.clone(),
             };
-            if self.0.try_send(call).is_err() {
+            if self.queue.try_send(call).is_err() {
+                self.counts.called(Called::Dropped);
                 warn!(
                     "callback {:?} of service {:?} is dropped: {CALLBACKS_QUEUED_MAX} wait already",
                     callback.id, registration.id
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::draft;
+    use crate::store::registration::Registration;
+
+    #[test]
+    fn more_than_there_is_room_for_are_dropped_and_nobody_waits() {
+        let (caller, mut calls) = queue(Counts::new());
+        let callback = Callback {
+            id: "c1".into(),
+            reply: "10.0.0.9".into(),
+            port: 80,
+        };
+        let registration = Registration {
+            id: "1001".into(),
+            draft: draft(30),
+            expires_unix_ms: None,
+            expires_uptime: None,
+            revision: 1,
+            callbacks: vec![callback],
+        };
+        let entry = Entry {
+            registration: Arc::new(registration),
+            deadline: None,
+        };
+        for _ in 0..CALLBACKS_QUEUED_MAX + 10 {
+            caller.went(&entry, Now::read());
+        }
+        let waiting = std::iter::from_fn(|| calls.try_recv().ok()).count();
+        assert_eq!(waiting, CALLBACKS_QUEUED_MAX);
+        assert_eq!(caller.counts.times(Called::Dropped), 10);
     }
 }

@@ -10,6 +10,8 @@
 //! A commit is atomic and synced before it returns. After an error nobody knows which half of a commit the disk has,
 //! so the next one replaces all rows by what is known here. What was stored and cannot be read is kept aside.
 
+mod error;
+
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -19,12 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::backends::InMemoryBackend;
-use redb::{
-    Builder, CommitError, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend,
-    StorageError, TableDefinition, TableError, TransactionError,
-};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError};
 use tracing::{error, warn};
 
+pub(crate) use self::error::Failure;
+use self::error::{Error, failure};
 use super::registration::Registration;
 
 /// Its name in the data directory.
@@ -69,16 +70,6 @@ enum State {
         failure: Failure,
         since: Instant,
     },
-}
-
-/// Why the file does not take writes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub(crate) struct Failure {
-    /// Whole sentence with the remedy.
-    pub(crate) reason: String,
-    /// Whether there is no room.
-    pub(crate) is_full: bool,
 }
 
 /// What opening found.
@@ -132,6 +123,14 @@ impl Disk {
         match self {
             Self::Ephemeral => Ok(()),
             Self::File(file) => file.commit(rows, all),
+        }
+    }
+
+    /// Octets of the file; 0 if there is none.
+    pub(super) fn octets(&self) -> u64 {
+        match self {
+            Self::Ephemeral => 0,
+            Self::File(file) => fs::metadata(&file.path).map_or(0, |metadata| metadata.len()),
         }
     }
 }
@@ -359,112 +358,6 @@ fn quarantine(path: &Path) -> Result<PathBuf, Failure> {
     let aside = path.with_extension(format!("redb.corrupt-{}", since.as_millis()));
     fs::rename(path, &aside).map_err(|error| failure(path, &error.into()))?;
     Ok(aside)
-}
-
-/// What can go wrong with it.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Transaction(#[from] Box<TransactionError>),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("a later skydock wrote it (its rows have shape {0}, we know {SCHEMA})")]
-    Later(u64),
-}
-
-impl From<TransactionError> for Error {
-    /// In a box, for it is far larger than the others.
-    fn from(error: TransactionError) -> Self {
-        Self::Transaction(Box::new(error))
-    }
-}
-
-impl Error {
-    fn storage(&self) -> Option<&StorageError> {
-        match self {
-            Self::Database(DatabaseError::Storage(error))
-            | Self::Storage(error)
-            | Self::Table(TableError::Storage(error))
-            | Self::Commit(CommitError::Storage(error)) => Some(error),
-            Self::Transaction(error) => match &**error {
-                TransactionError::Storage(error) => Some(error),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn io(&self) -> Option<&io::Error> {
-        match (self, self.storage()) {
-            (Self::Io(error), _) => Some(error),
-            (_, Some(StorageError::Io(error))) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Whether the file is there and is none of ours, or a broken one.
-    fn is_corrupt(&self) -> bool {
-        let by_io = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            )
-        };
-        matches!(self.storage(), Some(StorageError::Corrupted(_)))
-            || matches!(
-                self,
-                Self::Table(TableError::TableTypeMismatch { .. } | TableError::TableIsMultimap(_))
-            )
-            || self.io().is_some_and(by_io)
-    }
-
-    fn is_absent(&self) -> bool {
-        self.io()
-            .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
-    }
-
-    /// Whether the disk, and not the file, is at fault.
-    fn is_of_disk(&self) -> bool {
-        self.io().is_some()
-    }
-}
-
-/// The sentence that tells whoever runs us why writes fail.
-fn failure(path: &Path, error: &Error) -> Failure {
-    let kind = error.io().map(io::Error::kind);
-    let is_full = matches!(
-        kind,
-        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
-    );
-    let remedy = match kind {
-        _ if is_full => "make room there",
-        Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            "give --data-dir a directory that skydock may write in, or --ephemeral to keep nothing"
-        }
-        _ if matches!(error, Error::Database(DatabaseError::DatabaseAlreadyOpen)) => {
-            "another skydock has it; give each its own --data-dir"
-        }
-        _ if matches!(
-            error,
-            Error::Later(_) | Error::Database(DatabaseError::UpgradeRequired(_))
-        ) =>
-        {
-            "run the skydock that wrote it, or give --data-dir another directory"
-        }
-        _ => "look at the disk, or give --data-dir another directory",
-    };
-    Failure {
-        reason: format!("{} cannot be written ({error}); {remedy}", path.display()),
-        is_full,
-    }
 }
 
 #[cfg(test)]

@@ -18,11 +18,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::book::{Book, Done, Entry, Now, Pages, Refusal, Rules, Write};
+use super::book::{Book, Entry, Pages, Rules};
 use super::callbacks::Caller;
+use super::clock::Now;
+use super::counts::Counts;
 use super::disk::{Disk, Failure};
 use super::registration::RECORD_TTL_SECONDS_MAX;
-use super::timers::Timers;
+use super::timers::{LOOK_EVERY, Timers};
+use super::write::{Done, Refusal, Write};
 use crate::service::{Change, Mark, Service, ServiceId, Source};
 
 /// Writes that wait. One more is refused with 503.
@@ -58,6 +61,7 @@ pub(super) struct Keeper {
     pub(super) loaded: Mark,
     /// Why writes fail, while they do.
     pub(super) failing: watch::Sender<Option<Failure>>,
+    pub(super) counts: Counts,
 }
 
 impl Keeper {
@@ -66,12 +70,15 @@ impl Keeper {
         if self.tell_all().is_err() {
             return;
         }
+        self.count();
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut looked: Option<Instant> = None;
         loop {
-            let sleep = self
-                .timers
-                .next()
-                .map_or(SLEEP_MAX, |due| due.saturating_duration_since(Instant::now()));
+            let earliest = looked.map(|looked| looked + LOOK_EVERY);
+            let sleep = self.timers.next().map_or(SLEEP_MAX, |due| {
+                let due = earliest.map_or(due, |earliest| earliest.max(due));
+                due.saturating_duration_since(Instant::now())
+            });
             match queue.recv_timeout(sleep.min(SLEEP_MAX)) {
                 Ok(message) => batch.push(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -80,6 +87,7 @@ impl Keeper {
             batch.extend(queue.try_iter().take(BATCH_MAX - 1));
             let is_stopping = batch.iter().any(|message| matches!(message, Message::Stop));
             let now = Now::read();
+            looked = Some(now.instant);
             // Before the writes, so that they find free what is over.
             if self.take_due(now).is_err() || self.write(batch.drain(..), now).is_err() || is_stopping {
                 return;
@@ -125,8 +133,14 @@ impl Keeper {
             let Message::Write(write, to) = message else {
                 continue;
             };
+            let is_beat = matches!(*write, Write::Beat { .. });
             match pages.decide(*write) {
-                Ok(done) => decided.push((done, to)),
+                Ok(done) => {
+                    if is_beat {
+                        self.counts.beat();
+                    }
+                    decided.push((done, to));
+                }
                 // Whoever asked may have hung up; there is nobody else to tell.
                 Err(refusal) => drop(to.send(Err(refusal))),
             }
@@ -162,7 +176,10 @@ impl Keeper {
             each.map(|registration| (registration.id.clone(), registration))
                 .collect()
         };
+        let began = Instant::now();
         let committed = self.disk.commit(&rows, all);
+        self.counts
+            .committed(rows.len(), began.elapsed(), committed.is_ok());
         self.failing.send_if_modified(|failing| {
             let new = committed.as_ref().err().cloned();
             match (&*failing, &new) {
@@ -205,6 +222,7 @@ impl Keeper {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .turn(changed, revision);
+        self.count();
         for change in changes {
             self.send(change)?;
         }
@@ -234,6 +252,7 @@ impl Keeper {
             return Ok(());
         }
         let ended: Vec<_> = over.keys().cloned().collect();
+        self.counts.expired(ended.len());
         self.turn(over.clone(), 0, now)?;
         for id in ended {
             info!("service {id:?} expired: no heartbeat came within its TTL");
@@ -282,6 +301,12 @@ impl Keeper {
     fn entry(&self, id: &str) -> Option<Entry> {
         let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
         book.get(id).cloned()
+    }
+
+    /// Counts what there is now.
+    fn count(&self) {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        self.counts.now(book.len(), self.disk.octets());
     }
 
     fn forget(&mut self, id: &str) {

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::book::{Entry, Now};
+use super::book::Entry;
+use super::clock::Now;
 use crate::service::Service;
 
 /// A service as SkyDNS wrote it, field by field and in its order.

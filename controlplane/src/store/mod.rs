@@ -7,15 +7,19 @@
 //! ```
 //!
 //! A write is answered when the disk has it and the snapshot that shows it is published. Time: while we run, what
-//! ends, ends by the clock that nobody sets; between two runs the wall clock counts (`book::Now`).
+//! ends, ends by a clock that nobody sets (`clock`).
 
 mod book;
 mod callbacks;
+mod check;
+mod clock;
+mod counts;
 mod disk;
 mod keeper;
 mod legacy;
 mod registration;
 mod timers;
+mod write;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,12 +29,16 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use book::{Condition, Done, Entry, Now, Patch, Refusal, Rules, Words, Write};
+pub(crate) use book::{Entry, Rules};
 pub(crate) use callbacks::Call;
+pub(crate) use check::{Invalid, word};
+pub(crate) use clock::Now;
+pub(crate) use counts::{Called, Counts};
 pub(crate) use disk::Failure;
 pub(crate) use legacy::{Shown, moment};
 pub use registration::Defaults;
-pub(crate) use registration::{Callback, Draft, DraftPort, Invalid, Transport, word};
+pub(crate) use registration::{Callback, Draft, DraftPort, Transport};
+pub(crate) use write::{Condition, Done, Patch, Refusal, Words, Write};
 
 use self::book::Book;
 use self::disk::{Disk, Found};
@@ -51,6 +59,7 @@ pub(crate) struct Store {
     defaults: Arc<Defaults>,
     /// Whether all that was stored is served.
     loaded: watch::Receiver<bool>,
+    counts: Counts,
 }
 
 /// What the start found in the data directory.
@@ -97,7 +106,8 @@ impl Store {
         let book = Arc::new(RwLock::new(Book::of(registrations, Now::read())));
         let (writes, queue) = sync_channel(WRITES_QUEUED_MAX);
         let (failing, watched) = watch::channel(failure);
-        let (caller, calls) = callbacks::queue();
+        let counts = Counts::new();
+        let (caller, calls) = callbacks::queue(counts.clone());
         let (mark, loaded) = Mark::new();
         let defaults = Arc::new(rules.defaults.clone());
         let keeper = Keeper {
@@ -110,6 +120,7 @@ impl Store {
             caller,
             loaded: mark,
             failing,
+            counts: counts.clone(),
         };
         let store = Self {
             book,
@@ -117,6 +128,7 @@ impl Store {
             failing: watched,
             defaults,
             loaded,
+            counts,
         };
         (store, Parts { keeper, queue, calls }, kept)
     }
@@ -162,6 +174,11 @@ impl Store {
     /// What a registration has that does not say so itself.
     pub(crate) fn defaults(&self) -> &Defaults {
         &self.defaults
+    }
+
+    /// What it counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Waits until all that was stored is served.

@@ -14,6 +14,10 @@ const RESTATED_PER_SECOND_MAX: usize = 50;
 /// Part of the time left that passes until less is told.
 const RESTATED_PART: u32 = 8;
 
+/// Shortest time between two looks at what is due: what comes due meanwhile is one change of the names and not many. Well
+/// within the second in which a service that is over has to be gone.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// A timer for each registration that ends.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
@@ -131,5 +135,65 @@ mod tests {
         assert_eq!(due(80, 1000), seconds(20));
         assert_eq!(due(60, 100_000), seconds(60), "only its end");
         assert_eq!(due(86_400, 100_000), seconds(10_800));
+    }
+
+    /// Lets `seconds` pass for `count` registrations of this TTL, looked at as the keeper does it; each is heard of every
+    /// `beat` seconds, if there is a beat. Wakes, and registrations that were looked at.
+    fn pass(count: usize, ttl: u64, beat: Option<u64>, seconds_passed: u64) -> (u64, u64) {
+        let began = Instant::now();
+        let mut timers = Timers::default();
+        let id = |number: usize| -> Arc<str> { format!("{number}").into() };
+        // They came over a minute.
+        let mut deadlines: Vec<_> = (0..count)
+            .map(|number| began + seconds(60) * u32::try_from(number).unwrap() / count as u32 + seconds(ttl))
+            .collect();
+        for (number, deadline) in deadlines.iter().enumerate() {
+            timers.set(
+                id(number),
+                Timers::due(*deadline - seconds(ttl), *deadline, count),
+            );
+        }
+        let (mut wakes, mut looks, mut now) = (0, 0, began);
+        let mut heard = began;
+        while let Some(next) = timers.next() {
+            now = next.max(now + LOOK_EVERY);
+            if now > began + seconds(seconds_passed) {
+                break;
+            }
+            if let Some(beat) = beat
+                && now - heard >= seconds(beat)
+            {
+                heard = now;
+                for (number, deadline) in deadlines.iter_mut().enumerate() {
+                    *deadline = now + seconds(ttl);
+                    timers.set(id(number), Timers::due(now, *deadline, count));
+                }
+            }
+            wakes += 1;
+            for id in timers.take_due(now) {
+                looks += 1;
+                let deadline = deadlines[id.parse::<usize>().unwrap()];
+                assert!(deadline > now || beat.is_none(), "it was heard of in time");
+                if deadline > now {
+                    timers.set(id, Timers::due(now, deadline, count));
+                }
+            }
+        }
+        (wakes, looks)
+    }
+
+    #[test]
+    fn a_hundred_thousand_that_nobody_touches_are_looked_at_fifty_times_a_second() {
+        let hour = 3600;
+        let (wakes, looks) = pass(100_000, 24 * hour, None, hour);
+        assert!(looks <= 50 * hour && wakes <= 4 * hour, "{wakes} {looks}");
+        assert_eq!(pass(0, 30, None, hour), (0, 0), "and nobody wakes for nothing");
+    }
+
+    #[test]
+    fn heartbeats_have_each_looked_at_once_in_its_ttl() {
+        let (wakes, looks) = pass(20_000, 30, Some(20), 600);
+        assert!(looks <= 20_000 * 600 / 20 + 20_000, "{wakes} {looks}");
+        assert!(wakes <= 4 * 600 + 1, "{wakes} {looks}");
     }
 }

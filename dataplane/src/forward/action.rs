@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 
 use dns::Rcode;
 use dns::wire::ExtendedError;
+use rustls::pki_types::ServerName;
 
+use super::place::Place;
 use super::question::Asked;
 use super::reply::Foreign;
-use super::upstream::{Nobody, Place};
+use super::upstream::Nobody;
 use super::waiters::Served;
 
 /// What is to be done.
@@ -29,10 +31,12 @@ pub struct Ask<'a> {
     /// The place whose socket it leaves by.
     pub place: Place,
     /// The place needs a new socket, connected to the upstream from a random port. The one there before, if any,
-    /// is done with. Always so for a stream.
+    /// is done with. Always so for a stream. Of a connection that is kept it says that nothing else waits there.
     pub fresh: bool,
     /// Where to.
     pub upstream: SocketAddr,
+    /// The name that the upstream's certificate must be for; none: it is not asked over TLS.
+    pub tls: Option<&'a ServerName<'static>>,
     /// The message.
     pub octets: &'a [u8],
 }

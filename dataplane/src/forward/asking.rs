@@ -6,9 +6,9 @@ use rand_core::Rng;
 
 use super::Forwarder;
 use super::action::{Action, Ask, Cause, Failure};
+use super::place::{Place, Set, UpstreamIndex};
 use super::question::Asked;
 use super::table::{Index, Key, Try};
-use super::upstream::{Place, Set, UpstreamIndex};
 use crate::limits::{ASKS_MAX, ID_DRAWS_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
 
 /// How a question travels.
@@ -16,6 +16,8 @@ use crate::limits::{ASKS_MAX, ID_DRAWS_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
 pub(super) enum Over {
     Datagram,
     Stream,
+    /// By the one connection to the upstream, which is kept.
+    Tls,
 }
 
 impl Forwarder {
@@ -70,12 +72,14 @@ impl Forwarder {
         let Some(exchange) = self.table.get(index) else {
             return false;
         };
-        let Some(address) = self.upstreams.address(upstream) else {
+        let Some(server) = self.upstreams.server(upstream) else {
             return false;
         };
         if exchange.asks >= ASKS_MAX {
             return false;
         }
+        // Whoever is to be asked over TLS is asked in no other way.
+        let over = if server.tls.is_some() { Over::Tls } else { over };
         let manners = self.upstreams.manners(upstream);
         let is_probe = exchange.probed.is_some();
         let is_spelled = over == Over::Datagram
@@ -86,6 +90,7 @@ impl Forwarder {
         let taken = match over {
             Over::Datagram => self.upstreams.take(upstream, &mut self.random),
             Over::Stream => self.upstreams.take_stream(upstream).map(|place| (place, true)),
+            Over::Tls => self.upstreams.take_kept(upstream),
         };
         let Some((place, fresh)) = taken else {
             if over == Over::Stream {
@@ -111,17 +116,21 @@ impl Forwarder {
         let spelling = is_spelled.then_some(&exchange.case);
         let length = exchange
             .asked
-            .write(key.id, spelling, with_edns, &mut self.message);
+            .write(key.id, spelling, with_edns, over == Over::Tls, &mut self.message);
         let end = exchange.end;
         // A last try waits for all of the time that is left, rather than that another one is made in vain.
         let deadline = now + TRY_TIMEOUT;
         let is_last = end.saturating_duration_since(deadline) < TRY_TIMEOUT_MIN;
         self.table
             .set_deadline(index, if is_last { end } else { deadline });
+        let Some(server) = self.upstreams.server(upstream) else {
+            return false;
+        };
         sink(Action::Ask(Ask {
             place,
             fresh,
-            upstream: address,
+            upstream: server.address,
+            tls: server.tls.as_ref(),
             octets: self.message.get(..length).unwrap_or_default(),
         }));
         true

@@ -1,10 +1,12 @@
 //! Who is asked what is not ours, and how a new answer to that reaches workers that run.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use dns::{Name, NameRef};
+use rustls::pki_types::ServerName;
 
 use crate::limits::{ROUTES_MAX, UPSTREAMS_IN_ALL_MAX, UPSTREAMS_MAX};
 
@@ -24,7 +26,34 @@ pub struct Route {
     /// The domain; the root is everything.
     pub domain: Name,
     /// In the order of preference, each once. Empty: nobody, and the names of the domain do not exist.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Upstream>,
+}
+
+/// A server that is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The name that its certificate must be for, if it is asked over TLS. It is never asked otherwise then (RFC 8310,
+    /// section 5: the strict profile).
+    pub tls: Option<ServerName<'static>>,
+}
+
+impl From<SocketAddr> for Upstream {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl fmt::Display for Upstream {
+    /// `192.0.2.1:53`, and with TLS `192.0.2.1:853#dns.example`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        match &self.tls {
+            Some(name) => write!(f, "#{}", name.to_str()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Which of several upstreams is asked first. Another is asked when that one fails, whatever the policy.
@@ -54,6 +83,9 @@ pub enum ConfigError {
     /// More upstreams in all than a worker has room for.
     #[error("{0} different upstreams were given; there is room for {UPSTREAMS_IN_ALL_MAX}")]
     UpstreamsInAll(usize),
+    /// An upstream is to be asked over TLS, and nobody said whose certificates to trust.
+    #[error("the upstream {0} is asked over TLS, and no certificates are trusted: give some")]
+    Tls(Upstream),
     /// An upstream that is ourselves: each miss would be forwarded to us for ever.
     #[error("the upstream {0} is an address that we listen on: name another")]
     Loop(SocketAddr),
@@ -64,6 +96,7 @@ impl Config {
     #[must_use]
     pub fn all_to(upstreams: Vec<SocketAddr>) -> Self {
         let domain = Name::root();
+        let upstreams: Vec<_> = upstreams.into_iter().map(Upstream::from).collect();
         let routes = match upstreams.is_empty() {
             true => Vec::new(),
             false => vec![Route { domain, upstreams }],
@@ -82,22 +115,23 @@ impl Config {
 
     /// All upstreams, each once.
     #[must_use]
-    pub fn upstreams(&self) -> Vec<SocketAddr> {
+    pub fn upstreams(&self) -> Vec<Upstream> {
         let mut upstreams = Vec::new();
-        for &upstream in self.routes.iter().flat_map(|route| &route.upstreams) {
-            if !upstreams.contains(&upstream) {
-                upstreams.push(upstream);
+        for upstream in self.routes.iter().flat_map(|route| &route.upstreams) {
+            if !upstreams.contains(upstream) {
+                upstreams.push(upstream.clone());
             }
         }
         upstreams
     }
 
-    /// Finds out whether workers that listen on `listeners` can go by it.
+    /// Finds out whether workers that listen on `listeners` can go by it. `has_tls`: they know what certificates are to be
+    /// held against.
     ///
     /// # Errors
     ///
     /// As the variants of [`ConfigError`] say.
-    pub(crate) fn check(&self, listeners: &[SocketAddr]) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, listeners: &[SocketAddr], has_tls: bool) -> Result<(), ConfigError> {
         if self.routes.len() > ROUTES_MAX {
             return Err(ConfigError::Routes(self.routes.len()));
         }
@@ -118,6 +152,9 @@ impl Config {
         if upstreams.len() > UPSTREAMS_IN_ALL_MAX {
             return Err(ConfigError::UpstreamsInAll(upstreams.len()));
         }
+        if let Some(upstream) = upstreams.iter().find(|it| it.tls.is_some() && !has_tls) {
+            return Err(ConfigError::Tls(upstream.clone()));
+        }
         let is_us = |upstream: &SocketAddr| {
             listeners.iter().any(|listener| {
                 let wildcard = listener.ip().is_unspecified() && listener.is_ipv4() == upstream.is_ipv4();
@@ -125,8 +162,8 @@ impl Config {
                     && (upstream.ip() == listener.ip() || (wildcard && upstream.ip().is_loopback()))
             })
         };
-        upstreams
-            .into_iter()
+        let mut addresses = upstreams.iter().map(|upstream| upstream.address);
+        addresses
             .find(is_us)
             .map_or(Ok(()), |upstream| Err(ConfigError::Loop(upstream)))
     }
@@ -200,7 +237,7 @@ mod tests {
     fn config(routes: &[(&str, std::ops::Range<usize>)]) -> Config {
         let route = |(domain, range): &(&str, std::ops::Range<usize>)| Route {
             domain: domain.parse().unwrap(),
-            upstreams: upstreams(range.clone()),
+            upstreams: upstreams(range.clone()).into_iter().map(Upstream::from).collect(),
         };
         Config {
             routes: routes.iter().map(route).collect(),
@@ -217,7 +254,7 @@ mod tests {
             ("c", 24..32),
             ("d", 0..8),
         ]);
-        assert_eq!(most.check(&[]), Ok(()));
+        assert_eq!(most.check(&[], false), Ok(()));
         for (config, sentence) in [
             (
                 config(&[(".", 0..9)]),
@@ -251,7 +288,7 @@ mod tests {
                 "65 domains",
             ),
         ] {
-            let error = config.check(&[]).unwrap_err().to_string();
+            let error = config.check(&[], false).unwrap_err().to_string();
             assert!(error.starts_with(sentence), "{error}");
         }
     }
@@ -265,11 +302,11 @@ mod tests {
             (listener("192.0.2.2:54"), false),
             (listener("0.0.0.0:53"), false),
         ] {
-            assert_eq!(config.check(&listener).is_err(), is_us, "{listener:?}");
+            assert_eq!(config.check(&listener, false).is_err(), is_us, "{listener:?}");
         }
         let to_loopback = Config::all_to(vec!["127.0.0.1:53".parse().unwrap()]);
-        assert!(to_loopback.check(&listener("0.0.0.0:53")).is_err());
-        assert!(to_loopback.check(&listener("[::]:53")).is_ok());
+        assert!(to_loopback.check(&listener("0.0.0.0:53"), false).is_err());
+        assert!(to_loopback.check(&listener("[::]:53"), false).is_ok());
     }
 
     #[test]

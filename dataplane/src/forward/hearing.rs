@@ -8,10 +8,10 @@ use dns::{Flags, Rcode};
 use super::Forwarder;
 use super::action::{Action, Cause, Failure, Heard};
 use super::asking::Over;
+use super::place::{Place, Set, UpstreamIndex};
 use super::question::QUESTION_OCTETS_MAX;
 use super::reply::Foreign;
 use super::table::{Exchange, Index, Key, Try, TryIndex};
-use super::upstream::{Place, Set, UpstreamIndex};
 
 impl Forwarder {
     /// Looks at a packet that came in on the socket of `place`.
@@ -123,7 +123,7 @@ impl Forwarder {
         }
         if made.is_spelled {
             manners.kept_case();
-        } else if plain && !made.key.place.is_stream() {
+        } else if plain && !made.key.place.is_stream() && !made.key.place.is_kept() {
             manners.mangled_case(now);
         }
     }
@@ -137,7 +137,8 @@ impl Forwarder {
         sink: &mut impl FnMut(Action<'_>),
     ) {
         let index = at.exchange;
-        let was_stream = self.drop_try(at).is_some_and(|made| made.key.place.is_stream());
+        let made = self.drop_try(at);
+        let was_stream = made.is_some_and(|made| made.key.place.is_stream() || made.key.place.is_kept());
         let is_asked = !was_stream
             && upstream.is_some_and(|upstream| self.ask(index, upstream, Over::Stream, now, sink));
         if is_asked {

@@ -35,6 +35,7 @@ mod deadlines;
 mod health;
 mod hearing;
 mod manners;
+mod place;
 mod question;
 mod reply;
 #[cfg(test)]
@@ -52,14 +53,16 @@ use rand_core::{Rng, SeedableRng};
 pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Late, Refusal, Submitted};
 use self::asking::Over;
 use self::case::Case;
-pub use self::config::{Config, ConfigError, Policy, Route};
+pub use self::config::{Config, ConfigError, Policy, Route, Upstream};
+pub(crate) use self::place::PLACES;
+pub use self::place::Place;
+use self::place::UpstreamIndex;
 use self::question::ASK_OCTETS_MAX;
 pub use self::question::Asked;
 pub use self::reply::Foreign;
 use self::table::{Index, Table, Try, TryIndex};
-pub(crate) use self::upstream::PLACES;
-pub use self::upstream::{Nobody, Place};
-use self::upstream::{UpstreamIndex, Upstreams};
+pub use self::upstream::Nobody;
+use self::upstream::Upstreams;
 use self::waiters::{Line, Waiters};
 pub use self::waiters::{Served, Waiter};
 use crate::limits::{CROWD_MAX, FORWARD_TIMEOUT, PENDING_MAX, REFRESHES_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
@@ -180,6 +183,16 @@ impl Forwarder {
             self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
         }
         self.upstreams.release(place);
+    }
+
+    /// The connection of `place`, which had served before, has ended. What waits there is asked again at once, by a new one
+    /// or of another upstream: it says nothing of the upstream's health.
+    pub fn on_end(&mut self, place: Place, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
+        while let Some((at, _)) = self.table.try_in(place) {
+            self.drop_try(at);
+            self.table.set_deadline(at.exchange, now);
+        }
+        self.on_timeout(now, sink);
     }
 
     /// Does what is due at `now`.

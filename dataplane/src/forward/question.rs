@@ -7,7 +7,7 @@
 //! Of a client's message nothing else goes along: not its case, its size, its cookie, its subnet.
 
 use dns::name::NAME_OCTETS_MAX;
-use dns::wire::{EDNS_OCTETS, HEADER_OCTETS, Header};
+use dns::wire::{EDNS_OCTETS, HEADER_OCTETS, Header, OPTION_OCTETS, OptionCode};
 use dns::{Edns, Flags, NameRef, Query, Question, Rcode};
 
 use super::case::Case;
@@ -15,8 +15,12 @@ use crate::limits::UDP_REPLY_OCTETS_MAX;
 
 /// Longest question, in octets: name, type and class.
 pub(crate) const QUESTION_OCTETS_MAX: usize = NAME_OCTETS_MAX + 4;
+/// Messages over TLS are filled up to a multiple of so many octets, so that their length tells little of the name (RFC
+/// 8467, section 4.1).
+const PADDED_OCTETS: usize = 128;
 /// Longest message for an upstream, in octets.
-pub(crate) const ASK_OCTETS_MAX: usize = HEADER_OCTETS + QUESTION_OCTETS_MAX + EDNS_OCTETS;
+pub(crate) const ASK_OCTETS_MAX: usize =
+    (HEADER_OCTETS + QUESTION_OCTETS_MAX + EDNS_OCTETS + OPTION_OCTETS).next_multiple_of(PADDED_OCTETS);
 /// The size of datagram that we take from an upstream.
 const UDP_SIZE: u16 = UDP_REPLY_OCTETS_MAX as u16;
 
@@ -96,12 +100,14 @@ impl Asked {
         HEADER_OCTETS + self.length
     }
 
-    /// Writes the message that asks it into `message`, and returns its length in octets.
+    /// Writes the message that asks it into `message`, and returns its length in octets. `is_padded`: it is filled up,
+    /// if it speaks EDNS.
     pub(crate) fn write(
         &self,
         id: u16,
         case: Option<&Case>,
         with_edns: bool,
+        is_padded: bool,
         message: &mut [u8; ASK_OCTETS_MAX],
     ) -> usize {
         let checking = if self.checking_disabled {
@@ -122,10 +128,22 @@ impl Asked {
             asks_keepalive: false,
             has_cookie: false,
         };
-        let opt = edns.reply(UDP_SIZE, Rcode::NO_ERROR, 0);
+        let mut padding = [0; OPTION_OCTETS + PADDED_OCTETS];
+        let padding = if with_edns && is_padded {
+            let end = self.question_end() + EDNS_OCTETS + OPTION_OCTETS;
+            let filling = end.next_multiple_of(PADDED_OCTETS) - end;
+            let [code, length] = [OptionCode::PADDING.0, filling as u16].map(u16::to_be_bytes);
+            for (to, from) in padding.iter_mut().zip(code.into_iter().chain(length)) {
+                *to = from;
+            }
+            padding.get(..OPTION_OCTETS + filling).unwrap_or_default()
+        } else {
+            &[]
+        };
+        let opt = edns.reply(UDP_SIZE, Rcode::NO_ERROR, padding.len() as u16);
         let opt = if with_edns { opt.as_slice() } else { &[] };
         let header = header.octets();
-        let octets = header.iter().chain(self.octets()).chain(opt);
+        let octets = header.iter().chain(self.octets()).chain(opt).chain(padding);
         for (to, from) in message.iter_mut().zip(octets) {
             *to = *from;
         }
@@ -133,7 +151,7 @@ impl Asked {
             let name = message.get_mut(HEADER_OCTETS..self.question_end().saturating_sub(4));
             case.apply(name.unwrap_or_default());
         }
-        self.question_end() + opt.len()
+        self.question_end() + opt.len() + padding.len()
     }
 }
 
@@ -177,7 +195,7 @@ mod tests {
         ] {
             let asked = Asked::of(&Query::parse(&query).unwrap());
             let mut message = [0xee; ASK_OCTETS_MAX];
-            let length = asked.write(0x1234, None, true, &mut message);
+            let length = asked.write(0x1234, None, true, false, &mut message);
             let expected = [
                 &[0x12, 0x34, flags[0], flags[1], 0, 1, 0, 0, 0, 0, 0, 1],
                 b"\x07example\x03com\x00\x00\x01\x00\x01".as_slice(),
@@ -185,8 +203,27 @@ mod tests {
             ]
             .concat();
             assert_eq!(message[..length], expected);
-            let length = asked.write(0x1234, None, false, &mut message);
+            let length = asked.write(0x1234, None, false, true, &mut message);
             assert_eq!((length, message[11]), (29, 0));
+        }
+    }
+
+    // RFC 8467, section 4.1.
+    #[test]
+    fn over_tls_every_message_is_a_multiple_of_128_octets_long() {
+        for labels in 1..=4 {
+            let name = [&b"\x3e".repeat(63).repeat(labels)[..], &[0]].concat();
+            let name = name.get(name.len().saturating_sub(253)..).unwrap();
+            let name = if labels == 4 { &b"\x01a\x00"[..] } else { name };
+            let packet = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name, &[0, 1, 0, 1]].concat();
+            let Ok(query) = Query::parse(&packet) else {
+                continue;
+            };
+            let mut message = [0xee; ASK_OCTETS_MAX];
+            let length = Asked::of(&query).write(7, None, true, true, &mut message);
+            assert!(length.is_multiple_of(128), "{length}");
+            let asked = Query::parse(&message[..length]).unwrap();
+            assert_eq!(asked.edns.unwrap().udp_size, 1232);
         }
     }
 
@@ -196,7 +233,7 @@ mod tests {
         let asked = Asked::of(&Query::parse(&query).unwrap());
         let mut message = [0; ASK_OCTETS_MAX];
         let case = Case::of(&[b'A'; 255]);
-        let length = asked.write(7, Some(&case), false, &mut message);
+        let length = asked.write(7, Some(&case), false, false, &mut message);
         assert_eq!(message[12..length], *b"\x07EXAMPLE\x03COM\x00\x00\x01\x00\x01");
     }
 

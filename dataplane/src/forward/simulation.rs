@@ -341,7 +341,7 @@ impl Network {
             .into_iter()
             .enumerate()
             .filter(|&(at, upstream)| at >= dropped || upstream == self.survivor);
-        let upstreams = kept.map(|(_, upstream)| address(upstream)).collect();
+        let upstreams = kept.map(|(_, upstream)| address(upstream).into()).collect();
         let policy = match self.below(3) {
             0 => Policy::Sequential,
             1 => Policy::RoundRobin,

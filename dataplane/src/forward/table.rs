@@ -16,8 +16,8 @@ use super::Failure;
 use super::case::Case;
 use super::chains::Chains;
 use super::deadlines::Deadlines;
+use super::place::{PLACES, Place, Set, UpstreamIndex};
 use super::question::Asked;
-use super::upstream::{PLACES, Place, Set, UpstreamIndex};
 use super::waiters::Line;
 use crate::limits::{FORWARD_TIMEOUT, PENDING_MAX, TRIES_MAX};
 

@@ -678,7 +678,7 @@ fn a_hanging_upstream_leaves_room_for_the_names_of_others() {
     let mut bench = Bench::new(1);
     let route = |domain: &str, hosts| Route {
         domain: domain.parse().unwrap(),
-        upstreams: addresses(hosts),
+        upstreams: addresses(hosts).into_iter().map(Into::into).collect(),
     };
     bench.forwarder.set_config(&Config {
         routes: vec![route(".", 1..=1), route("com", 2..=2)],

@@ -16,6 +16,7 @@ pub mod udp;
 pub(crate) mod glommio;
 mod outbound;
 mod outbound_stream;
+mod outbound_tls;
 mod relay;
 pub(crate) mod shell;
 pub mod tcp;

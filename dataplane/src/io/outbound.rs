@@ -3,10 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::outbound_stream::OutboundStream;
+use super::outbound_tls::OutboundTls;
 use super::udp::{PollSet, ignore_path_mtu};
 use crate::forward::{Ask, Forwarder, PLACES, Place};
 
@@ -16,13 +21,24 @@ pub(crate) struct Outbound {
     /// Places with a socket, in the order that they are polled.
     open: Vec<Place>,
     /// Places whose socket could not send, not yet told to the forwarder.
-    failed: Vec<Place>,
+    failed: Vec<Failed>,
+    /// What certificates of upstreams are held against.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// A place whose socket is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) place: Place,
+    /// It was a connection that had served before: a new one may be worth a try.
+    pub(crate) is_end: bool,
 }
 
 /// One socket.
 enum Line {
     Datagram(UdpSocket),
     Stream(OutboundStream),
+    Tls(Box<OutboundTls>),
 }
 
 /// What a socket had to say.
@@ -31,17 +47,20 @@ pub(crate) enum Received {
     Packet(usize),
     /// Nothing more for now.
     Nothing,
-    /// There is no way to the upstream, or nobody there.
+    /// There is no way to the upstream, or nobody there, or not who should be.
     Failed,
+    /// The connection, which had served before, has ended.
+    Ended,
 }
 
 impl Outbound {
-    /// No sockets yet; room for all.
-    pub(crate) fn new() -> Self {
+    /// No sockets yet; room for all. `tls`: what certificates of upstreams are held against, if some are asked over TLS.
+    pub(crate) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
             sockets: (0..PLACES).map(|_| None).collect(),
             open: Vec::with_capacity(PLACES),
             failed: Vec::with_capacity(PLACES),
+            tls,
         }
     }
 
@@ -53,6 +72,14 @@ impl Outbound {
         let Some(slot) = self.sockets.get_mut(ask.place.index()) else {
             return;
         };
+        if let Some(name) = ask.tls {
+            let asked = ask_over_tls(slot, self.tls.as_ref(), ask, name);
+            if asked.is_ok() && !self.open.contains(&ask.place) {
+                self.open.push(ask.place);
+            }
+            self.fail_unless(asked, ask.place);
+            return;
+        }
         if ask.fresh {
             // Given up first, so that its descriptor can be had again.
             *slot = None;
@@ -69,46 +96,82 @@ impl Outbound {
                 sent.map(drop)
             }),
             Some(Line::Datagram(socket)) => socket.send(ask.octets).map(drop),
-            Some(Line::Stream(_)) | None => Err(io::ErrorKind::NotConnected.into()),
+            Some(Line::Stream(_) | Line::Tls(_)) | None => Err(io::ErrorKind::NotConnected.into()),
         };
+        self.fail_unless(sent, ask.place);
+    }
+
+    /// Keeps that `place` has failed, if `sent` says so.
+    fn fail_unless(&mut self, sent: io::Result<()>, place: Place) {
         match sent {
             // A full send queue is a loss like any other: the retry takes care of it.
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.failed.push(ask.place),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                let is_end = self.sockets.get_mut(place.index()).is_some_and(give_up);
+                self.failed.push(Failed { place, is_end });
+            }
             Ok(()) | Err(_) => {}
         }
     }
 
-    /// A place that the forwarder is to be told has failed.
-    pub(crate) fn take_failed(&mut self) -> Option<Place> {
+    /// A place that the forwarder is to be told of.
+    pub(crate) fn take_failed(&mut self) -> Option<Failed> {
         self.failed.pop()
     }
 
+    /// Whether a reply of `place` is here already, so that no socket tells of it.
+    pub(crate) fn holds_reply(&self, place: Place) -> bool {
+        let line = self.sockets.get(place.index()).and_then(Option::as_ref);
+        matches!(line, Some(Line::Tls(line)) if line.holds_reply())
+    }
+
     /// Reads one packet from the socket of `place`, without waiting.
-    pub(crate) fn receive(&mut self, place: Place, buffer: &mut [u8]) -> Received {
-        let received = match self.sockets.get_mut(place.index()).and_then(Option::as_mut) {
+    pub(crate) fn receive(&mut self, place: Place, buffer: &mut [u8], now: Instant) -> Received {
+        let Some(slot) = self.sockets.get_mut(place.index()) else {
+            return Received::Nothing;
+        };
+        let received = match slot {
             None => return Received::Nothing,
             Some(Line::Datagram(socket)) => socket.recv(buffer),
             Some(Line::Stream(stream)) => stream.advance(buffer),
+            Some(Line::Tls(line)) => line.advance(buffer, now),
         };
         match received {
             Ok(length) => Received::Packet(length),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+            Err(_) if give_up(slot) => Received::Ended,
             Err(_) => Received::Failed,
         }
     }
 
-    /// Closes the sockets that nothing waits for, and adds the others to `set`. Returns how many those are.
+    /// Closes the sockets that nothing waits for, but those that are kept, and adds the others to `set`. Returns how many
+    /// those are.
     pub(crate) fn poll(&mut self, forwarder: &Forwarder, set: &mut PollSet) -> usize {
-        let sockets = &mut self.sockets;
+        let (sockets, failed) = (&mut self.sockets, &mut self.failed);
+        let is_any_kept = self.open.iter().any(|place| place.is_kept());
+        let now = is_any_kept.then(Instant::now);
         self.open.retain(|&place| {
             let Some(slot) = sockets.get_mut(place.index()) else {
                 return false;
             };
-            if forwarder.is_free(place) {
-                *slot = None;
+            match (&mut *slot, now) {
+                (Some(Line::Tls(line)), Some(now)) if forwarder.is_free(place) => {
+                    if line.is_idle(now) {
+                        line.end();
+                        *slot = None;
+                    }
+                }
+                (Some(Line::Tls(line)), Some(now)) => {
+                    if line.is_silent(now) {
+                        let is_end = give_up(slot);
+                        failed.push(Failed { place, is_end });
+                    }
+                }
+                _ if forwarder.is_free(place) => *slot = None,
+                _ => {}
             }
             match slot {
                 Some(Line::Stream(stream)) if stream.is_sending() => set.push_writable(stream.as_fd()),
+                Some(Line::Tls(line)) if line.is_sending() => set.push_either(line.as_fd()),
                 Some(line) => set.push(line.as_fd()),
                 None => return false,
             }
@@ -128,8 +191,44 @@ impl AsFd for Line {
         match self {
             Self::Datagram(socket) => socket.as_fd(),
             Self::Stream(stream) => stream.as_fd(),
+            Self::Tls(line) => line.as_fd(),
         }
     }
+}
+
+/// Asks by the connection in `slot`, or by a new one if there is none that leads where it should.
+fn ask_over_tls(
+    slot: &mut Option<Line>,
+    config: Option<&Arc<ClientConfig>>,
+    ask: &Ask<'_>,
+    name: &ServerName<'static>,
+) -> io::Result<()> {
+    let now = Instant::now();
+    let is_there = matches!(slot, Some(Line::Tls(line)) if line.leads_to(ask.upstream, name));
+    if !is_there {
+        // `spawn` was given what it takes if any upstream is asked so.
+        let config = config.ok_or(io::ErrorKind::Unsupported)?;
+        *slot = None;
+        *slot = Some(Line::Tls(Box::new(OutboundTls::connect(
+            config,
+            ask.upstream,
+            name,
+            now,
+        )?)));
+    }
+    match slot {
+        Some(Line::Tls(line)) => line.ask(ask.octets, ask.fresh, now),
+        _ => Err(io::ErrorKind::NotConnected.into()),
+    }
+}
+
+/// Closes a connection that is kept. Returns whether it had served before.
+fn give_up(slot: &mut Option<Line>) -> bool {
+    let has_served = matches!(slot, Some(Line::Tls(line)) if line.has_served());
+    if let Some(Line::Tls(_)) = slot {
+        *slot = None;
+    }
+    has_served
 }
 
 /// A socket that hears `upstream` alone. Its source port is left to the kernel, which draws it from the whole

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Octets of a length in front of a message (RFC 1035, section 4.2.2).
-const LENGTH_OCTETS: usize = 2;
+pub(super) const LENGTH_OCTETS: usize = 2;
 
 /// A connection on its way through the steps.
 pub(crate) struct OutboundStream {
@@ -30,17 +30,12 @@ impl OutboundStream {
     ///
     /// What the kernel says, except that it takes time.
     pub(crate) fn connect(upstream: SocketAddr, question: &[u8]) -> io::Result<Self> {
-        let domain = Domain::for_address(upstream);
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        match socket.connect(&upstream.into()) {
-            Err(error) if !is_for_later(&error) => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        let stream = begin(upstream)?;
         let length = u16::try_from(question.len()).map_err(|_| ErrorKind::InvalidInput)?;
         // Length and message in one write (RFC 7766, section 8).
         let unsent = [&length.to_be_bytes(), question].concat();
         Ok(Self {
-            stream: socket.into(),
+            stream,
             unsent,
             received: Vec::new(),
         })
@@ -100,8 +95,18 @@ impl AsFd for OutboundStream {
     }
 }
 
+/// Begins to connect to `upstream`.
+pub(super) fn begin(upstream: SocketAddr) -> io::Result<TcpStream> {
+    let domain = Domain::for_address(upstream);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    match socket.connect(&upstream.into()) {
+        Err(error) if !is_for_later(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(socket.into()),
+    }
+}
+
 /// `result`, with all that means "not yet" told alike.
-fn later<T>(result: io::Result<T>) -> io::Result<T> {
+pub(super) fn later<T>(result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| match is_for_later(&error) {
         true => ErrorKind::WouldBlock.into(),
         false => error,

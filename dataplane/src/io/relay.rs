@@ -8,9 +8,12 @@
 //!
 //! Workers of datagrams and the one of streams differ only in the way an answer goes back, and hand that in.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::outbound::{Outbound, Received};
+use rustls::ClientConfig;
+
+use super::outbound::{Failed, Outbound, Received};
 use super::udp::PollSet;
 use crate::counters::Writer;
 use crate::forward::{Ask, Forwarder};
@@ -40,10 +43,10 @@ impl<D: FnMut(&Answer<'_>, &Writer)> Outlet for Ways<'_, D> {
 }
 
 impl Relay {
-    /// Without a socket yet.
-    pub(crate) fn new() -> Self {
+    /// Without a socket yet. `tls` is as for [`Outbound::new`].
+    pub(crate) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
-            outbound: Outbound::new(),
+            outbound: Outbound::new(tls),
             reply: vec![0; UPSTREAM_REPLY_OCTETS_MAX],
         }
     }
@@ -56,7 +59,7 @@ impl Relay {
         }
     }
 
-    /// Closes the sockets that nothing waits for, and adds the others to `set`. Returns how many those are.
+    /// Closes the sockets that nothing waits for and that are not kept, and adds the others to `set`. Returns how many those are.
     pub(crate) fn poll(&mut self, forwarder: &Forwarder, set: &mut PollSet) -> usize {
         self.outbound.poll(forwarder, set)
     }
@@ -73,11 +76,15 @@ impl Relay {
             return;
         };
         let now = Instant::now();
-        for _ in 0..UPSTREAM_REPLIES_PER_TURN_MAX {
-            if worker.forwarder.is_free(place) {
+        let mut replies = 0;
+        // What is here already must not wait for a socket to tell of it: there is 64 KiB of it at most.
+        while replies < UPSTREAM_REPLIES_PER_TURN_MAX || self.outbound.holds_reply(place) {
+            replies += 1;
+            // A connection that is kept is looked at to the end, which may be just that.
+            if worker.forwarder.is_free(place) && !place.is_kept() {
                 break;
             }
-            let received = self.outbound.receive(place, &mut self.reply);
+            let received = self.outbound.receive(place, &mut self.reply, now);
             let outlet = &mut Ways {
                 outbound: &mut self.outbound,
                 deliver: &mut deliver,
@@ -90,6 +97,10 @@ impl Relay {
                 Received::Nothing => break,
                 Received::Failed => {
                     worker.on_error(place, now, outlet);
+                    break;
+                }
+                Received::Ended => {
+                    worker.on_end(place, now, outlet);
                     break;
                 }
             }
@@ -113,8 +124,12 @@ impl Relay {
         worker: &mut Worker,
         mut deliver: impl FnMut(&Answer<'_>, &Writer),
     ) {
-        while let Some(place) = self.outbound.take_failed() {
-            worker.on_error(place, Instant::now(), &mut self.outlet(&mut deliver));
+        while let Some(Failed { place, is_end }) = self.outbound.take_failed() {
+            let (now, outlet) = (Instant::now(), &mut self.outlet(&mut deliver));
+            match is_end {
+                true => worker.on_end(place, now, outlet),
+                false => worker.on_error(place, now, outlet),
+            }
         }
     }
 

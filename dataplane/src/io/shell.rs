@@ -8,9 +8,11 @@
 
 use std::io::PipeReader;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::Reader;
+use rustls::ClientConfig;
 
 use super::clock;
 use super::relay::Relay;
@@ -31,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) routes: config::Reader,
     pub(crate) cache: Share,
     pub(crate) seed: [u8; 32],
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) counters: Writer,
 }
 
@@ -63,12 +66,13 @@ impl Shell {
             routes,
             cache,
             seed,
+            tls,
             counters,
             ..
         } = setup;
         Self {
             worker: Worker::new(reader, policy, routes, cache, seed, counters),
-            relay: Relay::new(),
+            relay: Relay::new(tls),
             batch: Batch::new(),
             set: PollSet::with_capacity(LISTENERS_MAX + PLACES + 1),
             listeners,

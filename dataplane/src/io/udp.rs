@@ -496,6 +496,11 @@ impl PollSet {
         self.append(descriptor, libc::POLLOUT);
     }
 
+    /// Appends a descriptor that is ready once it can be read from or written to.
+    pub(crate) fn push_either(&mut self, descriptor: BorrowedFd<'_>) {
+        self.append(descriptor, libc::POLLIN | libc::POLLOUT);
+    }
+
     fn append(&mut self, descriptor: BorrowedFd<'_>, events: libc::c_short) {
         self.entries.push(libc::pollfd {
             fd: descriptor.as_raw_fd(),

@@ -753,7 +753,7 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
     let mut policy = policy(true);
     let route = |domain: &str| forward::Route {
         domain: name(domain),
-        upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+        upstreams: vec![std::net::SocketAddr::from(([192, 0, 2, 1], 53)).into()],
     };
     policy.forward_as(&forward::Config {
         routes: [".", "corp.local", "localhost", "example"].map(route).to_vec(),
@@ -769,6 +769,28 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
         ("a.example", true),
     ] {
         let mut packet = query(owner, 1, 7, &[]);
+        let length = packet.len();
+        packet.resize(512, 0);
+        let message = &mut Message::new(&mut packet, length);
+        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
+        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+    }
+}
+
+#[test]
+fn reverse_names_of_private_addresses_are_forwarded_where_that_was_asked_for() {
+    let policy = Policy {
+        forwards_private_reverse: true,
+        ..policy(true)
+    };
+    for (owner, is_forwarded) in [
+        ("4.3.2.10.in-addr.arpa", true),
+        ("1.0.16.172.in-addr.arpa", true),
+        ("8.e.f.ip6.arpa", true),
+        ("a.local", false),
+        ("localhost", false),
+    ] {
+        let mut packet = query(owner, RType::PTR.0, 7, &[]);
         let length = packet.len();
         packet.resize(512, 0);
         let message = &mut Message::new(&mut packet, length);

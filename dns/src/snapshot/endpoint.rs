@@ -10,6 +10,7 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
 
 use super::entry::Answer;
 use super::wildcard::SRV_PRIORITY;
@@ -78,6 +79,10 @@ pub struct EndpointKey(pub(super) u32);
 /// The numbers of one row's labels; all [`ANY`] for a free row.
 pub(super) type Numbers = [u32; GRAMMAR_LABELS];
 
+/// Some of a chunk's rows, a bit for each.
+#[derive(Clone, Copy)]
+pub(super) struct Rows([u64; CHUNK_ROWS / 64]);
+
 /// 256 rows. Never changes once built.
 pub(super) struct Chunk {
     columns: [[u32; CHUNK_ROWS]; GRAMMAR_LABELS],
@@ -85,23 +90,11 @@ pub(super) struct Chunk {
     arena: Box<[u8]>,
 }
 
-/// What a row holds besides its labels.
+/// What a row holds besides its labels. Read where it is asked for: most queries want one thing of many rows.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'s> {
-    pub(super) ttl_seconds: u32,
-    pub(super) priority: u16,
-    pub(super) weight: u16,
-    pub(super) tier: Tier,
-    /// With its length octet.
-    pub(super) uuid_label: &'s [u8],
-    /// 0 for none.
-    port: u16,
-    ipv4: &'s [[u8; 4]],
-    ipv6: &'s [[u8; 16]],
-    views: &'s [[u8; VIEW_OCTETS]],
-    view_ports: &'s [[u8; VIEW_PORT_OCTETS]],
-    /// The CNAME record of an alias; empty for none.
-    cname: &'s [u8],
+    head: &'s [u8; ROW_HEADER_OCTETS],
+    rest: &'s [u8],
 }
 
 /// Octets of a row before what differs in length.
@@ -259,66 +252,131 @@ impl Chunk {
     }
 
     /// Which rows match.
-    pub(super) fn matching(&self, wanted: &Numbers) -> [bool; CHUNK_ROWS] {
-        let [first, ..] = &self.columns;
-        let mut rows = first.map(|number| number != ANY);
-        for (column, want) in self.columns.iter().zip(wanted) {
-            if *want != ANY {
-                for (row, number) in rows.iter_mut().zip(column) {
-                    *row &= number == want;
-                }
+    pub(super) fn matching(&self, wanted: &Numbers) -> Rows {
+        let mut columns = self.columns.iter().zip(wanted).filter(|(_, want)| **want != ANY);
+        // Octets and not bits, so that sixteen rows are compared at once; a free row equals no label that is wanted.
+        let mut rows = match columns.next() {
+            Some((column, want)) => column.map(|number| u8::from(number == *want)),
+            None => {
+                let [first, ..] = &self.columns;
+                first.map(|number| u8::from(number != ANY))
+            }
+        };
+        for (column, want) in columns {
+            for (row, number) in rows.iter_mut().zip(column) {
+                *row &= u8::from(number == want);
             }
         }
-        rows
+        Rows::of(&rows)
+    }
+}
+
+impl Rows {
+    /// No row.
+    pub(super) const NONE: Self = Self([0; CHUNK_ROWS / 64]);
+
+    /// Those of which `rows` has 1; all others are 0.
+    fn of(rows: &[u8; CHUNK_ROWS]) -> Self {
+        let (eights, _) = rows.as_chunks::<8>();
+        let mut words = [0; CHUNK_ROWS / 64];
+        for (word, eights) in words.iter_mut().zip(eights.chunks(8)) {
+            for (place, eight) in eights.iter().enumerate() {
+                // Each octet's lowest bit goes to another one of the highest eight, and none of them meet.
+                let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+                *word |= bits << (8 * place);
+            }
+        }
+        Self(words)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == [0; CHUNK_ROWS / 64]
+    }
+
+    /// Those that are not in `others`.
+    pub(super) fn without(mut self, others: Self) -> Self {
+        for (word, others) in self.0.iter_mut().zip(others.0) {
+            *word &= !others;
+        }
+        self
+    }
+
+    /// Calls `visit` with the number of each, in order, until it breaks.
+    pub(super) fn each(self, mut visit: impl FnMut(usize) -> ControlFlow<()>) -> ControlFlow<()> {
+        for (place, mut word) in self.0.into_iter().enumerate() {
+            while word != 0 {
+                visit(place * 64 + word.trailing_zeros() as usize)?;
+                word &= word - 1;
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 
 impl<'s> Row<'s> {
-    /// Reads a row's octets.
+    /// The row of these octets.
     pub(super) fn read(octets: &'s [u8]) -> Option<Self> {
-        let (head, rest) = octets.split_first_chunk::<ROW_HEADER_OCTETS>()?;
-        let &[
-            t0,
-            t1,
-            t2,
-            t3,
-            p0,
-            p1,
-            r0,
-            r1,
-            w0,
-            w1,
-            tier,
+        let (head, rest) = octets.split_first_chunk()?;
+        Some(Self { head, rest })
+    }
+
+    /// Time to live, in seconds.
+    pub(super) fn ttl_seconds(&self) -> u32 {
+        let &[t0, t1, t2, t3, ..] = self.head;
+        u32::from_le_bytes([t0, t1, t2, t3])
+    }
+
+    pub(super) fn priority(&self) -> u16 {
+        let &[_, _, _, _, _, _, p0, p1, ..] = self.head;
+        u16::from_le_bytes([p0, p1])
+    }
+
+    pub(super) fn weight(&self) -> u16 {
+        let &[_, _, _, _, _, _, _, _, w0, w1, ..] = self.head;
+        u16::from_le_bytes([w0, w1])
+    }
+
+    pub(super) fn tier(&self) -> Tier {
+        let &[.., tier, _, _, _, _, _] = self.head;
+        match tier {
+            0 => Tier::Ready,
+            1 => Tier::Starting,
+            _ => Tier::Withheld,
+        }
+    }
+
+    /// Octets of the uuid's label, of both kinds of addresses, of views and of ports in views.
+    fn lengths(&self) -> [usize; 5] {
+        let &[.., label, ipv4, ipv6, views, ports] = self.head;
+        let [label, ipv4, ipv6, views, ports] = [label, ipv4, ipv6, views, ports].map(usize::from);
+        [
             label,
-            ipv4,
-            ipv6,
-            views,
-            ports,
-        ] = head;
-        let (uuid_label, rest) = rest.split_at_checked(usize::from(label))?;
-        let (ipv4, rest) = rest.split_at_checked(usize::from(ipv4) * 4)?;
-        let (ipv6, rest) = rest.split_at_checked(usize::from(ipv6) * 16)?;
-        let (views, rest) = rest.split_at_checked(usize::from(views) * VIEW_OCTETS)?;
-        let (view_ports, cname) = rest.split_at_checked(usize::from(ports) * VIEW_PORT_OCTETS)?;
-        let ((ipv4, _), (ipv6, _), (views, _)) = (ipv4.as_chunks(), ipv6.as_chunks(), views.as_chunks());
-        let (view_ports, _) = view_ports.as_chunks();
-        Some(Self {
-            ttl_seconds: u32::from_le_bytes([t0, t1, t2, t3]),
-            port: u16::from_le_bytes([p0, p1]),
-            priority: u16::from_le_bytes([r0, r1]),
-            weight: u16::from_le_bytes([w0, w1]),
-            tier: match tier {
-                0 => Tier::Ready,
-                1 => Tier::Starting,
-                _ => Tier::Withheld,
-            },
-            uuid_label,
-            ipv4,
-            ipv6,
-            views,
-            view_ports,
-            cname,
-        })
+            ipv4 * 4,
+            ipv6 * 16,
+            views * VIEW_OCTETS,
+            ports * VIEW_PORT_OCTETS,
+        ]
+    }
+
+    /// The octets of `length` from `start` on.
+    fn part(&self, start: usize, length: usize) -> &'s [u8] {
+        self.rest.get(start..start + length).unwrap_or_default()
+    }
+
+    fn views(&self) -> &'s [[u8; VIEW_OCTETS]] {
+        let [label, ipv4, ipv6, views, _] = self.lengths();
+        self.part(label + ipv4 + ipv6, views).as_chunks().0
+    }
+
+    fn view_ports(&self) -> &'s [[u8; VIEW_PORT_OCTETS]] {
+        let [label, ipv4, ipv6, views, ports] = self.lengths();
+        self.part(label + ipv4 + ipv6 + views, ports).as_chunks().0
+    }
+
+    /// The CNAME record of an alias; empty for none.
+    fn cname(&self) -> &'s [u8] {
+        self.rest.get(self.lengths().iter().sum()..).unwrap_or_default()
     }
 
     /// The port that SRV announces to clients in `view`, if any.
@@ -326,27 +384,31 @@ impl<'s> Row<'s> {
         let of_view = |&[v0, v1, p0, p1]: &[u8; VIEW_PORT_OCTETS]| {
             (View(u16::from_le_bytes([v0, v1])) == view).then(|| u16::from_le_bytes([p0, p1]))
         };
-        let port = self.view_ports.iter().find_map(of_view).unwrap_or(self.port);
+        let &[_, _, _, _, p0, p1, ..] = self.head;
+        let everyones = u16::from_le_bytes([p0, p1]);
+        let port = self.view_ports().iter().find_map(of_view).unwrap_or(everyones);
         (port != 0).then_some(port)
     }
 
     /// Where SRV leads, as the octets of a name: the alias, else `uuid` below `apex`, in two parts.
     pub(super) fn target(&self, apex: &'s [u8]) -> [&'s [u8]; 2] {
-        match self.cname.get(RDATA_AT..) {
+        let [label, ..] = self.lengths();
+        match self.cname().get(RDATA_AT..) {
             Some(alias) => [alias, &[]],
-            None => [self.uuid_label, apex],
+            None => [self.part(0, label), apex],
         }
     }
 
     /// Its CNAME record, if it is an alias.
     pub(super) fn alias(&self) -> Option<Answer<'s>> {
-        (!self.cname.is_empty()).then_some(Answer {
+        let cname = self.cname();
+        (!cname.is_empty()).then_some(Answer {
             rtype: RType::CNAME,
             view: View::EVERYONE,
             records: 1,
             additional_records: 0,
             stride: 0,
-            answer: self.cname,
+            answer: cname,
             additional: &[],
         })
     }
@@ -355,7 +417,7 @@ impl<'s> Row<'s> {
     /// returns false; returns whether it never did.
     pub(super) fn addresses(&self, rtype: RType, view: View, mut push: impl FnMut(&[u8]) -> bool) -> bool {
         let mut has_own = false;
-        for &[v0, v1, ref address @ ..] in self.views {
+        for &[v0, v1, ref address @ ..] in self.views() {
             if View(u16::from_le_bytes([v0, v1])) != view {
                 continue;
             }
@@ -375,8 +437,51 @@ impl<'s> Row<'s> {
         }
         match rtype {
             _ if has_own => true,
-            RType::A => self.ipv4.iter().all(|address| push(address)),
-            _ => self.ipv6.iter().all(|address| push(address)),
+            RType::A => {
+                let [label, ipv4, ..] = self.lengths();
+                let (addresses, _) = self.part(label, ipv4).as_chunks::<4>();
+                addresses.iter().all(|address| push(address))
+            }
+            _ => {
+                let [label, ipv4, ipv6, ..] = self.lengths();
+                let (addresses, _) = self.part(label + ipv4, ipv6).as_chunks::<16>();
+                addresses.iter().all(|address| push(address))
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_those_whose_octet_is_1() {
+        let mut octets = [0; CHUNK_ROWS];
+        for row in [0, 1, 7, 8, 62, 63, 64, 127, 200, 255] {
+            octets[row] = 1;
+        }
+        let rows = Rows::of(&octets);
+        let mut seen = Vec::new();
+        let flow = rows.each(|row| {
+            seen.push(row);
+            if row == 200 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert_eq!(
+            (seen, flow.is_break()),
+            (vec![0, 1, 7, 8, 62, 63, 64, 127, 200], true)
+        );
+        octets[200] = 0;
+        let mut left = Vec::new();
+        let _ = rows.without(Rows::of(&octets)).each(|row| {
+            left.push(row);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(left, [200]);
+        assert!(rows.without(rows).is_empty() && Rows::NONE.is_empty() && !rows.is_empty());
     }
 }

@@ -22,12 +22,12 @@ use std::ops::ControlFlow;
 
 use foldhash::fast::FixedState;
 
-use self::gather::{Gather, RECORD_OCTETS_MIN, ROOM_SMALL, SLOTS, SLOTS_SMALL};
+use self::gather::Gather;
 use super::Zone;
 use super::chunks::Chunks;
-use super::endpoint::{ANY, GRAMMAR_LABELS, NEVER, Numbers, Row, SRV_WEIGHT, Tier};
+use super::endpoint::{ANY, GRAMMAR_LABELS, NEVER, Numbers, Row, Rows, SRV_WEIGHT, Tier};
 use super::entry::Answer;
-use crate::record::View;
+use crate::record::{RDATA_AT, View};
 use crate::wire::{OWNER_IS_QNAME, RType, Reply, Section};
 
 /// Column of the instance; who names one, or a uuid, means a single endpoint.
@@ -43,7 +43,11 @@ const OTHER_REGION_PRIORITY: u16 = 10;
 /// Endpoints that one answer looks at: as many A records of 16 octets as one TCP message holds. Of more, the first
 /// are taken, as they are for a name that very many share. So what a short question costs does not grow with the
 /// number of services, even where all of them have the same address.
-const ROWS_MAX: usize = 65_535 / RECORD_OCTETS_MIN;
+const ROWS_MAX: usize = 65_535 / A_OCTETS;
+
+/// Octets of an A and of an AAAA record, each behind a pointer.
+const A_OCTETS: usize = RDATA_AT + 4;
+const AAAA_OCTETS: usize = RDATA_AT + 16;
 
 /// Whether `label`, lower-cased, stands for any label in a query.
 #[must_use]
@@ -59,6 +63,8 @@ pub struct Matches<'s> {
     first: usize,
     hasher: &'s FixedState,
     wanted: Numbers,
+    /// Those that match in that chunk, which is all that most queries look at, again and again.
+    first_rows: Rows,
     /// Owner of the records.
     owner: [u8; 2],
     /// Whose addresses the client gets.
@@ -89,7 +95,7 @@ impl Admitted {
     fn admits(self, row: &Row<'_>) -> bool {
         match self {
             Self::All => true,
-            Self::Only(tier) => tier == row.tier && tier != Tier::Withheld,
+            Self::Only(tier) => tier == row.tier() && tier != Tier::Withheld,
         }
     }
 }
@@ -105,22 +111,29 @@ impl<'s> Matches<'s> {
         view: View,
     ) -> Option<Self> {
         let wanted = labels.map(|label| label.map_or(ANY, |number| number.unwrap_or(NEVER)));
-        let mut matches = Self {
+        let matches = Self {
             chunks,
             first: 0,
             hasher,
             wanted,
+            first_rows: Rows::NONE,
             owner: OWNER_IS_QNAME,
             view,
             zone,
         };
         // A region without services still has its name: SRV answers with the other regions.
-        let existing = matches.in_any_region().unwrap_or(matches);
-        let mut candidates = chunks.candidates(0, existing.wanted);
+        let in_any_region = matches.with_any_region();
+        let existing = in_any_region.unwrap_or(wanted);
+        let mut each = chunks
+            .candidates(0, existing)
+            .map(|(place, chunk)| (place, chunk.matching(&existing)));
         // Whoever walks them later begins where there is something.
-        (matches.first, _) =
-            candidates.find(|(_, chunk)| chunk.matching(&existing.wanted).contains(&true))?;
-        Some(matches)
+        let (first, rows) = each.find(|(_, rows)| !rows.is_empty())?;
+        let matches = Self { first, ..matches };
+        Some(Self {
+            first_rows: in_any_region.map_or(rows, |_| matches.rows_of_first()),
+            ..matches
+        })
     }
 
     /// The CNAME record of the only endpoint that matches, where it is an alias and SRV says nothing of it.
@@ -148,12 +161,9 @@ impl<'s> Matches<'s> {
     /// type, the first there is (RFC 8482, section 4.1).
     pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> Written {
         match qtype {
-            RType::A | RType::AAAA if reply.room() <= ROOM_SMALL => {
-                self.write_addresses::<SLOTS_SMALL>(qtype, rotation, reply)
-            }
-            RType::A | RType::AAAA => self.write_addresses::<SLOTS>(qtype, rotation, reply),
-            RType::SRV if reply.room() <= ROOM_SMALL => self.write_srv::<SLOTS_SMALL>(rotation, reply),
-            RType::SRV => self.write_srv::<SLOTS>(rotation, reply),
+            RType::A => self.write_addresses::<A_OCTETS>(qtype, rotation, reply),
+            RType::AAAA => self.write_addresses::<AAAA_OCTETS>(qtype, rotation, reply),
+            RType::SRV => self.write_srv(rotation, reply),
             RType::ANY => [RType::A, RType::AAAA, RType::SRV]
                 .into_iter()
                 .map(|rtype| self.write(rtype, rotation, reply))
@@ -163,17 +173,18 @@ impl<'s> Matches<'s> {
         }
     }
 
-    fn write_addresses<const SLOTS: usize>(
+    /// `RECORD`: octets of each record.
+    fn write_addresses<const RECORD: usize>(
         &self,
         rtype: RType,
         rotation: u16,
         reply: &mut Reply<'_>,
     ) -> Written {
-        let mut records = Gather::<SLOTS>::new(reply, self.hasher, Section::Answer);
+        let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let first = records.end();
         let flow = self.each(self.admitted(), |row| {
             let whole = row.addresses(rtype, self.view, |address| {
-                records.push(&[&self.owner, &[]], rtype, row.ttl_seconds, &[address, &[], &[]])
+                records.push_address::<RECORD>(self.owner, rtype, row.ttl_seconds(), address)
             });
             continued(whole)
         });
@@ -184,16 +195,16 @@ impl<'s> Matches<'s> {
             return Written::Nothing;
         }
         records.level_ttl();
-        records.rotate(first..records.end(), rotation);
+        records.rotate_equals(first..records.end(), rotation, RECORD);
         Written::Whole
     }
 
-    fn write_srv<const SLOTS: usize>(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
+    fn write_srv(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
         // Health is asked of all that can answer: healthy ones elsewhere go before starting ones here.
         let anywhere = self.in_any_region();
         let all = anywhere.unwrap_or(*self);
         let admitted = all.admitted();
-        let mut records = Gather::<SLOTS>::new(reply, self.hasher, Section::Answer);
+        let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let here = records.end();
         let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, 0));
         let elsewhere = records.end();
@@ -213,52 +224,61 @@ impl<'s> Matches<'s> {
         records.rotate(here..elsewhere, rotation);
         records.rotate(elsewhere..records.end(), rotation);
         // Addresses are a courtesy: what does not fit is left out and TC stays clear (RFC 2181, section 9).
-        let mut targets = Gather::<SLOTS>::new(reply, self.hasher, Section::Additional);
+        let mut targets = Gather::new(reply, self.hasher, Section::Additional);
         let _ = all.each(admitted, |row| self.push_target(&mut targets, row, ttl_seconds));
         Written::Whole
     }
 
-    fn push_srv<const SLOTS: usize>(
-        &self,
-        records: &mut Gather<'_, '_, SLOTS>,
-        row: Row<'_>,
-        more_priority: u16,
-    ) -> ControlFlow<()> {
+    fn push_srv(&self, records: &mut Gather<'_, '_>, row: Row<'_>, more_priority: u16) -> ControlFlow<()> {
         let Some(port) = row.port(self.view) else {
             return ControlFlow::Continue(());
         };
-        let priority = row.priority.saturating_add(more_priority);
-        let [[p0, p1], [w0, w1], [n0, n1]] = [priority, row.weight, port].map(u16::to_be_bytes);
-        let [first, second] = row.target(self.zone.apex().octets());
-        let rdata: [&[u8]; 3] = [&[p0, p1, w0, w1, n0, n1], first, second];
-        continued(records.push(&[&self.owner, &[]], RType::SRV, row.ttl_seconds, &rdata))
+        let priority = row.priority().saturating_add(more_priority);
+        let target = row.target(self.zone.apex().octets());
+        continued(records.push_srv(
+            self.owner,
+            row.ttl_seconds(),
+            [priority, row.weight(), port],
+            target,
+        ))
     }
 
-    fn push_target<const SLOTS: usize>(
-        &self,
-        records: &mut Gather<'_, '_, SLOTS>,
-        row: Row<'_>,
-        ttl_seconds: u32,
-    ) -> ControlFlow<()> {
+    fn push_target(&self, records: &mut Gather<'_, '_>, row: Row<'_>, ttl_seconds: u32) -> ControlFlow<()> {
         if row.port(self.view).is_none() {
             return ControlFlow::Continue(());
         }
         let owner = row.target(self.zone.apex().octets());
         let whole = [RType::A, RType::AAAA].into_iter().all(|rtype| {
             row.addresses(rtype, self.view, |address| {
-                records.push(&owner, rtype, ttl_seconds, &[address, &[], &[]])
+                records.push_target(owner, rtype, ttl_seconds, address)
             })
         });
         continued(whole)
     }
 
-    /// The same query with the region left open; none when it is open already.
-    fn in_any_region(&self) -> Option<Self> {
+    /// What is wanted, with the region left open; none when it is open already.
+    fn with_any_region(&self) -> Option<Numbers> {
         let mut wanted = self.wanted;
         (wanted[REGION] != ANY).then(|| {
             wanted[REGION] = ANY;
-            Self { wanted, ..*self }
+            wanted
         })
+    }
+
+    /// The same query with the region left open; none when it is open already.
+    fn in_any_region(&self) -> Option<Self> {
+        let wanted = self.with_any_region()?;
+        let matches = Self { wanted, ..*self };
+        Some(Self {
+            first_rows: matches.rows_of_first(),
+            ..matches
+        })
+    }
+
+    /// The rows of the first chunk that match.
+    fn rows_of_first(&self) -> Rows {
+        let chunk = self.chunks.get(self.first);
+        chunk.map_or(Rows::NONE, |chunk| chunk.matching(&self.wanted))
     }
 
     /// Which tiers answer: the best there is, or all where the query means one endpoint.
@@ -269,7 +289,7 @@ impl<'s> Matches<'s> {
         let mut best = Tier::Withheld;
         // Every one is looked at until one is ready: the first of very many are not better than the others.
         let _ = self.walk(None, Admitted::All, usize::MAX, |row| {
-            best = best.min(row.tier);
+            best = best.min(row.tier());
             continued(best != Tier::Ready)
         });
         Admitted::Only(best)
@@ -290,7 +310,7 @@ impl<'s> Matches<'s> {
         self.walk(None, admitted, ROWS_MAX, visit)
     }
 
-    /// Calls `visit` for each of the first `rows_max` rows that match this query but not `unlike`.
+    /// Calls `visit` for the rows that match this query but not `unlike`, up to `rows_max` of those that are admitted.
     fn walk(
         &self,
         unlike: Option<&Numbers>,
@@ -299,25 +319,33 @@ impl<'s> Matches<'s> {
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut left = rows_max;
-        for (_, chunk) in self.chunks.candidates(self.first, self.wanted) {
-            let mut rows = chunk.matching(&self.wanted);
-            if let Some(unlike) = unlike {
-                for (row, unlike) in rows.iter_mut().zip(chunk.matching(unlike)) {
-                    *row &= !unlike;
-                }
+        for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
+            let mut rows = if place == self.first {
+                self.first_rows
+            } else {
+                chunk.matching(&self.wanted)
+            };
+            if let Some(unlike) = unlike.filter(|_| !rows.is_empty()) {
+                rows = rows.without(chunk.matching(unlike));
             }
-            for (row, _) in rows.iter().enumerate().filter(|(_, matches)| **matches) {
-                let Some(row) = chunk.row_octets(row).and_then(Row::read) else {
-                    continue;
+            let mut is_over = false;
+            let flow = rows.each(|row| {
+                let row = chunk.row_octets(row).and_then(Row::read);
+                let Some(row) = row.filter(|row| admitted.admits(row)) else {
+                    return ControlFlow::Continue(());
                 };
-                if admitted.admits(&row) {
-                    if left == 0 {
-                        return ControlFlow::Continue(());
-                    }
-                    left -= 1;
-                    visit(row)?;
+                is_over = left == 0;
+                left = left.saturating_sub(1);
+                if is_over {
+                    ControlFlow::Break(())
+                } else {
+                    visit(row)
                 }
+            });
+            if is_over {
+                break;
             }
+            flow?;
         }
         ControlFlow::Continue(())
     }

@@ -23,6 +23,8 @@ impl OptionCode {
     pub const COOKIE: Self = Self(10);
     /// How long a connection may be idle (RFC 7828).
     pub const TCP_KEEPALIVE: Self = Self(11);
+    /// Octets that mean nothing (RFC 7830).
+    pub const PADDING: Self = Self(12);
     /// Why a reply is no answer (RFC 8914).
     pub const EXTENDED_ERROR: Self = Self(15);
 }

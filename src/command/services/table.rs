@@ -7,16 +7,20 @@ use crate::command::client::field as said;
 
 /// A table of `services`, as wide as the terminal if it is for one.
 pub(super) fn of(services: &[Value], is_terminal: bool) -> String {
-    if services.is_empty() {
-        return "no services\n".to_owned();
-    }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     table.set_content_arrangement(match is_terminal {
         true => ContentArrangement::Dynamic,
         // Whoever reads it by line wants one for each.
         false => ContentArrangement::Disabled,
     });
+    filled(table, services)
+}
+
+fn filled(mut table: Table, services: &[Value]) -> String {
+    if services.is_empty() {
+        return "no services\n".to_owned();
+    }
+    table.load_style(presets::NOTHING);
     table.set_header([
         "NAME",
         "ID",
@@ -185,6 +189,23 @@ web1.web.dev  1001  10.0.0.7   http=80  -       -         42s   rest
 ";
         assert_eq!(of(&[web()], false), expected);
         assert_eq!(of(&[], true), "no services\n");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_cells_are_broken_and_nothing_is_left_out() {
+        let mut service = web();
+        service["addresses"] = json!(["10.0.0.7", "10.0.0.8", "fd00:1234::7"]);
+        for width in [1, 8, 40, 60, 80, 200] {
+            let mut table = Table::new();
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width);
+            let shown = filled(table, &[service.clone(), service.clone()]);
+            let widest = shown.lines().map(str::len).max().unwrap();
+            assert!(widest <= usize::from(width).max(40), "{width}: {widest}\n{shown}");
+            let letters = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+            let whole = of(&[service.clone(), service.clone()], false);
+            assert_eq!(letters(&shown), letters(&whole), "{width}\n{shown}");
+        }
     }
 
     #[test]

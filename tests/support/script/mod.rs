@@ -17,7 +17,7 @@
 //! `publish=always`; `health=starting` is how it is.
 //!
 //! A query is `?`, a name (with `\DDD` for any octet) and a type, then any of: `class=CH`, `-rd`, `+aa +tc +ra +z +ad +cd`,
-//! `opcode=4`, `rcode=3`, `qr`, `edns=4096`, `do`, `version=1`, `option=10:0102`, `qdcount=2`, `ancount=1`, `arcount=0`,
+//! `opcode=4`, `rcode=3`, `qr`, `edns=4096`, `do`, `version=1`, `option=10:0102`, `qdcount=2`, `ancount=1`, `nscount=1`, `arcount=0`,
 //! `tail=0102` (octets after the message), `cut=3` (octets taken off its end), `from=ADDRESS`, `tcp`. Or it is `? hex 0001...`.
 //!
 //! A reply is `=`, an rcode and all flags but QR, or `= silence`, or `= forward`. Then lines with every record of each

@@ -9,6 +9,7 @@ pub(super) struct Asked {
     flags: u16,
     questions: u16,
     answers: u16,
+    authorities: u16,
     additionals: Option<u16>,
     question: Vec<u8>,
     opt: Option<[u8; 9]>,
@@ -57,6 +58,7 @@ impl Asked {
             flags: 0x0100,
             questions: 1,
             answers: 0,
+            authorities: 0,
             additionals: None,
             question: Vec::new(),
             opt: None,
@@ -111,6 +113,7 @@ impl Asked {
             }
             ("qdcount", value) => self.questions = value.parse().ok()?,
             ("ancount", value) => self.answers = value.parse().ok()?,
+            ("nscount", value) => self.authorities = value.parse().ok()?,
             ("arcount", value) => self.additionals = Some(value.parse().ok()?),
             ("tail", value) => self.tail = hex(value)?,
             ("cut", value) => self.cut = value.parse().ok()?,
@@ -132,7 +135,14 @@ impl Asked {
             return self.tail;
         }
         let additionals = self.additionals.unwrap_or(u16::from(self.opt.is_some()));
-        let head = [ID, self.flags, self.questions, self.answers, 0, additionals];
+        let head = [
+            ID,
+            self.flags,
+            self.questions,
+            self.answers,
+            self.authorities,
+            additionals,
+        ];
         let mut octets: Vec<u8> = head.iter().flat_map(|word| word.to_be_bytes()).collect();
         octets.extend(self.question);
         if let Some(opt) = self.opt {

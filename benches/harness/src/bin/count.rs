@@ -22,7 +22,7 @@ use dataplane::cache::{Cache, Rules};
 use dataplane::respond::{Client, Message, Transport, respond};
 
 use dns::wire::Head;
-use dns::{Query, Reply};
+use dns::{Builder, Query, Reply};
 
 /// As skydock has it: a publish allocates.
 #[global_allocator]
@@ -45,6 +45,8 @@ const AAAA: u16 = 28;
 enum Kind {
     /// Answering a question about this name and type.
     Query(&'static str, u16),
+    /// Answering one of the same kind over TCP, where a wildcard's hundred matches find room.
+    Crowd(&'static str, u16),
     /// The same, from an upstream's reply that is kept.
     Kept(&'static str, u16),
     /// Publishing one change among so many services.
@@ -53,7 +55,7 @@ enum Kind {
     Compile(u32),
 }
 
-const KINDS: [(&str, Kind, u32); 13] = [
+const KINDS: [(&str, Kind, u32); 15] = [
     ("one_a", Kind::Query("instance77.image7.dev.docker", A), QUESTIONS),
     ("ten_a", Kind::Query("image7.dev.docker", A), QUESTIONS),
     ("ten_srv", Kind::Query("image7.dev.docker", SRV), QUESTIONS),
@@ -70,6 +72,16 @@ const KINDS: [(&str, Kind, u32); 13] = [
     ),
     ("wildcard_of_ten", Kind::Query("*.image7.*.docker", A), QUESTIONS),
     ("wildcard_of_all", Kind::Query("*.docker", A), QUESTIONS),
+    (
+        "wildcard_of_100_a",
+        Kind::Crowd("*.crowd.dev.docker", A),
+        QUESTIONS,
+    ),
+    (
+        "wildcard_of_100_srv",
+        Kind::Crowd("*.crowd.dev.docker", SRV),
+        QUESTIONS,
+    ),
     (
         "long_name_of_one",
         Kind::Query("region.instance77.image7.dev.docker", A),
@@ -107,7 +119,12 @@ fn main() -> ExitCode {
 fn work(name: &str) {
     for (_, kind, times) in KINDS.iter().filter(|(it, ..)| *it == name) {
         match *kind {
-            Kind::Query(owner, qtype) => answer(owner, qtype, *times),
+            Kind::Query(owner, qtype) => {
+                answer(fixture::zone(SERVICES), owner, qtype, Transport::Udp, *times);
+            }
+            Kind::Crowd(owner, qtype) => {
+                answer(fixture::crowd(SERVICES), owner, qtype, Transport::Tcp, *times);
+            }
             Kind::Kept(owner, qtype) => recall(owner, qtype, *times),
             Kind::Change(services) => change(services, *times),
             Kind::Compile(services) => compile(services, *times),
@@ -123,15 +140,15 @@ fn measured(times: u32, mut step: impl FnMut(u32)) {
     }
 }
 
-fn answer(owner: &str, qtype: u16, times: u32) {
-    let snapshot = fixture::zone(SERVICES).build();
+fn answer(mut builder: Builder, owner: &str, qtype: u16, transport: Transport, times: u32) {
+    let snapshot = builder.build();
     let policy = fixture::policy();
     let client = Client {
         address: IpAddr::from([172, 17, 0, 2]),
-        transport: Transport::Udp,
+        transport,
     };
     let packet = fixture::query(owner, qtype);
-    let mut buffer = vec![0; 4096];
+    let mut buffer = vec![0; 65_535];
     measured(times, |_| {
         // A reply overwrites its query: what a worker's receive call puts there is put back.
         let room = buffer.get_mut(..packet.len()).expect("larger than any query");

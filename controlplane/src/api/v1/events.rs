@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::json;
 use super::shown::Shown;
 use crate::api::Shared;
+use crate::api::counts::Watching;
 use crate::api::problem::Problem;
 use crate::feed::{Event, Feed, Place, What};
 use crate::store::Now;
@@ -51,9 +52,10 @@ pub(super) async fn watch(
     let head = format!("retry: {RETRY_MS}\n\n");
     let told = stream::unfold(
         Watcher {
-            shared,
             place,
             head: Some(head),
+            _counted: shared.counts.watching(),
+            shared,
         },
         Watcher::next,
     );
@@ -70,6 +72,7 @@ struct Watcher {
     /// What it has seen; nothing if that is not known any more.
     place: Option<Place>,
     head: Option<String>,
+    _counted: Watching,
 }
 
 impl Watcher {

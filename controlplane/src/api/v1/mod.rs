@@ -7,11 +7,13 @@
 //!  /v1/events                GET, server-sent events of every change
 //!  /v1/explain               GET, why a question is answered as it is
 //!  /v1/settings              GET, what is in force, without secrets
+//!  /v1/cache/flush           POST, forget what other servers answered
 //!  /v1/openapi.json          GET, all of this for programs
 //! ```
 //!
 //! Errors are problems (RFC 9457) that name the field. Nothing of a write is done unless all of it can be.
 
+mod cache;
 mod condition;
 mod events;
 mod explain;
@@ -31,6 +33,7 @@ use axum::routing::{get, post};
 use super::Shared;
 use super::problem::Problem;
 
+pub use cache::FlushCache;
 pub use explain::{Rehearse, Rehearsed};
 pub use settings::Setting;
 
@@ -38,7 +41,7 @@ pub use settings::Setting;
 const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
 /// Its routes.
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router(flush_cache: FlushCache) -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/services", get(listed::list))
         .route(
@@ -53,6 +56,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/v1/explain", get(explain::show))
         .route("/v1/settings", get(settings::show))
         .route("/v1/openapi.json", get(openapi::show))
+        .merge(cache::router(flush_cache))
         .route("/v1/{*rest}", axum::routing::any(not_found))
         .method_not_allowed_fallback(wrong_method)
 }

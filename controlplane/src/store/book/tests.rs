@@ -1,25 +1,11 @@
 use super::*;
-use crate::fixture::{defaults, name};
-use crate::store::registration::Transport;
+use crate::fixture::{defaults, draft, name};
+use crate::store::Patch;
 
 fn rules() -> Rules {
     Rules {
         defaults: defaults(),
         naming: Naming::new(vec![name("docker")]),
-    }
-}
-
-fn web(ttl: u32) -> Draft {
-    Draft {
-        service: "web".to_owned(),
-        addresses: vec!["10.0.0.7".parse().unwrap()],
-        ports: vec![DraftPort {
-            number: 80,
-            protocol: Transport::Tcp,
-            name: None,
-        }],
-        ttl,
-        ..Draft::default()
     }
 }
 
@@ -48,13 +34,6 @@ fn batch(book: &mut Book, now: Now, writes: Vec<Write>) -> Vec<Result<Done, Refu
     results
 }
 
-fn later(now: Now, seconds: u64) -> Now {
-    Now {
-        instant: now.instant + Duration::from_secs(seconds),
-        wall: now.wall + Duration::from_secs(seconds),
-    }
-}
-
 fn revision(done: &Result<Done, Refusal>) -> u64 {
     done.as_ref()
         .unwrap()
@@ -69,11 +48,11 @@ fn revision(done: &Result<Done, Refusal>) -> u64 {
 fn the_second_of_two_in_one_batch_sees_the_first() {
     let (mut book, now) = (Book::default(), Now::read());
     let twice = vec![
-        put("1001", web(30), Condition::Absent),
-        put("1001", web(30), Condition::Absent),
+        put("1001", draft(30), Condition::Absent),
+        put("1001", draft(30), Condition::Absent),
         remove("1001"),
         remove("1001"),
-        put("1001", web(30), Condition::Absent),
+        put("1001", draft(30), Condition::Absent),
     ];
     let results = batch(&mut book, now, twice);
     let is_done: Vec<_> = results.iter().map(Result::is_ok).collect();
@@ -86,8 +65,8 @@ fn the_second_of_two_in_one_batch_sees_the_first() {
 #[test]
 fn a_write_may_depend_on_what_its_sender_saw() {
     let (mut book, now) = (Book::default(), Now::read());
-    let first = revision(&batch(&mut book, now, vec![put("1001", web(30), Condition::Always)])[0]);
-    let on = |revision| put("1001", web(60), Condition::Revision(vec![revision]));
+    let first = revision(&batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)])[0]);
+    let on = |revision| put("1001", draft(60), Condition::Revision(vec![revision]));
     assert!(batch(&mut book, now, vec![on(first + 1)])[0].is_err());
     let second = batch(&mut book, now, vec![on(first)]);
     assert!(revision(&second[0]) > first && !second[0].as_ref().unwrap().is_new);
@@ -95,20 +74,20 @@ fn a_write_may_depend_on_what_its_sender_saw() {
         batch(&mut book, now, vec![on(first)])[0].is_err(),
         "it was seen before the change"
     );
-    let absent = put("1002", web(30), Condition::Present);
+    let absent = put("1002", draft(30), Condition::Present);
     assert!(batch(&mut book, now, vec![absent])[0].is_err());
 }
 
 #[test]
 fn revisions_grow_also_over_a_removal_and_a_restart() {
     let (mut book, now) = (Book::default(), Now::read());
-    let first = revision(&batch(&mut book, now, vec![put("1001", web(30), Condition::Always)])[0]);
+    let first = revision(&batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)])[0]);
     batch(&mut book, now, vec![remove("1001")]);
-    let mut anew = Book::of(vec![], later(now, 1));
+    let mut anew = Book::of(vec![], now.later(1));
     let second = batch(
         &mut anew,
-        later(now, 1),
-        vec![put("1001", web(30), Condition::Always)],
+        now.later(1),
+        vec![put("1001", draft(30), Condition::Always)],
     );
     assert!(revision(&second[0]) > first);
 }
@@ -116,12 +95,12 @@ fn revisions_grow_also_over_a_removal_and_a_restart() {
 #[test]
 fn a_heartbeat_gives_time_and_no_new_revision() {
     let (mut book, now) = (Book::default(), Now::read());
-    let first = revision(&batch(&mut book, now, vec![put("1001", web(30), Condition::Always)])[0]);
+    let first = revision(&batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)])[0]);
     let beat = |ttl| Write::Beat {
         id: "1001".into(),
         ttl,
     };
-    let now = later(now, 20);
+    let now = now.later(20);
     let beaten = batch(&mut book, now, vec![beat(None)]);
     assert_eq!(revision(&beaten[0]), first);
     assert_eq!(book.get("1001").unwrap().remaining_seconds(now.instant), 30);
@@ -132,8 +111,8 @@ fn a_heartbeat_gives_time_and_no_new_revision() {
 #[test]
 fn what_is_over_is_not_there_for_anybody() {
     let (mut book, now) = (Book::default(), Now::read());
-    batch(&mut book, now, vec![put("1001", web(30), Condition::Always)]);
-    let over = later(now, 30);
+    batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)]);
+    let over = now.later(30);
     let beat = Write::Beat {
         id: "1001".into(),
         ttl: None,
@@ -142,25 +121,25 @@ fn what_is_over_is_not_there_for_anybody() {
         batch(&mut book, over, vec![beat])[0],
         Err(Refusal::NotFound(_))
     ));
-    assert!(batch(&mut book, over, vec![put("1001", web(30), Condition::Absent)])[0].is_ok());
+    assert!(batch(&mut book, over, vec![put("1001", draft(30), Condition::Absent)])[0].is_ok());
     assert_eq!(book.len(), 1);
 }
 
 #[test]
 fn a_permanent_one_has_no_end() {
     let (mut book, now) = (Book::default(), Now::read());
-    let mut draft = web(30);
+    let mut draft = draft(30);
     draft.permanent = true;
     batch(&mut book, now, vec![put("1001", draft, Condition::Always)]);
     let entry = book.get("1001").unwrap();
-    assert!(!entry.is_over(later(now, 1 << 40).instant));
-    assert_eq!(entry.remaining_seconds(later(now, 3600).instant), 30);
+    assert!(!entry.is_over(now.later(1 << 40).instant));
+    assert_eq!(entry.remaining_seconds(now.later(3600).instant), 30);
 }
 
 #[test]
 fn a_patch_changes_what_it_names_and_nothing_else() {
     let (mut book, now) = (Book::default(), Now::read());
-    let mut draft = web(30);
+    let mut draft = draft(30);
     draft.priority = Some(5);
     batch(
         &mut book,
@@ -196,7 +175,7 @@ fn a_callback_is_attached_to_all_that_its_words_mean() {
     let (mut book, now) = (Book::default(), Now::read());
     let with = |instance: &str| Draft {
         instance: instance.to_owned(),
-        ..web(30)
+        ..draft(30)
     };
     let writes = vec![
         put("1001", with("1.0.0"), Condition::Always),
@@ -232,24 +211,13 @@ fn a_callback_is_attached_to_all_that_its_words_mean() {
 #[test]
 fn time_that_passed_while_we_were_away_counts() {
     let (mut book, now) = (Book::default(), Now::read());
-    batch(&mut book, now, vec![put("1001", web(30), Condition::Always)]);
+    batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)]);
     let stored = vec![Registration::clone(&book.get("1001").unwrap().registration)];
-    let remaining = |wall: SystemTime| {
-        let now = Now { wall, ..now };
-        Book::of(stored.clone(), now)
-            .get("1001")
-            .unwrap()
-            .remaining_seconds(now.instant)
+    let remaining = |now: Now| {
+        let book = Book::of(stored.clone(), now);
+        book.get("1001").unwrap().remaining_seconds(now.instant)
     };
-    assert_eq!(remaining(now.wall + Duration::from_secs(10)), 20);
-    assert_eq!(
-        remaining(now.wall + Duration::from_secs(3600)),
-        0,
-        "over, or the clock was set forward"
-    );
-    assert_eq!(
-        remaining(now.wall - Duration::from_secs(3600)),
-        30,
-        "the clock was set back"
-    );
+    assert_eq!(remaining(now.later(10)), 20);
+    assert_eq!(remaining(now.later(10).rebooted()), 20);
+    assert_eq!(remaining(now.later(3600)), 0);
 }

@@ -1,16 +1,12 @@
 use super::*;
-use crate::store::registration::Draft;
+use crate::fixture::draft;
 
 fn registration(id: &str) -> Registration {
     Registration {
         id: id.into(),
-        draft: Draft {
-            service: "web".to_owned(),
-            addresses: vec!["10.0.0.7".parse().unwrap()],
-            ttl: 30,
-            ..Draft::default()
-        },
+        draft: draft(30),
         expires_unix_ms: Some(1),
+        expires_uptime: None,
         revision: 1,
         callbacks: vec![],
     }

@@ -14,11 +14,13 @@
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::Reader;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustls::ClientConfig;
 
 use super::connection::{Closed, Connection};
 use super::table::{Admission, Entry, Table};
@@ -48,6 +50,7 @@ pub(crate) struct Setup {
     pub(crate) routes: config::Reader,
     pub(crate) cache: Share,
     pub(crate) seed: [u8; 32],
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) counters: Writer,
     pub(crate) streams: StreamWriter,
 }
@@ -109,7 +112,7 @@ impl Shell {
             ),
             listeners: setup.listeners,
             table: Table::new(),
-            relay: Relay::new(),
+            relay: Relay::new(setup.tls),
             streams: setup.streams,
             epoll,
             events: vec![EpollEvent::empty(); TCP_EVENTS_PER_TURN_MAX],

@@ -5,20 +5,18 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::SRV_WEIGHT;
+use super::{A_OCTETS, SRV_WEIGHT};
 use crate::record::RDATA_AT;
 use crate::wire::{Class, RType, Reply, Section};
 
-/// Octets of the shortest record, that of an IPv4 address behind a pointer.
-pub(super) const RECORD_OCTETS_MIN: usize = 16;
-/// Slots that are enough for a reply with this much room, twice as many as it has records.
-pub(super) const SLOTS_SMALL: usize = 256;
-/// Room that [`SLOTS_SMALL`] are enough for, in octets: more than a datagram has.
-pub(super) const ROOM_SMALL: usize = SLOTS_SMALL / 2 * RECORD_OCTETS_MIN;
-/// Slots for the largest message.
-pub(super) const SLOTS: usize = 8192;
+/// Slots for the first records, most often all of them: half of them are used.
+const FEW_SLOTS: usize = 256;
+/// Slots for the others of the largest message, made when there are others.
+const MANY_SLOTS: usize = 8192;
 const _: () = assert!(
-    SLOTS.is_power_of_two() && SLOTS_SMALL.is_power_of_two() && SLOTS / 2 * RECORD_OCTETS_MIN >= 65_535,
+    MANY_SLOTS.is_power_of_two()
+        && FEW_SLOTS.is_power_of_two()
+        && (MANY_SLOTS + FEW_SLOTS) / 2 * A_OCTETS >= 65_535,
     "at least half of the slots stay free, so a probe for what is new stops soon"
 );
 /// SRV priorities that weights are shared out among; the weights of further ones go out as they were asked for.
@@ -26,83 +24,132 @@ const PRIORITIES_MAX: usize = 16;
 
 /// An RRset on its way into `reply`. Services may share an address, two engines may show one container, and no record
 /// may stand in a reply twice (RFC 2181, section 5).
-pub(super) struct Gather<'r, 'b, const SLOTS: usize> {
+pub(super) struct Gather<'r, 'b> {
     reply: &'r mut Reply<'b>,
     hasher: &'r FixedState,
     section: Section,
-    /// Where each record begins, at the place that its octets choose; 0 for none.
-    slots: [u16; SLOTS],
+    /// Where each record begins, at the place that its octets choose; 0 for none. Those that came when
+    /// `few` was half full are in `many`.
+    few: [u16; FEW_SLOTS],
+    many: Option<[u16; MANY_SLOTS]>,
+    records: usize,
     start: usize,
     /// Time to live that the records were written with, and the least of their endpoints.
     ttl_seconds: Option<(u32, u32)>,
 }
 
-impl<'r, 'b, const SLOTS: usize> Gather<'r, 'b, SLOTS> {
+impl<'r, 'b> Gather<'r, 'b> {
     pub(super) fn new(reply: &'r mut Reply<'b>, hasher: &'r FixedState, section: Section) -> Self {
         let start = reply.end();
         Self {
             reply,
             hasher,
             section,
-            slots: [0; SLOTS],
+            few: [0; FEW_SLOTS],
+            many: None,
+            records: 0,
             start,
             ttl_seconds: None,
         }
     }
 
-    /// Appends a record unless it is there already. Returns whether there was room.
-    pub(super) fn push(
+    /// Appends the record of an address whose owner is a pointer, unless it is there already. Returns whether there was
+    /// room. `RECORD` is the record's length, that of `address` and [`RDATA_AT`] octets.
+    pub(super) fn push_address<const RECORD: usize>(
         &mut self,
-        owner: &[&[u8]; 2],
+        owner: [u8; 2],
         rtype: RType,
         ttl_seconds: u32,
-        rdata: &[&[u8]; 3],
+        address: &[u8],
     ) -> bool {
-        // Equal records must have equal octets until the last one has come.
-        let (written, least) = self.ttl_seconds.unwrap_or((ttl_seconds, ttl_seconds));
-        self.ttl_seconds = Some((written, least.min(ttl_seconds)));
-        let length: usize = rdata.iter().map(|part| part.len()).sum();
-        let length = u16::try_from(length).unwrap_or(u16::MAX);
-        let ([t0, t1], [c0, c1], [l0, l1]) = (
-            rtype.0.to_be_bytes(),
-            Class::IN.0.to_be_bytes(),
-            length.to_be_bytes(),
-        );
-        let [s0, s1, s2, s3] = written.to_be_bytes();
-        let fixed = [t0, t1, c0, c1, s0, s1, s2, s3, l0, l1];
-        let ([first, second], [one, two, three]) = (owner, rdata);
-        let at = self.reply.end();
-        if !self
-            .reply
-            .push(self.section, 1, &[first, second, &fixed, one, two, three])
+        let written = self.written_ttl(ttl_seconds);
+        let mut record = [0; RECORD];
+        // All lengths are constant where this is called, so the record is made in registers.
+        if let Some(head) = record.first_chunk_mut() {
+            *head = head_of(owner, rtype, written, address.len());
+        }
+        if let Some(rdata) = record
+            .get_mut(RDATA_AT..)
+            .filter(|rdata| rdata.len() == address.len())
         {
+            rdata.copy_from_slice(address);
+        }
+        let at = self.reply.end();
+        if !self.reply.push(self.section, 1, &[&record]) {
             return false;
         }
-        if self.is_double(at) {
-            self.reply.take_back(self.section, at);
-        }
+        self.remember(at, self.hasher.hash_one(address));
         true
     }
 
-    /// Whether the record that was written last, from `at` on, stands before itself as well; remembers it if not.
-    fn is_double(&mut self, at: usize) -> bool {
-        let written = self.reply.written(self.start);
-        let place = |at: usize| at.saturating_sub(self.start);
-        let record = written.get(place(at)..).unwrap_or_default();
-        let mut slot = self.hasher.hash_one(record) as usize % SLOTS;
-        while let Some(taken) = self.slots.get_mut(slot) {
-            if *taken == 0 {
-                // A message is no longer than 16 bits can count.
-                *taken = u16::try_from(at).unwrap_or(0);
-                return false;
-            }
-            let other = written.get(place(usize::from(*taken))..).unwrap_or_default();
-            if other.starts_with(record) {
-                return true;
-            }
-            slot = (slot + 1) % SLOTS;
+    /// Appends an SRV record whose owner is a pointer, in the same way. `numbers`: priority, weight and port; `target`
+    /// is a name in two parts, of which the first tells it from others.
+    pub(super) fn push_srv(
+        &mut self,
+        owner: [u8; 2],
+        ttl_seconds: u32,
+        numbers: [u16; 3],
+        target: [&[u8]; 2],
+    ) -> bool {
+        let written = self.written_ttl(ttl_seconds);
+        let [first, second] = target;
+        let head = head_of(owner, RType::SRV, written, 6 + first.len() + second.len());
+        let [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3, l0, l1] = head;
+        let [[p0, p1], [w0, w1], [n0, n1]] = numbers.map(u16::to_be_bytes);
+        let fixed = [
+            o0, o1, t0, t1, c0, c1, s0, s1, s2, s3, l0, l1, p0, p1, w0, w1, n0, n1,
+        ];
+        let at = self.reply.end();
+        if !self.reply.push(self.section, 1, &[&fixed, first, second]) {
+            return false;
         }
-        false
+        self.remember(at, self.hasher.hash_one((first, numbers)));
+        true
+    }
+
+    /// Appends the record of an address whose owner is a name in two parts, in the same way.
+    pub(super) fn push_target(
+        &mut self,
+        owner: [&[u8]; 2],
+        rtype: RType,
+        ttl_seconds: u32,
+        address: &[u8],
+    ) -> bool {
+        let written = self.written_ttl(ttl_seconds);
+        let [_, _, fixed @ ..] = head_of([0; 2], rtype, written, address.len());
+        let [first, second] = owner;
+        let at = self.reply.end();
+        if !self
+            .reply
+            .push(self.section, 1, &[first, second, &fixed, address])
+        {
+            return false;
+        }
+        self.remember(at, self.hasher.hash_one((first, address)));
+        true
+    }
+
+    /// The TTL that records are written with: equal ones must have equal octets until the last one has come.
+    fn written_ttl(&mut self, ttl_seconds: u32) -> u32 {
+        let (written, least) = self.ttl_seconds.unwrap_or((ttl_seconds, ttl_seconds));
+        self.ttl_seconds = Some((written, least.min(ttl_seconds)));
+        written
+    }
+
+    /// Takes the record that was written last, from `at` on, back if it stands before itself as well; else remembers it.
+    fn remember(&mut self, at: usize, hash: u64) {
+        let written = self.reply.written(self.start);
+        let is_few = self.records < FEW_SLOTS / 2;
+        let known = place_of(&mut self.few, written, self.start, at, hash, is_few)
+            || (!is_few && {
+                let many = self.many.get_or_insert([0; MANY_SLOTS]);
+                place_of(many, written, self.start, at, hash, true)
+            });
+        if known {
+            self.reply.take_back(self.section, at);
+        } else {
+            self.records += 1;
+        }
     }
 
     /// Where the next record will begin.
@@ -174,6 +221,50 @@ impl<'r, 'b, const SLOTS: usize> Gather<'r, 'b, SLOTS> {
         });
         records.rotate_left(octets.min(records.len()));
     }
+
+    /// The same for records of one length, in octets.
+    pub(super) fn rotate_equals(&mut self, range: std::ops::Range<usize>, rotation: u16, length: usize) {
+        let records = self.reply.written_mut(range.start);
+        let records = records.get_mut(..range.len()).unwrap_or_default();
+        let count = records.len().checked_div(length).unwrap_or(0);
+        let first = usize::from(rotation).checked_rem(count).unwrap_or(0);
+        records.rotate_left((first * length).min(records.len()));
+    }
+}
+
+/// Whether a record that equals the last one is at the place in `slots` that `hash` chooses. If not, and if there is room
+/// for it (`is_open`), the last one, which begins at `at` in the message and ends with `written`, is put there.
+fn place_of(slots: &mut [u16], written: &[u8], start: usize, at: usize, hash: u64, is_open: bool) -> bool {
+    let from = |at: usize| written.get(at.saturating_sub(start)..).unwrap_or_default();
+    let (record, mask) = (from(at), slots.len().saturating_sub(1));
+    let mut slot = hash as usize & mask;
+    while let Some(taken) = slots.get_mut(slot) {
+        if *taken == 0 {
+            if is_open {
+                // A message is no longer than 16 bits can count.
+                *taken = u16::try_from(at).unwrap_or(0);
+            }
+            return false;
+        }
+        if from(usize::from(*taken)).starts_with(record) {
+            return true;
+        }
+        slot = (slot + 1) & mask;
+    }
+    false
+}
+
+/// What stands before a record's data, its owner a pointer.
+fn head_of(owner: [u8; 2], rtype: RType, ttl_seconds: u32, rdata_octets: usize) -> [u8; RDATA_AT] {
+    let length = u16::try_from(rdata_octets).unwrap_or(u16::MAX);
+    let ([o0, o1], [t0, t1], [c0, c1], [l0, l1]) = (
+        owner,
+        rtype.0.to_be_bytes(),
+        Class::IN.0.to_be_bytes(),
+        length.to_be_bytes(),
+    );
+    let [s0, s1, s2, s3] = ttl_seconds.to_be_bytes();
+    [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3, l0, l1]
 }
 
 /// Calls `visit` with each of `records`, whose owners are pointers.
@@ -207,6 +298,31 @@ pub fn srv_share(weight: u16, sum: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Head, Query};
+
+    /// More records than the first slots are for: whatever place one was remembered in, it is not written again.
+    #[test]
+    fn no_record_stands_twice_however_many_there_are() {
+        let packet = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+        let head = Head::from(&Query::parse(packet).unwrap());
+        let mut buffer = packet.to_vec();
+        buffer.resize(65_535, 0);
+        let mut reply = Reply::begin(&mut buffer, head, 65_535, 1232);
+        let hasher = FixedState::with_seed(7);
+        let mut gather = Gather::new(&mut reply, &hasher, Section::Answer);
+        for _ in 0..2 {
+            for number in (0..1000_u32).chain(0..10) {
+                let address = number.to_be_bytes();
+                assert!(gather.push_address::<A_OCTETS>([0xc0, 12], RType::A, 30, &address));
+                let target: [&[u8]; 2] = [&address, b"\x06docker\x00"];
+                assert!(gather.push_srv([0xc0, 12], 30, [10, 100, 80], target));
+            }
+        }
+        let length = gather.end();
+        assert_eq!(length, packet.len() + 1000 * (A_OCTETS + RDATA_AT + 6 + 4 + 8));
+        let _ = reply.finish();
+        assert_eq!(buffer[6..8], 2000_u16.to_be_bytes());
+    }
 
     // SkyDNS gave 100 / n, which is 0 from the 101st service on.
     #[test]

@@ -1,16 +1,17 @@
-//! `/cache/flush`: what the data plane keeps of other servers' answers is to be forgotten.
+//! `/v1/cache/flush`: what the data plane keeps of other servers' answers is to be forgotten.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::routing::post;
 use dns::{Name, NameError};
 use serde::Deserialize;
 
-use super::Shared;
-use super::problem::Problem;
+use crate::api::Shared;
+use crate::api::problem::Problem;
 
 /// Has the data plane forget a name and all below it; `None`: everything.
 pub type FlushCache = Arc<dyn Fn(Option<&Name>) + Send + Sync>;
@@ -25,24 +26,17 @@ struct Asked {
 /// Its route.
 pub(super) fn router(flush: FlushCache) -> Router<Arc<Shared>> {
     Router::new()
-        .route("/cache/flush", post(forget))
+        .route("/v1/cache/flush", post(forget))
         .with_state(flush)
 }
 
 async fn forget(
     State(flush): State<FlushCache>,
     asked: Result<Query<Asked>, QueryRejection>,
-) -> Result<String, Problem> {
+) -> Result<StatusCode, Problem> {
     let Query(Asked { name }) = asked.map_err(|error| Problem::invalid("name", error.body_text()))?;
-    let Some(name) = name else {
-        flush(None);
-        return Ok("every answer that was kept is forgotten\n".to_owned());
-    };
-    let name: Name = name
-        .parse()
-        .map_err(|error: NameError| Problem::invalid("name", error.to_string()))?;
-    flush(Some(&name));
-    Ok(format!(
-        "every answer that was kept for {name} and below it is forgotten\n"
-    ))
+    let name = name.map(|name| name.parse::<Name>()).transpose();
+    let name = name.map_err(|error: NameError| Problem::invalid("name", error.to_string()))?;
+    flush(name.as_ref());
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,83 @@
+//! Certificates and secrets that are renewed while we run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::{Access, Secret, Tls};
+use crate::look::{Changes, LOOK_EVERY, Look};
+
+/// The files that say who may ask and with what connections are encrypted, read again when they change. Clones are the
+/// same ones.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    tls: Option<Tls>,
+    secret: Option<Secret>,
+    hang_up: Arc<Notify>,
+}
+
+impl Renewal {
+    /// The files of `access`; none if it is from none.
+    #[must_use]
+    pub fn of(access: &Access) -> Option<Self> {
+        let renewal = Self {
+            tls: access.tls.clone(),
+            secret: access.secret.clone().filter(|secret| secret.file().is_some()),
+            hang_up: Arc::default(),
+        };
+        (!renewal.files().is_empty()).then_some(renewal)
+    }
+
+    /// Has them read again soon, changed or not.
+    pub fn reload(&self) {
+        self.hang_up.notify_one();
+    }
+
+    /// Reads them again when they change or [`Renewal::reload`] asks for it, until `stop`.
+    pub(crate) async fn keep_up(self, stop: CancellationToken) {
+        let files = self.files();
+        let mut changes = Changes::since(Look::at(&files));
+        loop {
+            let is_asked = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.hang_up.notified() => true,
+                () = sleep(LOOK_EVERY) => false,
+            };
+            let look = Look::at(&files);
+            if is_asked {
+                changes = Changes::since(look);
+            } else if !changes.are_over(look) {
+                continue;
+            }
+            let its = self.clone();
+            // An end without a word is that of the runtime.
+            let _ = tokio::task::spawn_blocking(move || its.read_again()).await;
+        }
+    }
+
+    fn read_again(&self) {
+        if let Some(tls) = &self.tls {
+            match tls.read_again() {
+                Ok(()) => {
+                    info!("--http-cert and --http-key were read again; new connections get what they hold");
+                }
+                Err(error) => error!("--http-cert, --http-key: {error}; the ones that were in use stay"),
+            }
+        }
+        if let Some(secret) = &self.secret {
+            match secret.read_again() {
+                Ok(()) => info!("--secret-file was read again; what it says now is asked for"),
+                Err(error) => error!("--secret-file: {error}; the secret that was in force stays"),
+            }
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let tls = self.tls.iter().flat_map(Tls::files);
+        tls.chain(self.secret.iter().filter_map(Secret::file)).collect()
+    }
+}
