@@ -16,7 +16,9 @@ use dns::Query;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Waiter};
+use super::{
+    Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Upstream, Waiter,
+};
 use crate::limits::{FORWARD_TIMEOUT, STALE_PATIENCE_DEFAULT};
 use crate::path::Local;
 
@@ -39,7 +41,7 @@ enum Event {
         generation: u32,
         octets: Vec<u8>,
     },
-    /// An error reaches it.
+    /// An error reaches it, or the end of a connection that is kept.
     Refusal { place: Place, generation: u32 },
     /// Other upstreams are to be asked.
     Reconfigure,
@@ -64,6 +66,8 @@ struct Character {
     without_edns: bool,
     /// It writes names in small letters.
     mangles: bool,
+    /// It is asked over TLS.
+    over_tls: bool,
 }
 
 impl Character {
@@ -75,6 +79,7 @@ impl Character {
         refuses_streams: false,
         without_edns: false,
         mangles: false,
+        over_tls: false,
     };
 }
 
@@ -95,6 +100,8 @@ struct Network {
     now: u64,
     /// How often each place was given a new socket: what comes for an older one is lost.
     generations: HashMap<Place, u32>,
+    /// Connections that are kept and brought a reply.
+    served: HashSet<(Place, u32)>,
     open: HashMap<u32, Open>,
     /// Names that upstreams are being asked about.
     under_way: HashSet<u32>,
@@ -160,6 +167,7 @@ impl Network {
             ticking: None,
             now: 0,
             generations: HashMap::new(),
+            served: HashSet::new(),
             open: HashMap::new(),
             under_way: HashSet::new(),
             upstreams: Vec::new(),
@@ -188,6 +196,7 @@ impl Network {
             refuses_streams: self.chance(20),
             without_edns: self.chance(20),
             mangles: self.chance(20),
+            over_tls: self.chance(25),
         }
     }
 
@@ -286,13 +295,21 @@ impl Network {
                 octets,
             } => {
                 if self.is_heard(place, generation) {
+                    self.served.insert((place, generation));
                     let _ = self
                         .forwarder
                         .on_reply(place, &octets, now, &mut note(&mut steps));
                 }
             }
             Event::Refusal { place, generation } => {
-                if self.is_heard(place, generation) {
+                if place.is_kept() && self.generations.get(&place) == Some(&generation) {
+                    // What is still on its way by that connection is lost, and the next question makes another one.
+                    self.generations.insert(place, generation + 1);
+                    match self.served.contains(&(place, generation)) {
+                        true => self.forwarder.on_end(place, now, &mut note(&mut steps)),
+                        false => self.forwarder.on_error(place, now, &mut note(&mut steps)),
+                    }
+                } else if !place.is_kept() && self.is_heard(place, generation) {
                     self.forwarder.on_error(place, now, &mut note(&mut steps));
                 }
             }
@@ -341,7 +358,7 @@ impl Network {
             .into_iter()
             .enumerate()
             .filter(|&(at, upstream)| at >= dropped || upstream == self.survivor);
-        let upstreams = kept.map(|(_, upstream)| address(upstream).into()).collect();
+        let upstreams = kept.map(|(_, upstream)| self.server(upstream)).collect();
         let policy = match self.below(3) {
             0 => Policy::Sequential,
             1 => Policy::RoundRobin,
@@ -391,13 +408,14 @@ impl Network {
     /// Everything that a question may bring back: the true reply, or none, or several, and what others make up.
     fn deliver(&mut self, place: Place, fresh: bool, upstream: usize, question: &[u8]) {
         let generation = self.generations.entry(place).or_default();
-        *generation += u32::from(fresh);
+        *generation += u32::from(fresh && !place.is_kept());
         let generation = *generation;
         let character = match self.upstreams[upstream] {
             // It stays as it was made, but what it is worth is no longer left to chance.
             character if self.is_calm() && upstream == self.survivor => Character {
                 without_edns: character.without_edns,
                 mangles: character.mangles,
+                over_tls: character.over_tls,
                 cuts: character.cuts / 100 * 100,
                 ..Character::WELL
             },
@@ -405,7 +423,8 @@ impl Network {
         };
         let calm = self.is_calm();
         let is_probe = question.len() < QUESTION_END;
-        if !calm && !place.is_stream() && !is_probe && self.chance(30) {
+        assert_eq!(place.is_kept(), character.over_tls, "a question in the clear");
+        if !calm && !place.is_stream() && !place.is_kept() && !is_probe && self.chance(30) {
             for _ in 0..self.below(6) {
                 let octets = self.forge(question);
                 let delay = self.below(1_000_000);
@@ -419,7 +438,12 @@ impl Network {
                 );
             }
         }
-        if self.now < character.closed_until || place.is_stream() && character.refuses_streams {
+        if !calm && place.is_kept() && self.chance(10) {
+            let delay = self.below(500_000);
+            self.schedule(delay, Event::Refusal { place, generation });
+        }
+        let is_connection = place.is_stream() || place.is_kept();
+        if self.now < character.closed_until || is_connection && character.refuses_streams {
             if self.chance(90) {
                 let delay = self.below(20_000);
                 self.schedule(delay, Event::Refusal { place, generation });
@@ -429,7 +453,7 @@ impl Network {
         if self.now < character.silent_until {
             return;
         }
-        let mut copies = u32::from(calm || place.is_stream() || self.chance(70));
+        let mut copies = u32::from(calm || is_connection || self.chance(70));
         while copies > 0 {
             let octets = match is_probe {
                 true => [&question[..2], &[0x81], &question[3..]].concat(),
@@ -446,7 +470,7 @@ impl Network {
                     octets,
                 },
             );
-            copies = u32::from(!place.is_stream() && self.chance(30));
+            copies = u32::from(!is_connection && self.chance(30));
         }
     }
 
@@ -462,7 +486,7 @@ impl Network {
         if self.chance(character.failures) {
             reply.truncate(QUESTION_END);
             (reply[3], reply[7]) = (2, 0);
-        } else if !place.is_stream() && self.chance(character.cuts) {
+        } else if !place.is_stream() && !place.is_kept() && self.chance(character.cuts) {
             reply[2] |= 2;
             let length = QUESTION_END as u32 + self.below(17);
             reply.truncate(length as usize);
@@ -589,6 +613,16 @@ fn client(waiter: &Waiter) -> u32 {
 /// The number of the name that is asked for, as [`query`] writes it.
 fn number(question: &[u8]) -> u32 {
     u32::from(question[1] - b'a') | u32::from(question[2] - b'a') << 4
+}
+
+impl Network {
+    fn server(&self, upstream: usize) -> Upstream {
+        let over_tls = self.upstreams[upstream].over_tls;
+        Upstream {
+            address: address(upstream),
+            tls: over_tls.then(|| "dns.example".try_into().unwrap()),
+        }
+    }
 }
 
 fn address(upstream: usize) -> SocketAddr {
