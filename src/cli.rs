@@ -195,7 +195,7 @@ pub(crate) struct Flags {
     #[arg(
         long,
         env = "SKYDOCK_NAMESERVER",
-        value_name = "ADDRESS[:PORT]",
+        value_name = "ADDRESS[:PORT][#NAME]",
         value_delimiter = ',',
         hide_env_values = true,
         help_heading = "Serving"

@@ -162,6 +162,36 @@ fn slowing_down() -> Resolver {
     })
 }
 
+#[test]
+fn a_name_that_is_asked_for_often_is_asked_for_again_before_it_is_over() {
+    on_each_engine(|engine| {
+        let resolver = Resolver::start(|_, question| vec![reply(question, 0, 1)]);
+        let settings = Settings {
+            octets: 2 << 20,
+            rules: Rules {
+                max_ttl: 10,
+                ..Rules::default()
+            },
+        };
+        let world = World::keeping(engine, all_to(&[&resolver]), settings);
+        let ask = || dig(world.address, "www.example.com A").answer[0].ttl;
+        for _ in 0..5 {
+            ask();
+        }
+        assert_eq!(resolver.asked().len(), 1);
+        // In the last tenth of its time it is still told, and asked for behind the client's back.
+        eventually("the last second", 2 * SOON, || expect(|ttl| *ttl <= 1, ask()));
+        eventually("an answer that was not waited for", SOON, || {
+            expect(|ttl| *ttl >= 9, ask())
+        });
+        assert_eq!(resolver.asked().len(), 2, "{engine:?}");
+        assert_eq!(
+            (world.totals().cache_refreshes, world.totals().cache_misses),
+            (1, 1)
+        );
+    });
+}
+
 // RFC 8767, section 5: the client response timer. Unbound: serve-expired-client-timeout.
 #[test]
 fn while_upstreams_are_slow_a_client_waits_as_long_as_its_patience_and_the_cache_still_learns_the_answer() {

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
@@ -44,6 +45,45 @@ fn name(etc: &Path, file: &str, upstream: &Upstream) {
         upstream.address()
     );
     fs::write(etc.join(file), text).expect("our own directory");
+}
+
+#[test]
+fn an_upstream_that_is_ourselves_is_refused_with_the_reason() {
+    let (dns, http) = (ports::free(), ports::free());
+    for flag in [
+        format!("--nameserver {dns}"),
+        format!("--forward corp.example={dns}"),
+    ] {
+        let line = format!("--listen {dns} --http {http} --docker /nonexistent {flag}");
+        let (code, _, said) = daemon::run(&line);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("{dns}: this is skydock itself")), "{said}");
+    }
+}
+
+/// A daemon that listens where it is told to.
+fn start_at(dns: SocketAddr, upstream: SocketAddr) -> Daemon {
+    let http = ports::free();
+    let mut command = daemon::binary();
+    command.args(daemon::words(&format!(
+        "--listen {dns} --http {http} --docker /nonexistent --cores 1 --nameserver {upstream}"
+    )));
+    Daemon::spawn(command, dns, http)
+}
+
+#[test]
+fn two_that_ask_each_other_say_servfail_in_time_and_nothing_goes_round() {
+    let (one, other) = (ports::free(), ports::free());
+    let daemons = [start_at(one, other), start_at(other, one)];
+    for number in 0..3 {
+        let reply = daemons[0].dig(&format!("n{number}.example.org A +time=5"));
+        assert_eq!(reply.status, "SERVFAIL");
+    }
+    for daemon in &daemons {
+        let asked = daemon.metric("skydock_dns_forward_asks_total", "");
+        assert!(asked <= 40.0, "{asked} questions for three");
+        assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::respond::{Outcome, Policy};
 const NO_ERROR: u8 = 0;
 const FORM_ERR: u8 = 1;
 const SERV_FAIL: u8 = 2;
+const NX_DOMAIN: u8 = 3;
 const NOT_IMP: u8 = 4;
 
 /// A question on its way to an upstream.
@@ -274,6 +275,27 @@ fn an_answer_is_told_again_until_it_is_over_and_then_asked_for_again() {
     let asked = scene.asked();
     scene.say(&asked, &reply(&asked, NO_ERROR, &[41]));
     assert_eq!(scene.told(client), (NO_ERROR, vec![41]));
+}
+
+// RFC 8020 would have it that there is nothing below; without DNSSEC nobody proves it.
+#[test]
+fn a_name_below_one_that_does_not_exist_is_asked_for_all_the_same() {
+    let mut scene = Scene::with(1);
+    let client = scene.ask("example.com");
+    let asked = scene.asked();
+    let mut gone = reply(&asked, NX_DOMAIN, &[]);
+    gone[9] = 1;
+    gone.extend(b"\xc0\x0c\x00\x06\x00\x01\x00\x00\x0e\x10\x00\x16\x00\x00");
+    gone.extend([0, 0, 0x0e, 0x10].repeat(5));
+    scene.say(&asked, &gone);
+    assert_eq!(scene.told(client), (NX_DOMAIN, vec![]));
+    let again = scene.ask("example.com");
+    assert_eq!(scene.told(again), (NX_DOMAIN, vec![]), "it is kept");
+    assert!(scene.nothing_is_asked());
+    let client = scene.ask("www.example.com");
+    let asked = scene.asked();
+    scene.say(&asked, &reply(&asked, NO_ERROR, &[40]));
+    assert_eq!(scene.told(client), (NO_ERROR, vec![40]));
 }
 
 // fwd_compress_c00c: what is sent is as small as it can be, its owner the two octets c0 0c.
