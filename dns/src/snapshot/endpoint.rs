@@ -271,20 +271,26 @@ impl Chunk {
     }
 }
 
+/// A bit for each of `octets`, all of which are 0 or 1.
+pub(super) fn bits(octets: &[u8; 64]) -> u64 {
+    let (eights, _) = octets.as_chunks::<8>();
+    let each = eights.iter().enumerate().map(|(place, eight)| {
+        // Each octet's lowest bit goes to another one of the highest eight, and none of them meet.
+        (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
+    });
+    each.fold(0, |word, bits| word | bits)
+}
+
 impl Rows {
     /// No row.
     pub(super) const NONE: Self = Self([0; CHUNK_ROWS / 64]);
 
     /// Those of which `rows` has 1; all others are 0.
     fn of(rows: &[u8; CHUNK_ROWS]) -> Self {
-        let (eights, _) = rows.as_chunks::<8>();
+        let (sixty_fours, _) = rows.as_chunks::<64>();
         let mut words = [0; CHUNK_ROWS / 64];
-        for (word, eights) in words.iter_mut().zip(eights.chunks(8)) {
-            for (place, eight) in eights.iter().enumerate() {
-                // Each octet's lowest bit goes to another one of the highest eight, and none of them meet.
-                let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-                *word |= bits << (8 * place);
-            }
+        for (word, octets) in words.iter_mut().zip(sixty_fours) {
+            *word = bits(octets);
         }
         Self(words)
     }
