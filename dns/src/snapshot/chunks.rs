@@ -37,7 +37,7 @@ impl Chunks {
         block.chunks.get(place % BLOCK_CHUNKS).map(|chunk| &**chunk)
     }
 
-    /// Puts `chunk` at `place`; those before it that there never were are empty.
+    /// Puts `chunk` at `place`.
     pub(super) fn set(&mut self, place: usize, chunk: Chunk) {
         let (block, within) = (place / BLOCK_CHUNKS, place % BLOCK_CHUNKS);
         if self.0.len() <= block {
@@ -78,7 +78,8 @@ pub(super) struct Candidates<'s> {
 impl Candidates<'_> {
     fn enter(&mut self) {
         if let Some(block) = self.rest.first() {
-            (self.chunks, self.left) = (&block.chunks, block.spanning(&self.wanted));
+            let absent = u64::MAX.checked_shl(block.chunks.len() as u32).unwrap_or(0);
+            (self.chunks, self.left) = (&block.chunks, block.spanning(&self.wanted) & !absent);
         }
     }
 }
@@ -94,7 +95,6 @@ impl<'s> Iterator for Candidates<'s> {
         }
         let within = self.left.trailing_zeros() as usize;
         self.left &= self.left - 1;
-        // There are fewer chunks than bits at the very end alone.
         let chunk = self.chunks.get(within)?;
         Some((self.begin + within, chunk))
     }
@@ -164,8 +164,9 @@ mod tests {
             chunks.set(place, chunk(place as u32 + 1));
         }
         let all = [ANY; GRAMMAR_LABELS];
-        assert_eq!(places(&chunks, 0, all), (0..=130).collect::<Vec<_>>());
-        assert_eq!(places(&chunks, 129, all), [129, 130]);
+        let there_are: Vec<_> = (0..=64).chain(128..=130).collect();
+        assert_eq!(places(&chunks, 0, all), there_are);
+        assert_eq!(places(&chunks, 64, all), [64, 128, 129, 130]);
         for (place, from) in [(0, 0), (63, 63), (64, 2), (130, 65)] {
             let mut wanted = all;
             wanted[3] = place as u32 + 1;
