@@ -31,7 +31,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_CACHE_SIZE",
         value_name = "MIB",
         default_value = "32",
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     cache_size: String,
@@ -42,7 +41,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_CACHE_MAX_TTL",
         value_name = "SECONDS",
         default_value = "86400",
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     cache_max_ttl: String,
@@ -53,7 +51,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_CACHE_MIN_TTL",
         value_name = "SECONDS",
         default_value = "0",
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     cache_min_ttl: String,
@@ -64,7 +61,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_SERVE_STALE",
         value_name = "SECONDS",
         default_value = "0",
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     serve_stale: String,
@@ -88,7 +84,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_REBIND_PROTECTION",
         value_parser = BoolishValueParser::new(),
         action = clap::ArgAction::SetTrue,
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     rebind_protection: bool,
@@ -99,7 +94,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_REBIND_ALLOW",
         value_name = "DOMAIN",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     rebind_allow: Vec<String>,
@@ -111,7 +105,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_FALLTHROUGH",
         value_name = "DOMAIN",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     fallthrough: Vec<String>,

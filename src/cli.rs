@@ -69,7 +69,6 @@ pub(crate) struct Flags {
         value_name = "NAME",
         default_value = "docker",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Names"
     )]
     pub(crate) domain: Vec<String>,
@@ -80,19 +79,12 @@ pub(crate) struct Flags {
         env = "SKYDOCK_ENVIRONMENT",
         value_name = "LABEL",
         default_value = "dev",
-        hide_env_values = true,
         help_heading = "Names"
     )]
     pub(crate) environment: String,
 
     /// Region label of the containers on this host [default: its host name]
-    #[arg(
-        long,
-        env = "SKYDOCK_REGION",
-        value_name = "LABEL",
-        hide_env_values = true,
-        help_heading = "Names"
-    )]
+    #[arg(long, env = "SKYDOCK_REGION", value_name = "LABEL", help_heading = "Names")]
     pub(crate) region: Option<String>,
 
     /// Time to live of every record
@@ -101,7 +93,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_TTL",
         value_name = "SECONDS",
         default_value = "30",
-        hide_env_values = true,
         help_heading = "Names"
     )]
     pub(crate) ttl: String,
@@ -113,7 +104,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_PLUGINS",
         value_name = "FILE",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Names"
     )]
     pub(crate) plugins: Vec<String>,
@@ -127,7 +117,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_DOCKER",
         value_name = "[REGION=]ENDPOINT",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Engine"
     )]
     pub(crate) docker: Vec<String>,
@@ -137,7 +126,6 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_OPT_IN",
         value_parser = clap::builder::BoolishValueParser::new(),
-        hide_env_values = true,
         help_heading = "Engine"
     )]
     pub(crate) opt_in: bool,
@@ -149,7 +137,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_ONLY",
         value_name = "LABEL[=VALUE]",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Engine"
     )]
     pub(crate) only: Vec<String>,
@@ -160,7 +147,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_LABEL_PREFIX",
         value_name = "PREFIX",
         default_value = "skydock.",
-        hide_env_values = true,
         help_heading = "Engine"
     )]
     pub(crate) label_prefix: String,
@@ -172,7 +158,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_PUBLISHED_ADDRESS",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Engine"
     )]
     pub(crate) published_address: Vec<String>,
@@ -185,7 +170,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_LISTEN",
         value_name = "ADDRESS[:PORT]",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) listen: Vec<String>,
@@ -197,7 +181,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_NAMESERVER",
         value_name = "ADDRESS[:PORT][#NAME]",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) nameserver: Vec<String>,
@@ -218,7 +201,6 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_FORWARD",
         value_name = "DOMAIN=ADDRESS[:PORT]",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) forward: Vec<String>,
@@ -230,7 +212,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_POLICY",
         value_name = "sequential|round-robin|fastest",
         default_value = "sequential",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) policy: String,
@@ -246,7 +227,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_ALLOW",
         value_name = "NETWORK",
         value_delimiter = ',',
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) allow: Vec<String>,
@@ -258,19 +238,12 @@ pub(crate) struct Flags {
         env = "SKYDOCK_RATE_LIMIT",
         value_name = "REPLIES",
         default_value = "200",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) rate_limit: String,
 
     /// Name of this server, told to whoever asks for it with NSID [default: none, and nothing is told]
-    #[arg(
-        long,
-        env = "SKYDOCK_NSID",
-        value_name = "TEXT",
-        hide_env_values = true,
-        help_heading = "Serving"
-    )]
+    #[arg(long, env = "SKYDOCK_NSID", value_name = "TEXT", help_heading = "Serving")]
     pub(crate) nsid: Option<String>,
 
     /// What becomes of reverse names of private addresses (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7,
@@ -280,7 +253,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_PRIVATE_REVERSE",
         value_name = "answer|forward",
         default_value = "answer",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) private_reverse: String,
@@ -291,7 +263,6 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_CORES",
         value_name = "COUNT|LIST",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) cores: Option<String>,
@@ -302,7 +273,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_ENGINE",
         value_name = "auto|glommio|threads",
         default_value = "auto",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) engine: String,
@@ -313,30 +283,17 @@ pub(crate) struct Flags {
         env = "SKYDOCK_HTTP",
         value_name = "ADDRESS:PORT",
         default_value = "127.0.0.1:8053",
-        hide_env_values = true,
         help_heading = "HTTP"
     )]
     pub(crate) http: String,
 
     /// What a request for services has to say in its Authorization header. Other users of this host can see it on the
     /// command line: prefer the variable or the file
-    #[arg(
-        long,
-        env = "SKYDOCK_SECRET",
-        value_name = "TEXT",
-        hide_env_values = true,
-        help_heading = "HTTP"
-    )]
+    #[arg(long, env = "SKYDOCK_SECRET", value_name = "TEXT", help_heading = "HTTP")]
     pub(crate) secret: Option<String>,
 
     /// File with the secret in its first line
-    #[arg(
-        long,
-        env = "SKYDOCK_SECRET_FILE",
-        value_name = "PATH",
-        hide_env_values = true,
-        help_heading = "HTTP"
-    )]
+    #[arg(long, env = "SKYDOCK_SECRET_FILE", value_name = "PATH", help_heading = "HTTP")]
     pub(crate) secret_file: Option<PathBuf>,
 
     /// Serve HTTPS with the certificates in this file (PEM), the server's first
@@ -345,7 +302,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_HTTP_CERT",
         value_name = "PATH",
         requires = "http_key",
-        hide_env_values = true,
         help_heading = "HTTP"
     )]
     pub(crate) http_cert: Option<PathBuf>,
@@ -356,7 +312,6 @@ pub(crate) struct Flags {
         env = "SKYDOCK_HTTP_KEY",
         value_name = "PATH",
         requires = "http_cert",
-        hide_env_values = true,
         help_heading = "HTTP"
     )]
     pub(crate) http_key: Option<PathBuf>,
@@ -366,20 +321,13 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_INSECURE_HTTP",
         value_parser = BoolishValueParser::new(),
-        hide_env_values = true,
         help_heading = "HTTP"
     )]
     pub(crate) insecure_http: bool,
 
     /// Where services that are registered over HTTP are kept [default: /var/lib/skydock for root, else skydock in
     /// XDG_STATE_HOME, else ~/.local/state/skydock]
-    #[arg(
-        long,
-        env = "SKYDOCK_DATA_DIR",
-        value_name = "PATH",
-        hide_env_values = true,
-        help_heading = "HTTP"
-    )]
+    #[arg(long, env = "SKYDOCK_DATA_DIR", value_name = "PATH", help_heading = "HTTP")]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// Keep services that are registered over HTTP in memory alone: they end with skydock
@@ -387,7 +335,6 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_EPHEMERAL",
         value_parser = BoolishValueParser::new(),
-        hide_env_values = true,
         help_heading = "HTTP"
     )]
     pub(crate) ephemeral: bool,
@@ -480,7 +427,7 @@ impl Cli {
 /// that is neither flag nor subcommand.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
     let arguments = spelling::modern(&command(), arguments)?;
-    let command = without_unset_variables(Flags::command());
+    let command = with_environment(Flags::command());
     let parsed = command
         .try_get_matches_from(std::iter::once(OsString::from("skydock")).chain(arguments))
         .and_then(|matches| {
@@ -506,19 +453,20 @@ pub(crate) fn command() -> clap::Command {
     command
 }
 
-/// `command` without the variables that are set to nothing.
+/// `command` without the variables that are set to nothing, and whose help shows the value of none: secrets are among
+/// them.
 ///
 /// `SKYDOCK_TTL=` is how Compose files and shells say "not set"; clap alone would read an empty value.
-fn without_unset_variables(command: clap::Command) -> clap::Command {
+fn with_environment(command: clap::Command) -> clap::Command {
     let is_unset = |flag: &clap::Arg| {
         flag.get_env()
             .is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
     };
     let command = command.mut_args(|flag| match is_unset(&flag) {
         true => flag.env(clap::builder::Resettable::Reset),
-        false => flag,
+        false => flag.hide_env_values(true),
     });
-    command.mut_subcommands(without_unset_variables)
+    command.mut_subcommands(with_environment)
 }
 
 /// What clap found, as one sentence with the remedy.

@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use support::daemon::Daemon;
@@ -33,40 +34,120 @@ fn addresses(daemon: &Daemon, name: &str) -> Vec<String> {
     reply.sorted_answers()
 }
 
+/// The predecessor at work: its requests, octet for octet, over the one connection that Go's client kept open.
+struct Predecessor(BufReader<TcpStream>);
+
+impl Predecessor {
+    fn to(http: SocketAddr) -> Self {
+        let stream = TcpStream::connect(http).expect("a connection");
+        stream.set_read_timeout(Some(SOON)).expect("a socket");
+        Self(BufReader::new(stream))
+    }
+
+    /// Sends a request as Go 1.2 wrote it; gives the status line and the body of the reply.
+    fn send(&mut self, line: &str, body: &str) -> (String, String) {
+        let length = match body {
+            "" => String::new(),
+            body => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: 172.17.0.2:8080\r\nUser-Agent: Go 1.1 package http\r\n{length}Authorization: s3cret\r\nAccept-Encoding: gzip\r\n\r\n{body}"
+        );
+        self.0
+            .get_mut()
+            .write_all(request.as_bytes())
+            .expect("it is sent");
+        let line = |reader: &mut BufReader<TcpStream>| {
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("a line");
+            line.trim_end().to_owned()
+        };
+        let status = line(&mut self.0);
+        let mut octets = 0;
+        loop {
+            let header = line(&mut self.0).to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            assert!(
+                !header.starts_with("transfer-encoding"),
+                "Go knew how long each body was: {header}"
+            );
+            if let Some(length) = header.strip_prefix("content-length: ") {
+                octets = length.parse().expect("a number");
+            }
+        }
+        let mut body = vec![0; octets];
+        self.0.read_exact(&mut body).expect("a body");
+        (status, String::from_utf8(body).expect("text"))
+    }
+}
+
 #[test]
 fn a_containers_life_as_the_predecessor_told_it_is_answered_at_every_step() {
-    let daemon = daemon();
-    let http = daemon.http();
-    let start = put(http, "c3085e93e4", &web("web1", "10.0.0.7", 60));
-    assert_eq!((start.status, start.body.as_str()), (201, ""));
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --secret s3cret"));
+    let mut skydock = Predecessor::to(daemon.http());
+    let add = |host: &str| {
+        format!(
+            r#"{{"UUID":"","Name":"redis","Version":"redis1","Environment":"dev","Region":"","Host":"{host}","Port":6379,"TTL":60,"Expires":"0001-01-01T00:00:00Z","NoExpire":false}}"#
+        )
+    };
+    let (created, fine) = ("HTTP/1.1 201 Created", "HTTP/1.1 200 OK");
+    let nothing = String::new();
+
+    // The container starts.
+    let start = skydock.send("PUT /skydns/services/c3085e93e4", &add("172.17.0.5"));
+    assert_eq!(start, (created.to_owned(), nothing.clone()));
     for name in [
-        "web1.web.dev.docker",
-        "web.dev.docker",
+        "redis1.redis.dev.docker",
+        "redis.dev.docker",
         "dev.docker",
         "c3085e93e4.docker",
+        "*.redis1.redis.dev.docker",
     ] {
-        assert_eq!(addresses(&daemon, name), ["10.0.0.7"], "{name}");
+        assert_eq!(addresses(&daemon, name), ["172.17.0.5"], "{name}");
     }
-    let srv = daemon.dig("web.dev.docker SRV").sorted_answers();
-    assert_eq!(srv, ["10 100 8080 c3085e93e4.docker."]);
+    let srv = daemon.dig("redis.dev.docker SRV").sorted_answers();
+    assert_eq!(srv, ["10 100 6379 c3085e93e4.docker."]);
 
-    // A restart of the predecessor: it adds again, is told 409, and goes on with heartbeats.
-    assert_eq!(put(http, "c3085e93e4", &web("web1", "10.0.0.7", 60)).status, 409);
+    // The predecessor is started anew: it adds again, is told 409, and goes on with a heartbeat.
+    let again = skydock.send("PUT /skydns/services/c3085e93e4", &add("172.17.0.5"));
+    assert_eq!(again.0, "HTTP/1.1 409 Conflict");
     for _ in 0..3 {
-        let beat = request(http, "PATCH /skydns/services/c3085e93e4", &[], r#"{"TTL":60}"#);
-        assert_eq!((beat.status, beat.body.as_str()), (200, ""));
-        assert_eq!(addresses(&daemon, "web1.web.dev.docker"), ["10.0.0.7"]);
+        let beat = skydock.send("PATCH /skydns/services/c3085e93e4", r#"{"TTL":60}"#);
+        assert_eq!(beat, (fine.to_owned(), nothing.clone()));
+        assert_eq!(addresses(&daemon, "redis1.redis.dev.docker"), ["172.17.0.5"]);
     }
-    let gone = request(http, "DELETE /skydns/services/c3085e93e4", &[], "");
-    assert_eq!((gone.status, gone.body.as_str()), (200, ""));
-    daemon.await_status("web1.web.dev.docker A", "NXDOMAIN");
-    // kill, die and stop were three deletes.
-    assert_eq!(
-        request(http, "DELETE /skydns/services/c3085e93e4", &[], "").status,
-        404
-    );
-    let late = request(http, "PATCH /skydns/services/c3085e93e4", &[], r#"{"TTL":60}"#);
-    assert_eq!(late.status, 404);
+
+    // It stops: kill, die and stop are three events, and were three deletes.
+    let gone = skydock.send("DELETE /skydns/services/c3085e93e4", "");
+    assert_eq!(gone, (fine.to_owned(), nothing.clone()));
+    daemon.await_status("redis1.redis.dev.docker A", "NXDOMAIN");
+    for _ in 0..2 {
+        let late = skydock.send("DELETE /skydns/services/c3085e93e4", "");
+        assert_eq!(late.0, "HTTP/1.1 404 Not Found");
+    }
+    // Its heartbeat was never stopped.
+    let late = skydock.send("PATCH /skydns/services/c3085e93e4", r#"{"TTL":60}"#);
+    assert_eq!(late.0, "HTTP/1.1 404 Not Found");
+
+    // It starts again, elsewhere, under the id that it had.
+    let back = skydock.send("PUT /skydns/services/c3085e93e4", &add("172.17.0.9"));
+    assert_eq!(back, (created.to_owned(), nothing));
+    assert_eq!(addresses(&daemon, "redis1.redis.dev.docker"), ["172.17.0.9"]);
+}
+
+#[test]
+fn bodies_are_read_as_go_read_them() {
+    let daemon = daemon();
+    let http = daemon.http();
+    // Whatever the case, unknown fields, null for nothing, and what follows the first value.
+    let body = r#"{"nAME":"web","version":null,"HOST":"10.0.0.7","port":80,"ttl":60,"Colour":[1,{"a":2}],"uuid":"other","Expires":7}{"Name":"db"}"#;
+    assert_eq!(put(http, "1001", body).status, 201);
+    assert_eq!(addresses(&daemon, "1001.web.dev.docker"), ["10.0.0.7"]);
+    let beat = request(http, "PATCH /skydns/services/1001", &[], "{\"ttl\":0}");
+    assert_eq!(beat.status, 200, "and is gone within a second");
+    daemon.await_status("1001.web.dev.docker A", "NXDOMAIN");
 }
 
 #[test]

@@ -40,8 +40,9 @@ fn whatever_is_asked_the_answer_is_one_of_the_description() {
     let output = Command::new(program)
         .arg("run")
         .arg(format!("http://{}/v1/openapi.json", daemon.http()))
-        // A stream of events has no end that it could wait for.
-        .args(["--exclude-path", "/v1/events", "--seed", "1", "-n", EXAMPLES])
+        // A stream of events has no end that it could wait for, and what has no engine is never ready.
+        .args(["--exclude-path", "/v1/events", "--exclude-path", "/ready"])
+        .args(["--seed", "1", "-n", EXAMPLES])
         .args([
             "--checks",
             "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",

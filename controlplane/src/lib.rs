@@ -154,7 +154,9 @@ pub async fn run(
     let rules = Rules { defaults, naming };
     let (store, store_parts, kept) = Store::open(data_dir, rules, changes.clone());
     status.send_modify(|status| status.kept = kept);
-    let (keep, calls) = store_parts.split();
+    let (keep, answer, calls) = store_parts.split();
+    // Ends with the store.
+    tokio::spawn(answer);
     parts.spawn_blocking(|| {
         keep();
         "store"

@@ -37,7 +37,6 @@ pub(super) struct Target {
         env = "SKYDOCK_URL",
         value_name = "URL",
         default_value = "http://127.0.0.1:8053",
-        hide_env_values = true,
         global = true,
         help_heading = "Daemon"
     )]
@@ -48,7 +47,6 @@ pub(super) struct Target {
         long,
         env = "SKYDOCK_SECRET",
         value_name = "TEXT",
-        hide_env_values = true,
         global = true,
         help_heading = "Daemon"
     )]
@@ -59,7 +57,6 @@ pub(super) struct Target {
         long,
         env = "SKYDOCK_SECRET_FILE",
         value_name = "PATH",
-        hide_env_values = true,
         global = true,
         help_heading = "Daemon"
     )]
@@ -70,7 +67,6 @@ pub(super) struct Target {
         long,
         env = "SKYDOCK_CA_CERT",
         value_name = "PATH",
-        hide_env_values = true,
         global = true,
         help_heading = "Daemon"
     )]

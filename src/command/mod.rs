@@ -4,6 +4,7 @@
 //! [`crate::output`]; what is wrong is a [`Failure`], which `main` prints to standard error.
 
 mod client;
+mod completions;
 mod explain;
 mod plugin;
 mod services;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Plugin(plugin::Plugin),
     /// List and change the services of a running skydock
     Services(services::Services),
+    /// Print what a shell completes command lines by
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -36,6 +39,7 @@ impl Command {
             Self::Explain(explain) => explain.run(),
             Self::Plugin(plugin) => plugin.run(),
             Self::Services(services) => services.run(),
+            Self::Completions(completions) => Ok(completions.run()),
         }
     }
 }

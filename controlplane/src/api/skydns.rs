@@ -265,9 +265,12 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn read(body: &Octets) -> Result<Self, Problem> {
-        match serde_json::from_slice(&body.0) {
-            Ok(fields) => Ok(Self(fields)),
-            Err(error) => Err(Problem::invalid(
+        // Go's decoder reads one value and leaves alone what follows.
+        let mut values = serde_json::Deserializer::from_slice(&body.0).into_iter();
+        match values.next() {
+            Some(Ok(fields)) => Ok(Self(fields)),
+            None => Err(Problem::invalid("body", "the body is empty; give a JSON object")),
+            Some(Err(error)) => Err(Problem::invalid(
                 "body",
                 format!("the body is no JSON object: {error}"),
             )),

@@ -30,6 +30,8 @@ use crate::service::{Change, Mark, Service, ServiceId, Source};
 
 /// Writes that wait. One more is refused with 503.
 pub(super) const WRITES_QUEUED_MAX: usize = 1024;
+/// Batches whose answers wait until they are served. One more waits in the keeper, until the pipeline has caught up.
+pub(super) const ANSWERS_QUEUED_MAX: usize = 64;
 /// Writes in one transaction: past some hundred, the sync is no longer what it costs.
 const BATCH_MAX: usize = 256;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
@@ -44,8 +46,31 @@ pub(super) enum Message {
     Stop,
 }
 
-/// What became of a write, and the moment from which questions are answered accordingly.
-pub(super) type Answer = Result<(Done, watch::Receiver<bool>), Refusal>;
+/// What became of a write.
+pub(super) type Answer = Result<Done, Refusal>;
+
+/// Answers of one batch, which wait until questions are answered accordingly.
+#[derive(Debug)]
+pub(super) struct Answers {
+    seen: watch::Receiver<bool>,
+    each: Vec<(Done, oneshot::Sender<Answer>)>,
+}
+
+/// Gives the answers of each batch of `queue` when what it changed is served.
+///
+/// Here and not in the keeper, for there each of them would wake the thread that everybody waits on; a batch is one wake.
+pub(super) async fn answer(mut queue: mpsc::Receiver<Answers>) {
+    while let Some(Answers { mut seen, each }) = queue.recv().await {
+        // Its end without a word is the pipeline's.
+        if seen.wait_for(|seen| *seen).await.is_err() {
+            return;
+        }
+        for (done, to) in each {
+            // Whoever asked may have hung up; there is nobody else to tell.
+            drop(to.send(Ok(done)));
+        }
+    }
+}
 
 /// The one that changes the book.
 pub(super) struct Keeper {
@@ -61,6 +86,7 @@ pub(super) struct Keeper {
     pub(super) loaded: Mark,
     /// Why writes fail, while they do.
     pub(super) failing: watch::Sender<Option<Failure>>,
+    pub(super) answers: mpsc::Sender<Answers>,
     pub(super) counts: Counts,
 }
 
@@ -160,10 +186,8 @@ impl Keeper {
             return Ok(());
         }
         let seen = self.turn(changed, revision, now)?;
-        for (done, to) in decided {
-            drop(to.send(Ok((done, seen.clone()))));
-        }
-        Ok(())
+        let answers = Answers { seen, each: decided };
+        self.answers.blocking_send(answers).map_err(|_| Ended)
     }
 
     fn commit(&mut self, book: &Book, changed: &HashMap<Arc<str>, Option<Entry>>) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ pub(crate) use write::{Condition, Done, Patch, Refusal, Words, Write};
 
 use self::book::Book;
 use self::disk::{Disk, Found};
-use self::keeper::{Keeper, Message, WRITES_QUEUED_MAX};
+use self::keeper::{ANSWERS_QUEUED_MAX, Answers, Keeper, Message, WRITES_QUEUED_MAX, answer};
 use self::timers::Timers;
 use crate::service::{Change, Mark};
 
@@ -79,6 +79,7 @@ pub struct Kept {
 pub(crate) struct Parts {
     keeper: Keeper,
     queue: Receiver<Message>,
+    answers: mpsc::Receiver<Answers>,
     calls: mpsc::Receiver<Call>,
 }
 
@@ -108,6 +109,7 @@ impl Store {
         let (failing, watched) = watch::channel(failure);
         let counts = Counts::new();
         let (caller, calls) = callbacks::queue(counts.clone());
+        let (answers, answered) = mpsc::channel(ANSWERS_QUEUED_MAX);
         let (mark, loaded) = Mark::new();
         let defaults = Arc::new(rules.defaults.clone());
         let keeper = Keeper {
@@ -120,6 +122,7 @@ impl Store {
             caller,
             loaded: mark,
             failing,
+            answers,
             counts: counts.clone(),
         };
         let store = Self {
@@ -130,7 +133,13 @@ impl Store {
             loaded,
             counts,
         };
-        (store, Parts { keeper, queue, calls }, kept)
+        let parts = Parts {
+            keeper,
+            queue,
+            answers: answered,
+            calls,
+        };
+        (store, parts, kept)
     }
 
     /// Has `write` done, and waits until the disk has it and questions are answered accordingly.
@@ -139,21 +148,18 @@ impl Store {
     ///
     /// [`Refusal`]: nothing has changed, but for [`Refusal::Slow`].
     pub(crate) async fn write(&self, write: Write) -> Result<Done, Refusal> {
-        let (to, answer) = oneshot::channel();
+        let (to, answered) = oneshot::channel();
         match self.writes.try_send(Message::Write(Box::new(write), to)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Refusal::Busy),
             Err(TrySendError::Disconnected(_)) => return Err(Refusal::Stopping),
         }
-        let served = async {
-            let (done, mut seen) = answer.await.map_err(|_| Refusal::Stopping)??;
-            // Its end without a word is the pipeline's.
-            seen.wait_for(|seen| *seen).await.map_err(|_| Refusal::Stopping)?;
-            Ok(done)
-        };
-        tokio::time::timeout(WRITE_TIME_MAX, served)
-            .await
-            .unwrap_or(Err(Refusal::Slow))
+        match tokio::time::timeout(WRITE_TIME_MAX, answered).await {
+            Ok(Ok(answer)) => answer,
+            // Without a word: the keeper or the pipeline has ended.
+            Ok(Err(_)) => Err(Refusal::Stopping),
+            Err(_) => Err(Refusal::Slow),
+        }
     }
 
     /// What is registered as `id`.
@@ -200,9 +206,21 @@ impl Store {
 }
 
 impl Parts {
-    /// The two of them: what has to be run on a thread of its own until [`Store::stop`], and the calls to make.
-    pub(crate) fn split(self) -> (impl FnOnce() + Send, mpsc::Receiver<Call>) {
-        let Self { keeper, queue, calls } = self;
-        (move || keeper.run(&queue), calls)
+    /// All of them: what has to be run on a thread of its own until [`Store::stop`], what has to be run beside it, and the
+    /// calls to make.
+    pub(crate) fn split(
+        self,
+    ) -> (
+        impl FnOnce() + Send,
+        impl Future<Output = ()> + Send,
+        mpsc::Receiver<Call>,
+    ) {
+        let Self {
+            keeper,
+            queue,
+            answers,
+            calls,
+        } = self;
+        (move || keeper.run(&queue), answer(answers), calls)
     }
 }
