@@ -198,3 +198,22 @@ fn a_secret_is_in_no_log_however_much_is_logged() {
         assert!(!log.contains("s3cret-word"), "{log}");
     }
 }
+
+#[test]
+fn no_help_shows_what_is_in_the_environment() {
+    for arguments in [
+        "--help",
+        "services --help",
+        "services add --help",
+        "explain --help",
+    ] {
+        let mut command = binary();
+        command
+            .args(words(arguments))
+            .env("SKYDOCK_SECRET", "s3cret-word");
+        let output = command.output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("Usage"), "{output:?}");
+        assert!(!text.contains("s3cret-word"), "{text}");
+    }
+}

@@ -64,7 +64,7 @@ impl Feed {
     pub(crate) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(Arc::new(Shared {
-            run: since.as_secs(),
+            run: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
             events: Mutex::default(),
             latest: watch::Sender::new(0),
         }))

@@ -256,11 +256,26 @@ fn builder() -> Builder {
 fn create(path: &Path) -> Result<Database, Failure> {
     let make = || -> Result<Database, Error> {
         let directory = path.parent().unwrap_or(Path::new("."));
+        let missing: Vec<_> = directory.ancestors().take_while(|it| !it.exists()).collect();
         // Nobody else's business: what is registered, and where.
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let database = builder().create(path)?;
-        // A file that its directory does not have after a power cut was never synced.
-        File::open(directory)?.sync_all()?;
+        // A file that its directory does not have after a power cut was never synced, nor one whose directory is lost.
+        let parents = missing.into_iter().filter_map(Path::parent);
+        for changed in std::iter::once(directory).chain(parents) {
+            // Of a relative path the last parent has no name.
+            let named = if changed.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                changed
+            };
+            match File::open(named) {
+                Ok(changed) => changed.sync_all()?,
+                // We may enter and change it, and not read it; the kernel writes it back in its own time.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(database)
     };
     make().map_err(|error| failure(path, &error))
@@ -360,5 +375,7 @@ fn quarantine(path: &Path) -> Result<PathBuf, Failure> {
     Ok(aside)
 }
 
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod tests;

@@ -221,3 +221,29 @@ fn time_that_passed_while_we_were_away_counts() {
     assert_eq!(remaining(now.later(10).rebooted()), 20);
     assert_eq!(remaining(now.later(3600)), 0);
 }
+
+#[test]
+fn one_more_than_there_is_room_for_is_refused_and_the_others_can_be_changed() {
+    let now = Now::read();
+    let all = (0..REGISTRATIONS_MAX).map(|number| Registration {
+        id: format!("w{number}").into(),
+        draft: Draft::default(),
+        expires_unix_ms: None,
+        expires_uptime: None,
+        revision: 1,
+        callbacks: vec![],
+    });
+    let mut book = Book::of(all.collect(), now);
+    let more = |id: &str| put(id, draft(30), Condition::Always);
+    let results = batch(
+        &mut book,
+        now,
+        vec![more("one"), more("w7"), remove("w8"), more("one"), more("two")],
+    );
+    let is_refused: Vec<_> = results
+        .iter()
+        .map(|result| matches!(result, Err(Refusal::TooMany)))
+        .collect();
+    assert_eq!(is_refused, [true, false, false, false, true]);
+    assert_eq!(book.len(), REGISTRATIONS_MAX);
+}

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::draft;
 
-fn registration(id: &str) -> Registration {
+pub(super) fn registration(id: &str) -> Registration {
     Registration {
         id: id.into(),
         draft: draft(30),
