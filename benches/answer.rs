@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use dataplane::respond::{Client, Message, Outcome, Transport, respond};
+use dataplane::respond::{Client, Outcome, Transport, respond};
 use dns::wire::{Head, Section};
 use dns::{Lookup, Query, Reply};
 
@@ -94,12 +94,7 @@ fn respond_whole(c: &mut Criterion) {
             let mut buffer = vec![0; 4096];
             c.bench_function(&format!("respond/{kind}/{services}"), |b| {
                 b.iter(|| {
-                    // A reply overwrites its query: what a worker's receive call puts there is put back.
-                    buffer
-                        .get_mut(..packet.len())
-                        .expect("larger than any query")
-                        .copy_from_slice(&packet);
-                    let mut message = Message::new(&mut buffer, packet.len());
+                    let mut message = fixture::received(&mut buffer, &packet);
                     let outcome = respond(&snapshot, &policy, client, black_box(&mut message));
                     assert!(!matches!(outcome, Outcome::Drop));
                 });
@@ -122,11 +117,7 @@ fn respond_crowd(c: &mut Criterion) {
             let mut buffer = vec![0; 65_535];
             c.bench_function(&format!("respond/wildcard_of_100_{kind}/{services}"), |b| {
                 b.iter(|| {
-                    buffer
-                        .get_mut(..packet.len())
-                        .expect("larger than any query")
-                        .copy_from_slice(&packet);
-                    let mut message = Message::new(&mut buffer, packet.len());
+                    let mut message = fixture::received(&mut buffer, &packet);
                     respond(&snapshot, &policy, client, black_box(&mut message))
                 });
             });

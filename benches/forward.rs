@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::forward::{Action, Asked, Config, Forwarder, Local, Place, Policy, ReturnPath, Route, Waiter};
-use dataplane::respond::{Client, Message, Transport, respond};
+use dataplane::respond::{Client, Transport, respond};
 use dns::{Name, Query};
 
 const A: u16 = 1;
@@ -68,11 +68,7 @@ fn local_answer(c: &mut Criterion) {
         let mut forwarder = forwarder(now, waiting);
         c.bench_function(&format!("forward/local_answer/{waiting}_waiting"), |b| {
             b.iter(|| {
-                buffer
-                    .get_mut(..packet.len())
-                    .expect("larger than any query")
-                    .copy_from_slice(&packet);
-                let mut message = Message::new(&mut buffer, packet.len());
+                let mut message = fixture::received(&mut buffer, &packet);
                 black_box(respond(&snapshot, &policy, client, black_box(&mut message)));
                 forwarder.on_timeout(black_box(now), &mut |_| {});
             });

@@ -102,6 +102,12 @@ fn keeping_an_answer_and_telling_it_again_allocates_nothing() {
                 .answer
                 .write(Reply::begin(&mut buffer, head, 1232, 1232), head.id());
             assert!(length > packet.len() && !cut);
+            // The same behind an alias, as if that had filled so many octets.
+            let reply = Reply::begin(&mut buffer, head, 1232, 1232);
+            let (_, cut) = hit
+                .answer
+                .write_behind(reply, head.id(), packet.len(), packet.len());
+            assert!(!cut);
             let _ = cache.insert_failure(&key, Rcode::SERV_FAIL, None, 2);
         }
         cache.flush(&below);

@@ -14,14 +14,15 @@
 //! No socket and no clock: both engines call the same steps, tell them the time, and so may a test.
 
 mod follow;
+mod pass;
 mod recall;
 #[cfg(test)]
 mod scenarios;
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dns::{Query, Rcode, Reader};
+use dns::{Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -30,15 +31,12 @@ pub(crate) use self::recall::Share;
 use self::recall::{Recall, count_told};
 use crate::counters::Writer;
 use crate::forward::config;
-use crate::forward::{
-    Action, Ask, Asked, Cause, Forwarder, Heard, Nobody, Place, Refusal, ReturnPath, Submitted, Waiter,
-};
+use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Place, ReturnPath};
 use crate::io::udp::{Batch, Datagram, Unusable};
 use crate::limits::REPLY_OCTETS_MAX;
-use crate::pass_on::waiter;
 use crate::path::StreamKey;
 use crate::ratelimit::{RateLimiter, Verdict};
-use crate::respond::{Client, Message, Outcome, Policy, Transport, fail, is_proven, respond, slip};
+use crate::respond::{Client, Message, Outcome, Policy, Transport, is_proven, respond, slip};
 
 /// The time, as cheaply as it is to be had: read once a batch, and right to some milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,81 +259,6 @@ impl Worker {
         outcome
     }
 
-    /// Answers a query that others are to be asked about: with what was kept, or, if none can be asked, with an error.
-    /// None: an upstream is asked, through `outlet`, and an answer will come.
-    fn pass(
-        &mut self,
-        client: Client,
-        message: &mut Message<'_>,
-        is_alias: bool,
-        path: ReturnPath,
-        now: Instant,
-        outlet: &mut impl Outlet,
-    ) -> Option<Outcome> {
-        let passed = match is_alias {
-            true => self.follow(client, message, path, now, outlet),
-            false => self.recall_or_ask(client, message, path, now, outlet),
-        };
-        if let Some(Outcome::Reply { rcode, truncated, .. }) = passed {
-            count_reply(&self.counters, rcode, truncated);
-        }
-        passed
-    }
-
-    /// The same for a name that is asked for itself.
-    fn recall_or_ask(
-        &mut self,
-        client: Client,
-        message: &mut Message<'_>,
-        path: ReturnPath,
-        now: Instant,
-        outlet: &mut impl Outlet,
-    ) -> Option<Outcome> {
-        let (policy, counters) = (&self.policy, &self.counters);
-        if let Some((outcome, refresh)) = self.recall.answer(policy, counters, client, message, now) {
-            if let Some(asked) = refresh {
-                self.refresh(asked, now, outlet);
-            }
-            return Some(outcome);
-        }
-        // `respond` has read it before.
-        let Ok(query) = Query::parse(message.octets()) else {
-            return Some(fail(policy, client, message, Rcode::SERV_FAIL));
-        };
-        let (asked, mut waiter) = (Asked::of(&query), waiter(policy, &query, path));
-        waiter.patience = self.recall.patience(&asked, now);
-        if self.is_out_of_patience(&asked, waiter.patience, now)
-            && let Some(stale) = self.answer_stale(client, message, now)
-        {
-            self.refresh(asked, now, outlet);
-            return Some(stale);
-        }
-        let refusal = self.submit(asked, waiter, now, outlet).err()?;
-        let rcode = refusal.rcode();
-        let stale = match rcode {
-            Rcode::SERV_FAIL => self.answer_stale(client, message, now),
-            _ => None,
-        };
-        Some(stale.unwrap_or_else(|| fail(&self.policy, client, message, rcode)))
-    }
-
-    /// Answers a query with what is past its time, if that is allowed.
-    fn answer_stale(&mut self, client: Client, message: &mut Message<'_>, now: Instant) -> Option<Outcome> {
-        let (policy, counters) = (&self.policy, &self.counters);
-        self.recall.answer_stale(policy, counters, client, message, now)
-    }
-
-    /// Whether a client with so much `patience` has waited long enough for what is `asked`, as others did before it.
-    fn is_out_of_patience(&self, asked: &Asked, patience: Option<Duration>, now: Instant) -> bool {
-        patience.is_some_and(|patience| patience.is_zero() || self.forwarder.is_slow(asked, patience, now))
-    }
-
-    /// Asks an upstream for nobody but the cache.
-    fn refresh(&mut self, asked: Asked, now: Instant, outlet: &mut impl Outlet) {
-        let (forwarder, mut sink) = self.forwarding(now, outlet);
-        forwarder.refresh(now, asked, &mut sink);
-    }
-
     /// Looks at a packet that came in on the socket of `place`.
     pub(crate) fn on_reply(&mut self, place: Place, packet: &[u8], now: Instant, outlet: &mut impl Outlet) {
         let heard = {
@@ -372,35 +295,6 @@ impl Worker {
     pub(crate) fn give_up(&mut self, now: Instant, outlet: &mut impl Outlet) {
         let (forwarder, mut sink) = self.forwarding(now, outlet);
         forwarder.give_up(&mut sink);
-    }
-
-    /// Hands a question to the forwarder, or says why it is not asked.
-    fn submit(
-        &mut self,
-        asked: Asked,
-        waiter: Waiter,
-        now: Instant,
-        outlet: &mut impl Outlet,
-    ) -> Result<(), Refusal> {
-        let submitted = {
-            let (forwarder, mut sink) = self.forwarding(now, outlet);
-            forwarder.submit(now, asked, waiter, &mut sink)
-        };
-        let counters = &self.counters;
-        match submitted {
-            Ok(submitted) => {
-                counters.forwards.increment();
-                let joined = u64::from(submitted == Submitted::Joined);
-                counters.forward_joins.add(joined);
-                return Ok(());
-            }
-            Err(Refusal::Nobody(Nobody::NoRoute | Nobody::Nowhere)) => {}
-            Err(Refusal::Nobody(Nobody::Overrun)) => counters.forward_overruns.increment(),
-            Err(Refusal::Share) => counters.forward_shares.increment(),
-            Err(Refusal::Crowd) => counters.forward_crowds.increment(),
-            Err(Refusal::Full) => counters.forward_full.increment(),
-        }
-        submitted.map(drop)
     }
 
     /// The forwarder, and what is done with all that it wants done.

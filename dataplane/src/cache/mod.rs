@@ -17,6 +17,7 @@ mod entry;
 mod flush;
 mod index;
 mod key;
+mod picked;
 mod ring;
 mod rules;
 mod sift;

@@ -24,6 +24,7 @@ use domain::rdata::{AllRecordData, Soa};
 use super::chain::{Chain, ReplyName, ReplyRecord, covered, raw};
 use super::entry::{Kind, Rotation};
 use super::key::Key;
+use super::picked::{Picked, seconds};
 use super::rules::{Rules, is_private};
 use crate::limits::{CACHE_FAILURE_TTL, CACHE_LINKS_MAX, REPLY_OCTETS_MAX};
 
@@ -144,9 +145,11 @@ impl Draft {
         self.rcode = (rcode.0 & 0xf) as u8;
         let question = message.first_question().ok_or(Unusable)?;
         let chain = self.chain(key, message, *question.qname(), is_ours)?;
+        let read = Reading { key, message, chain };
         let mut picked = Picked::new(rules);
-        let found = self.take_answers(key, message, &chain, &mut picked)?;
-        if picked.is_private && !rules.may_be_private(&chain, &mut self.name) {
+        let found = self.take_answers(&read, &mut picked)?;
+        let chain = &read.chain;
+        if picked.is_private && !rules.may_be_private(chain, &mut self.name) {
             let ttl = picked.ttl;
             self.clear();
             (self.kind, self.ttl) = (Kind::Blocked, ttl);
@@ -156,7 +159,7 @@ impl Draft {
             true => Kind::Positive,
             false => Kind::Negative,
         };
-        let denied = self.take_authorities(key, message, &chain, &mut picked)?;
+        let denied = self.take_authorities(&read, &mut picked)?;
         // Without the SOA nobody said for how long there is nothing (RFC 2308, section 5). Of ANY everybody may answer
         // with another part, so it is nothing to tell others.
         let is_kept = (self.kind == Kind::Positive || denied) && key.qtype() != RType::ANY.0;
@@ -190,13 +193,8 @@ impl Draft {
     }
 
     /// Takes what belongs to the chain from the answer section. Returns whether the question is answered.
-    fn take_answers<'r>(
-        &mut self,
-        key: &Key,
-        message: &'r Message<[u8]>,
-        chain: &Chain<'r>,
-        picked: &mut Picked<'_>,
-    ) -> Result<bool, Unusable> {
+    fn take_answers(&mut self, read: &Reading<'_>, picked: &mut Picked<'_>) -> Result<bool, Unusable> {
+        let Reading { key, message, chain } = read;
         let is_any = key.qtype() == RType::ANY.0;
         let mut targets = [None; CACHE_LINKS_MAX];
         let mut found = false;
@@ -263,13 +261,8 @@ impl Draft {
     }
 
     /// Takes the SOA of a negative answer, and with DNSSEC the proofs of any. Returns whether the SOA was there.
-    fn take_authorities<'r>(
-        &mut self,
-        key: &Key,
-        message: &'r Message<[u8]>,
-        chain: &Chain<'r>,
-        picked: &mut Picked<'_>,
-    ) -> Result<bool, Unusable> {
+    fn take_authorities(&mut self, read: &Reading<'_>, picked: &mut Picked<'_>) -> Result<bool, Unusable> {
+        let Reading { key, message, chain } = read;
         let is_negative = self.kind == Kind::Negative;
         let mut denied = false;
         for record in message.authority()? {
@@ -344,6 +337,13 @@ impl Draft {
     }
 }
 
+/// A reply, what it is to, and the names that lead through it.
+struct Reading<'r> {
+    key: &'r Key,
+    message: &'r Message<[u8]>,
+    chain: Chain<'r>,
+}
+
 /// How a record's owner is written.
 enum Owner<'r> {
     /// As a pointer to the question's name.
@@ -352,70 +352,4 @@ enum Owner<'r> {
     Pointer(u16),
     /// As it is, whole.
     Whole(ReplyName<'r>),
-}
-
-/// What is found out of the records on the way.
-struct Picked<'a> {
-    rules: &'a Rules,
-    /// The least TTL.
-    ttl: u32,
-    /// One of the addresses lies in a private network.
-    is_private: bool,
-    run: Rotation,
-    run_ttl: u32,
-    is_scattered: bool,
-}
-
-impl<'a> Picked<'a> {
-    fn new(rules: &'a Rules) -> Self {
-        Self {
-            rules,
-            ttl: u32::MAX,
-            is_private: false,
-            run: Rotation::default(),
-            run_ttl: 0,
-            is_scattered: false,
-        }
-    }
-
-    /// The TTL that a record of the answer is kept with.
-    fn ttl_of(&mut self, record: &ReplyRecord<'_>) -> u32 {
-        let ttl = self.rules.bounded(seconds(record));
-        self.ttl = self.ttl.min(ttl);
-        ttl
-    }
-
-    /// Adds an address record, from `start` to `end` of the records, to those that may be rotated.
-    fn rotate(&mut self, start: usize, end: usize, ttl: u32) {
-        let (stride, run) = ((end - start) as u16, &mut self.run);
-        if run.count == 0 {
-            *run = Rotation {
-                start: start as u16,
-                stride,
-                count: 1,
-            };
-            self.run_ttl = ttl;
-        } else if usize::from(run.start) + usize::from(run.stride) * usize::from(run.count) == start
-            && run.stride == stride
-            && self.run_ttl == ttl
-        {
-            run.count += 1;
-        } else {
-            self.is_scattered = true;
-        }
-    }
-
-    fn rotation(&self) -> Rotation {
-        if self.is_scattered {
-            Rotation::default()
-        } else {
-            self.run
-        }
-    }
-}
-
-/// A record's TTL in seconds; one with the highest bit set counts as 0 (RFC 2181, section 8).
-fn seconds(record: &ReplyRecord<'_>) -> u32 {
-    let seconds = record.ttl().as_secs();
-    if seconds > i32::MAX as u32 { 0 } else { seconds }
 }
