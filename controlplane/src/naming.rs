@@ -25,7 +25,7 @@ use dns::snapshot::{SRV_PRIORITY, SRV_WEIGHT};
 use dns::{Endpoint, Name};
 
 pub use error::NamingError;
-pub(crate) use label::words;
+pub(crate) use label::is_meant;
 pub use label::{Kind, Mapping, label};
 pub(crate) use places::{is_port_name, is_wildcard_owner, named_port, target};
 pub(crate) use reverse::reverse_zones;

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use dns::Name;
-use dns::snapshot::is_wildcard;
 use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
 use crate::compile::Explanation;
-use crate::naming::label;
+use crate::naming::is_meant;
 use crate::pipeline::Look;
 use crate::service::Service;
 
@@ -49,7 +48,7 @@ async fn look<T>(
 
 /// A question in the grammar of names, without its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Option<String>>);
+pub(super) struct Pattern(Vec<String>);
 
 impl Pattern {
     /// Labels of the longest: `uuid.host.region.instance.service.environment`.
@@ -62,29 +61,14 @@ impl Pattern {
             return Some(Self(Vec::new()));
         }
         // Right to left, as names are read.
-        let labels = text.rsplit('.').map(str::to_ascii_lowercase);
-        let labels: Vec<_> = labels
-            .map(|it| (!is_wildcard(it.as_bytes())).then_some(it))
-            .collect();
-        let is_whole = labels.len() <= Self::LABELS_MAX && labels.iter().flatten().all(|it| !it.is_empty());
+        let labels: Vec<_> = text.rsplit('.').map(str::to_ascii_lowercase).collect();
+        let is_whole = labels.len() <= Self::LABELS_MAX && labels.iter().all(|it| !it.is_empty());
         is_whole.then_some(Self(labels))
     }
 
     /// Whether a question like this leads to `service`.
     pub(super) fn matches(&self, service: &Service) -> bool {
-        let words = [
-            &service.environment,
-            &service.service,
-            &service.instance,
-            &service.region,
-            &service.host,
-            &service.uuid,
-        ];
-        let each = self.0.iter().zip(words);
-        each.into_iter().all(|(wanted, word)| match wanted {
-            Some(wanted) => label(word).is_some_and(|label| *label == **wanted),
-            None => true,
-        })
+        is_meant(self.0.iter().map(String::as_bytes), service)
     }
 }
 

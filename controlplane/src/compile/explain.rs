@@ -9,7 +9,7 @@ use dns::{Name, Protocol};
 use super::Compiler;
 use super::audience::Audience;
 use super::owner::{Verdict, verdict};
-use crate::naming::{Role, label, words};
+use crate::naming::{Role, is_meant};
 use crate::service::{Service, Source};
 
 /// Services that an explanation names; of more it gives the number.
@@ -117,7 +117,7 @@ impl Compiler {
             let candidates: Vec<_> = self
                 .named
                 .keys()
-                .filter(|member| matches(&pattern, &member.0))
+                .filter(|member| is_meant(pattern.iter().copied(), &member.0))
                 .map(|member| &member.0)
                 .collect();
             if !candidates.is_empty() {
@@ -169,14 +169,6 @@ fn port_of(name: &Name) -> Option<((Protocol, u16), Name)> {
         .into_iter()
         .find(|known| known.label().as_bytes() == protocol)?;
     Some(((protocol, number), name.parent()?.parent()?))
-}
-
-/// Whether each label of `pattern` is that of `service` in its place, or stands for any.
-fn matches(pattern: &[&[u8]], service: &Service) -> bool {
-    let words = words(service);
-    pattern.iter().zip(words).all(|(wanted, word)| {
-        is_wildcard(wanted) || label(word).is_some_and(|label| label.as_bytes() == *wanted)
-    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::fake_engine::{FakeEngine, event, id};
 use super::*;
 use crate::compile::Compiler;
 use crate::feed::Feed;
-use crate::fixture::{addresses, builder, name};
+use crate::fixture::{Dice, addresses, builder, name};
 use crate::metrics::Metrics;
 use crate::naming::Naming;
 use crate::pipeline::{CHANGES_QUEUED_MAX, Pipeline};
@@ -49,20 +49,6 @@ const PACE_OF_HISTORIES: Pace = Pace {
     relist: Duration::from_millis(400),
 };
 
-/// A generator with a seed, so that a failure can be run again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-}
-
 /// A container as it truly is.
 #[derive(Clone, Debug)]
 struct Truth {
@@ -89,7 +75,7 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             engine: FakeEngine::new(),
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             running: BTreeMap::new(),
             instances: BTreeSet::new(),
             late: Vec::new(),

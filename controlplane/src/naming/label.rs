@@ -46,8 +46,17 @@ pub enum Kind {
 }
 
 /// The words of a service that the labels of the grammar are made of, in their order.
-pub(crate) fn words(service: &Service) -> [&str; 6] {
+fn words(service: &Service) -> [&str; 6] {
     Kind::GRAMMAR.map(|kind| kind.word(service))
+}
+
+/// Whether `pattern`, labels of the grammar from right to left, means `service`: each is that of the service in its
+/// place, or stands for any.
+pub(crate) fn is_meant<'p>(pattern: impl IntoIterator<Item = &'p [u8]>, service: &Service) -> bool {
+    let mut places = pattern.into_iter().zip(words(service));
+    places.all(|(wanted, word)| {
+        is_wildcard(wanted) || label(word).is_some_and(|label| label.as_bytes() == wanted)
+    })
 }
 
 /// Makes one label of a word; none if the word is empty.

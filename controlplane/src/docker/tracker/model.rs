@@ -2,21 +2,8 @@
 
 use super::tests::{Bench, listed, running};
 use super::*;
+use crate::fixture::Dice;
 use std::collections::BTreeMap;
-
-/// A generator with a seed, so that a failure can be run again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-}
 
 const EFFECTS: [Effect; 5] = [
     Effect::Inspect,
@@ -154,7 +141,7 @@ impl World {
 #[test]
 fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
     for seed in 0..3000 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut world = World::default();
         let mut bench = Bench::new();
         let mut answers: BTreeMap<Arc<str>, Inspection> = BTreeMap::new();
