@@ -8,42 +8,104 @@ use std::time::{Duration, Instant};
 
 use dataplane::cache::{Cache, Flush, Rules};
 use dataplane::forward::{Action, Asked, Config, Forwarder, Local, ReturnPath, Waiter};
-use dataplane::respond::{Client, Message, Outcome, Transport, fail, respond};
+use dataplane::respond::{Client, Message, Outcome, Transport, fail, is_proven, respond, slip};
 use dns::wire::Head;
 use dns::{Query, Rcode, RecordData, Reply, RrSet, View};
 
-/// Owner and type of a question of each kind: stored, rotated, with additional records, absent, matched by
-/// wildcards, matched by its length, an alias, covered by a wildcard owner, cut, and not ours.
-const QUESTIONS: [(&str, u16); 13] = [
+/// Owner and type of a question of each kind.
+const QUESTIONS: [(&str, u16); 31] = [
+    // Stored, rotated, with additional records, without the type, absent, at the apex, of any type.
     ("instance7.image0.dev.docker", 1),
     ("image0.dev.docker", 1),
     ("image0.dev.docker", 33),
     ("instance7.image0.dev.docker", 28),
     ("nobody.image0.dev.docker", 1),
     ("docker", 6),
+    ("docker", 2),
+    ("image0.dev.docker", 255),
+    // Matched by wildcards: one, ten, a hundred, more than a message of 64 KiB holds; by its length; in no region.
     ("instance7.*.dev.docker", 1),
     ("*.image0.*.docker", 33),
+    ("*.crowd.dev.docker", 1),
+    ("*.crowd.dev.docker", 33),
+    ("*.docker", 1),
+    ("*.docker", 33),
+    ("*.docker", 255),
     ("region.instance7.image0.dev.docker", 1),
     ("elsewhere.instance7.image0.dev.docker", 33),
+    // Aliases: of a name of ours, a chain of them, a circle, of a name that is not ours; and a wildcard owner.
     ("alias.docker", 1),
+    ("chain.docker", 1),
+    ("round.docker", 1),
+    ("away.docker", 1),
     ("a.b.wild.docker", 1),
+    // Cut over UDP.
+    ("big.docker", 1),
+    // Reverse names that are ours, those of private addresses, other special names, a transfer, a type that is none.
+    ("7.0.0.10.in-addr.arpa", 12),
+    ("8.0.0.10.in-addr.arpa", 12),
+    ("host.localhost", 1),
+    ("some.onion", 1),
+    ("docker", 252),
+    ("docker", 249),
+    // Not ours, and as long as a name can be.
     ("example.org", 1),
+    (LONGEST, 1),
 ];
+
+/// 255 octets with the lengths of its labels.
+const LONGEST: &str = concat!(
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.",
+    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.",
+    "ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.",
+    "dddddddddddddddddddddddddddddddddddddddddddddddddddddd.docker",
+);
+
+/// What is no query of ours, and gets an error or nothing.
+fn oddities() -> Vec<Vec<u8>> {
+    let query = fixture::query("instance7.image0.dev.docker", 1);
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut packet = query.clone();
+        change(&mut packet);
+        packet
+    };
+    vec![
+        changed(&|packet| packet.truncate(11)),
+        changed(&|packet| packet.truncate(12)),
+        changed(&|packet| packet[2] |= 0x80),
+        changed(&|packet| packet[2] |= 0x20),
+        changed(&|packet| packet[5] = 2),
+        changed(&|packet| packet[12] = 0xc0),
+        changed(&|packet| *packet.iter_mut().nth_back(5).expect("OPT ends it") = 1),
+    ]
+}
 
 #[test]
 fn answering_allocates_nothing() {
-    let mut builder = fixture::zone(100);
-    for (owner, data) in [
+    let mut builder = fixture::crowd(5_000);
+    let cname = |target| RecordData::Cname(fixture::name(target));
+    let address = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        RecordData::A([10, 0, high, low].into())
+    };
+    for (owner, records) in [
+        ("alias.docker", vec![cname("instance7.docker")]),
+        ("chain.docker", vec![cname("further.docker")]),
+        ("further.docker", vec![cname("alias.docker")]),
+        ("round.docker", vec![cname("circle.docker")]),
+        ("circle.docker", vec![cname("round.docker")]),
+        ("away.docker", vec![cname("www.example.org")]),
+        ("*.wild.docker", vec![address(1)]),
+        ("big.docker", (0..200).map(address).collect()),
         (
-            "alias.docker",
-            RecordData::Cname(fixture::name("instance7.docker")),
+            "7.0.0.10.in-addr.arpa",
+            vec![RecordData::Ptr(fixture::name("instance7.docker"))],
         ),
-        ("*.wild.docker", RecordData::A([10, 0, 0, 1].into())),
     ] {
         let rrset = RrSet {
             view: View::EVERYONE,
             ttl_seconds: 30,
-            records: vec![data],
+            records,
             additional: Vec::new(),
         };
         builder.set(&fixture::name(owner), &[rrset]).unwrap();
@@ -73,6 +135,24 @@ fn answering_allocates_nothing() {
             });
             assert_eq!(counted.count_total, 0, "{owner} {qtype} {transport:?}");
         }
+    }
+    for packet in oddities() {
+        let client = Client {
+            address: IpAddr::from([203, 0, 113, 2]),
+            transport: Transport::Udp,
+        };
+        let counted = allocation_counter::measure(|| {
+            for slips in [false, true] {
+                buffer[..packet.len()].copy_from_slice(&packet);
+                let mut message = Message::new(&mut buffer, packet.len());
+                let _ = is_proven(&policy, client, &message);
+                let _ = match slips {
+                    true => slip(&policy, client, &mut message),
+                    false => respond(reader.load(), &policy, client, &mut message),
+                };
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{packet:?}");
     }
     // Seeing a new snapshot is a load and a comparison, and lets go of the old one without freeing it.
     publisher.publish(builder.build());

@@ -1,0 +1,206 @@
+//! What there is at a name of ours.
+
+use super::*;
+
+#[test]
+fn a_stored_name_is_answered_whole() {
+    assert_eq!(
+        answer("Redis1.redis.DEV.docker", 1, 0, &[]),
+        "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4"
+    );
+    assert_eq!(
+        answer("redis1.redis.dev.docker", 1, 0, &OPT),
+        "NOERROR aa rd ra; Answer redis1.redis.dev.docker 30 10.0.0.4; opt 1232"
+    );
+}
+
+#[test]
+fn the_question_comes_back_in_the_case_it_was_sent() {
+    let mut packet = query("redis1.redis.dev.docker", 1, 0, &[]);
+    packet[13..].iter_mut().take(6).for_each(u8::make_ascii_uppercase);
+    let (_, reply) = ask(&packet, client("127.0.0.1", Transport::Udp), true);
+    assert_eq!(reply[12..packet.len()], packet[12..]);
+}
+
+#[test]
+fn records_rotate_by_the_query_id_and_the_set_stays_complete() {
+    let rotated = |qtype, id| answer("redis.dev.docker", qtype, id, &[]);
+    assert!(rotated(1, 0).ends_with("30 10.0.0.4; Answer redis.dev.docker 30 10.0.0.5"));
+    assert!(rotated(1, 1).ends_with("30 10.0.0.5; Answer redis.dev.docker 30 10.0.0.4"));
+    assert_eq!(rotated(1, 2), rotated(1, 0));
+    assert!(rotated(33, 1).contains("Answer redis.dev.docker 30 10 50 6379 u2.docker; Answer"));
+}
+
+#[test]
+fn srv_brings_the_addresses_of_its_targets() {
+    assert_eq!(
+        answer("redis.dev.docker", 33, 0, &[]),
+        "NOERROR aa rd ra; Answer redis.dev.docker 30 10 50 6379 u1.docker; \
+         Answer redis.dev.docker 30 10 50 6379 u2.docker; \
+         Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
+    );
+}
+
+#[test]
+fn wildcards_match_any_label_in_any_place() {
+    let both =
+        |asked: &str| format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.4; Answer {asked} 30 10.0.0.5");
+    for asked in [
+        "*.docker",
+        "*.redis.dev.docker",
+        "any.all.docker",
+        "*.*.redis.*.docker",
+        "*.*.*.*.*.*.docker",
+    ] {
+        assert_eq!(answer(asked, 1, 0, &[]), both(asked));
+    }
+    for (asked, last) in [
+        ("redis1.*.dev.docker", 4),
+        ("u2.*.*.*.*.*.docker", 5),
+        ("west.*.redis.any.docker", 5),
+        ("u1.h.east.redis1.redis.dev.docker", 4),
+    ] {
+        assert_eq!(
+            answer(asked, 1, 0, &[]),
+            format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.{last}")
+        );
+    }
+    for asked in [
+        "redis3.*.dev.docker",
+        "*.web.dev.docker",
+        "*.*.*.*.*.*.*.docker",
+        "u1.*.*.*.web.*.docker",
+    ] {
+        assert_eq!(
+            answer(asked, 1, 0, &[]),
+            format!("NXDOMAIN aa rd ra; {SOA}"),
+            "{asked}"
+        );
+    }
+    assert_eq!(
+        answer("*.redis.dev.docker", 28, 0, &[]),
+        format!("NOERROR aa rd ra; {SOA}")
+    );
+}
+
+// SkyDNS v1 answered NXDOMAIN when the region asked for had no match of its own.
+#[test]
+fn srv_with_a_region_falls_back_to_the_others_at_a_lower_priority() {
+    assert_eq!(
+        answer("east.*.redis.dev.docker", 33, 0, &[]),
+        "NOERROR aa rd ra; Answer east.*.redis.dev.docker 30 10 100 6379 u1.docker; \
+         Answer east.*.redis.dev.docker 30 20 100 6379 u2.docker; \
+         Additional u1.docker 30 10.0.0.4; Additional u2.docker 30 10.0.0.5"
+    );
+    assert_eq!(
+        answer("north.redis2.redis.dev.docker", 33, 0, &[]),
+        "NOERROR aa rd ra; Answer north.redis2.redis.dev.docker 30 20 100 6379 u2.docker; \
+         Additional u2.docker 30 10.0.0.5"
+    );
+    assert_eq!(
+        answer("north.redis2.redis.dev.docker", 1, 0, &[]),
+        format!("NOERROR aa rd ra; {SOA}")
+    );
+}
+
+#[test]
+fn an_alias_is_followed_to_its_end_among_our_names() {
+    assert_eq!(
+        answer("alias.docker", 1, 0, &[]),
+        "NOERROR aa rd ra; Answer alias.docker 30 further.docker.; \
+         Answer further.docker 30 redis1.redis.dev.docker.; Answer redis1.redis.dev.docker 30 10.0.0.4"
+    );
+    assert_eq!(
+        answer("alias.docker", 5, 0, &[]),
+        "NOERROR aa rd ra; Answer alias.docker 30 further.docker."
+    );
+    assert_eq!(answer("away.docker", 1, 0, &[]), "follow");
+    assert_eq!(
+        answer("further.docker", 28, 0, &[]),
+        format!("NOERROR aa rd ra; Answer further.docker 30 redis1.redis.dev.docker.; {SOA}")
+    );
+    // RFC 6604, section 3: the response code is that of the last name.
+    assert_eq!(
+        answer("lost.docker", 1, 0, &[]),
+        format!("NXDOMAIN aa rd ra; Answer lost.docker 30 nobody.dev.docker.; {SOA}")
+    );
+    assert_eq!(answer("loop.docker", 1, 0, &[]).matches("Answer").count(), 2);
+}
+
+#[test]
+fn the_clients_network_decides_which_variant_it_gets() {
+    for (address, last) in [("10.9.1.1", 77), ("10.8.1.1", 7), ("127.0.0.1", 7)] {
+        let (_, reply) = ask(
+            &query("two.dev.docker", 1, 0, &[]),
+            client(address, Transport::Udp),
+            true,
+        );
+        assert_eq!(
+            line(&reply),
+            format!("NOERROR aa rd ra; Answer two.dev.docker 30 10.0.0.{last}")
+        );
+    }
+}
+
+// RFC 4592, section 2.2.1: a wildcard covers what does not exist below its closest encloser, and that only.
+#[test]
+fn a_wildcard_owner_covers_names_at_any_depth_that_are_not_there() {
+    for asked in [
+        "a.wild.dev.docker",
+        "b.a.wild.dev.docker",
+        "c.b.a.wild.dev.docker",
+        "x.example.com",
+    ] {
+        assert_eq!(
+            answer(asked, 1, 0, &[]),
+            format!("NOERROR aa rd ra; Answer {asked} 30 10.0.0.8")
+        );
+    }
+    assert_eq!(
+        answer("a.wild.dev.docker", 28, 0, &[]),
+        format!("NOERROR aa rd ra; {SOA}")
+    );
+    assert_eq!(
+        answer("wild.dev.docker", 1, 0, &[]),
+        format!("NOERROR aa rd ra; {SOA}")
+    );
+    assert_eq!(
+        answer("x.there.wild.dev.docker", 1, 0, &[]),
+        format!("NXDOMAIN aa rd ra; {SOA}")
+    );
+    assert_eq!(answer("example.com", 1, 0, &[]), "forward");
+}
+
+// RFC 2308, section 2.2: NODATA is "NOERROR and no relevant answers in the answer section".
+#[test]
+fn known_name_without_the_type_is_nodata_not_nxdomain() {
+    for (asked, qtype) in [
+        ("redis1.redis.dev.docker", 28),
+        ("dev.docker", 16),
+        ("docker", 1),
+        ("redis.dev.docker", 666),
+    ] {
+        assert_eq!(
+            answer(asked, qtype, 0, &[]),
+            format!("NOERROR aa rd ra; {SOA}"),
+            "{asked}"
+        );
+    }
+    let own = SOA.replace("Authority docker", "Authority www.example.org");
+    assert_eq!(
+        answer("www.example.org", 28, 0, &[]),
+        format!("NOERROR aa rd ra; {own}")
+    );
+}
+
+#[test]
+fn a_set_too_large_for_the_client_is_left_out_whole_and_tc_set() {
+    assert_eq!(answer("big.dev.docker", 1, 0, &[]), "NOERROR aa tc rd ra");
+    assert_eq!(
+        answer("big.dev.docker", 1, 0, &OPT),
+        "NOERROR aa tc rd ra; opt 1232"
+    );
+    let stream = client("127.0.0.1", Transport::Tcp);
+    let (_, whole) = ask(&query("big.dev.docker", 1, 0, &OPT), stream, true);
+    assert_eq!(line(&whole).matches("Answer").count(), 100);
+}
