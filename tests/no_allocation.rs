@@ -61,22 +61,24 @@ const LONGEST: &str = concat!(
     "dddddddddddddddddddddddddddddddddddddddddddddddddddddd.docker",
 );
 
-/// What is no query of ours, and gets an error or nothing.
+/// What is no query of ours, and gets an error or nothing: cut, a reply, an operation of another kind, two questions, a
+/// pointer, another version of EDNS.
 fn oddities() -> Vec<Vec<u8>> {
     let query = fixture::query("instance7.image0.dev.docker", 1);
-    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+    let cut = |length: usize| query.iter().copied().take(length).collect();
+    let with = |place: usize, octet: u8| {
         let mut packet = query.clone();
-        change(&mut packet);
+        *packet.get_mut(place).expect("a place in it") = octet;
         packet
     };
     vec![
-        changed(&|packet| packet.truncate(11)),
-        changed(&|packet| packet.truncate(12)),
-        changed(&|packet| packet[2] |= 0x80),
-        changed(&|packet| packet[2] |= 0x20),
-        changed(&|packet| packet[5] = 2),
-        changed(&|packet| packet[12] = 0xc0),
-        changed(&|packet| *packet.iter_mut().nth_back(5).expect("OPT ends it") = 1),
+        cut(11),
+        cut(12),
+        with(2, 0x81),
+        with(2, 0x21),
+        with(5, 2),
+        with(12, 0xc0),
+        with(query.len() - 5, 1),
     ]
 }
 

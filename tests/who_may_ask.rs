@@ -56,7 +56,7 @@ fn is_cut(reply: &[u8]) -> bool {
 fn with_cookie(id: u16, cookie: &[u8]) -> Vec<u8> {
     let mut packet = raw::query(id, "docker", SOA);
     let length = u8::try_from(cookie.len()).expect("40 octets at most");
-    packet[11] = 1;
+    *packet.get_mut(11).expect("the count of additional records") = 1;
     packet.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, length + 4, 0, 10, 0, length]);
     packet.extend(cookie);
     packet

@@ -339,7 +339,7 @@ fn say(
     let (mut outcome, mut buffer) = ask(snapshot, &packet, client, transport, 65_535);
     if outcome == Outcome::Follow {
         // What others say of the name that the alias leads to is not theirs to know here: without RD it is left out.
-        packet[2] = 0;
+        *packet.get_mut(2).expect("a header") = 0;
         (outcome, buffer) = ask(snapshot, &packet, client, transport, 65_535);
     }
     match outcome {
