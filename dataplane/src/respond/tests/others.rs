@@ -67,7 +67,7 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
     let mut policy = policy(true);
     let route = |domain: &str| forward::Route {
         domain: name(domain),
-        upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+        upstreams: vec![std::net::SocketAddr::from(([192, 0, 2, 1], 53)).into()],
     };
     policy.forward_as(&forward::Config {
         routes: [".", "corp.local", "localhost", "example"].map(route).to_vec(),
