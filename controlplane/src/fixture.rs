@@ -9,29 +9,6 @@ use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot,
 use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
 use crate::store::{Defaults, Draft, DraftPort, Transport};
 
-/// Numbers that look random and are the same in every run of a seed, so that a failure can be run again (splitmix64).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `sides`.
-    pub(crate) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-
-    /// One of `words`.
-    pub(crate) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.roll(words.len())]
-    }
-}
-
 /// An engine by its name.
 pub(crate) fn source(engine: &str) -> Source {
     Source::Engine(engine.into())
@@ -205,5 +182,10 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) % sides as u64) as usize
+    }
+
+    /// One of `words`.
+    pub(crate) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.roll(words.len())]
     }
 }

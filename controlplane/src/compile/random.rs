@@ -223,7 +223,7 @@ fn seeded(seed: u64) -> Compiler {
 #[test]
 fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
     for seed in 1..=8_u64 {
-        let mut dice = Dice::new(seed);
+        let mut dice = Dice(seed);
         let (mut registry, mut incremental) = (Registry::default(), seeded(seed));
         let mut model: BTreeMap<ServiceId, Service> = BTreeMap::new();
         let mut networks: BTreeMap<Source, Vec<Network>> = BTreeMap::new();

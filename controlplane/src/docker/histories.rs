@@ -75,7 +75,7 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             engine: FakeEngine::new(),
-            dice: Dice::new(seed),
+            dice: Dice(seed),
             running: BTreeMap::new(),
             instances: BTreeSet::new(),
             late: Vec::new(),
