@@ -72,7 +72,6 @@ pub(crate) struct CacheFlags {
         env = "SKYDOCK_SERVE_STALE_CLIENT_TIMEOUT",
         value_name = "MILLISECONDS",
         default_value = "1800",
-        hide_env_values = true,
         help_heading = "Cache"
     )]
     serve_stale_client_timeout: String,

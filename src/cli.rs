@@ -190,7 +190,6 @@ pub(crate) struct Flags {
         long,
         env = "SKYDOCK_NAMESERVER_CA",
         value_name = "FILE",
-        hide_env_values = true,
         help_heading = "Serving"
     )]
     pub(crate) nameserver_ca: Option<PathBuf>,

@@ -55,13 +55,7 @@ struct Run {
     docker: Option<String>,
 
     /// Domain that names are shown in
-    #[arg(
-        long,
-        env = "SKYDOCK_DOMAIN",
-        value_name = "NAME",
-        default_value = "docker",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "SKYDOCK_DOMAIN", value_name = "NAME", default_value = "docker")]
     domain: String,
 
     /// What `defaultEnvironment` is
@@ -69,19 +63,12 @@ struct Run {
         long,
         env = "SKYDOCK_ENVIRONMENT",
         value_name = "LABEL",
-        default_value = "dev",
-        hide_env_values = true
+        default_value = "dev"
     )]
     environment: String,
 
     /// What `defaultTTL` is
-    #[arg(
-        long,
-        env = "SKYDOCK_TTL",
-        value_name = "SECONDS",
-        default_value_t = 30,
-        hide_env_values = true
-    )]
+    #[arg(long, env = "SKYDOCK_TTL", value_name = "SECONDS", default_value_t = 30)]
     ttl: u32,
 }
 

@@ -228,7 +228,7 @@ async fn changes_that_come_one_by_one_are_few_publications_and_the_first_does_no
             assert_eq!((reader.load().serial(), reader.load().endpoints()), (2, 1));
         }
     }
-    tokio::time::sleep(REST_MAX * 2).await;
+    sleep(REST_MAX * 2).await;
     assert_eq!(
         (reader.load().serial(), reader.load().endpoints()),
         (3, CHANGES_QUEUED_MAX)
