@@ -188,7 +188,7 @@ fn answer(path: &str, state: &State) -> Option<String> {
 
 fn summary(it: &Container, replaced: u8) -> String {
     format!(
-        r#"{{"Id":"{}","Names":["/{}"],"Image":"{}","State":"running","NetworkSettings":{{"Networks":{}}}}}"#,
+        r#"{{"Id":"{}","Names":["/{}"],"Image":"{}","State":"running","Status":"Up 2 minutes (healthy)","NetworkSettings":{{"Networks":{}}}}}"#,
         it.id(),
         it.instance,
         it.image,
@@ -202,7 +202,7 @@ fn inspect(it: &Container, replaced: u8) -> String {
         .map(|port| format!(r#""{port}/tcp":{{}}"#))
         .unwrap_or_default();
     format!(
-        r#"{{"Id":"{}","Name":"/{}","Image":"sha256:3aa1c901cb4f","State":{{"Status":"running","Running":true,"Paused":false,"Restarting":false}},"Config":{{"Image":"{}:1","ExposedPorts":{{{ports}}}}},"NetworkSettings":{{"Networks":{}}}}}"#,
+        r#"{{"Id":"{}","Name":"/{}","Image":"sha256:3aa1c901cb4f","State":{{"Status":"running","Running":true,"Paused":false,"Restarting":false,"Health":{{"Status":"healthy"}}}},"Config":{{"Image":"{}:1","ExposedPorts":{{{ports}}}}},"NetworkSettings":{{"Networks":{}}}}}"#,
         it.id(),
         it.instance,
         it.image,

@@ -30,6 +30,9 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_micros(200);
 const ROUNDS: usize = 5;
 /// Time that an engine stays away: more than one try to reach it.
 const AWAY: Duration = Duration::from_millis(700);
+/// Time that it stays before it leaves: after less, skydock takes longer and longer to come back to it, as to one that
+/// breaks off again and again.
+const STAY: Duration = Duration::from_millis(5_500);
 /// Containers with a health check, and the time between two of its checks.
 const CHECKED: u32 = 300;
 const CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -139,7 +142,8 @@ fn start_many(server: &Running, dockerd: &Dockerd, relay: &Relay, starts: usize)
     names.iter().try_for_each(|name| dockerd.create(name))?;
     say("starting them");
     let asker = Asker::of(server)?;
-    let (mut all, mut told, mut engine, mut ours) = (vec![], vec![], vec![], vec![]);
+    let (mut all, mut told, mut asked, mut engine, mut ours) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut inspects_in_all = 0;
     for name in &names {
         let (address, seen) = thread::scope(|scope| -> Outcome<_> {
             let start = scope.spawn(|| {
@@ -167,6 +171,8 @@ fn start_many(server: &Running, dockerd: &Dockerd, relay: &Relay, starts: usize)
             .ok_or("no inspect came by")?;
         all.push(milliseconds(happened, seen));
         told.push(milliseconds(happened, heard));
+        asked.push(milliseconds(heard, last.asked));
+        inspects_in_all += inspects.len();
         // One that began before the event is waited for from the event on.
         engine.push(milliseconds(last.asked.max(heard), last.answered));
         ours.push(milliseconds(heard, seen) - milliseconds(last.asked.max(heard), last.answered));
@@ -176,12 +182,14 @@ fn start_many(server: &Running, dockerd: &Dockerd, relay: &Relay, starts: usize)
             .map(str::to_owned)
             .to_vec(),
         row("all", all),
-        row("until the engine had told", told),
-        row("until it had answered the inspect", engine),
-        row("ours", ours),
+        row("the engine's, until it had told", told),
+        row("ours, until we asked", asked),
+        row("the engine's, until it had answered", engine),
+        row("all of ours", ours),
     ];
+    let each = inspects_in_all as f64 / starts.max(1) as f64;
     Ok(format!(
-        "{starts} containers started by dockerd\n\n{}\n",
+        "{starts} containers started by dockerd, {each:.1} inspects each\n\n{}\n",
         table(&rows)
     ))
 }
@@ -210,6 +218,7 @@ fn return_of_fake(server: &Running, fake: &Engine, world: World) -> Outcome<Stri
     let asker = Asker::of(server)?;
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
+        thread::sleep(STAY);
         fake.leave()?;
         thread::sleep(AWAY);
         let mut expected = Vec::new();
@@ -257,6 +266,7 @@ fn return_of_true(server: &Running, dockerd: &Dockerd, relay: &Relay, running: u
     let (address, _) = asker.await_any(&format!("back0.{ZONE}"))?;
     let mut took = Vec::new();
     for round in 1..=ROUNDS {
+        thread::sleep(STAY);
         relay.leave()?;
         let (old, new) = (format!("back{}", round - 1), format!("back{round}"));
         dockerd.docker(&["rename", &old, &new])?;
@@ -314,6 +324,11 @@ fn at_rest(server: &Running, fake: &Engine, world: World) -> String {
         ],
         watch("nothing is told", &|_| ()),
         watch("what engines tell who ask as we do", &turn),
+        watch("the health after every check, as Podman tells", &|tick| {
+            if let Some(it) = containers.get(tick as usize % containers.len().max(1)) {
+                fake.tell(&podman_health(&it.id(), &it.image, &it.instance));
+            }
+        }),
         watch("every check is told, though nobody asked", &|tick| {
             turn(tick);
             if let Some(it) = containers.get(tick as usize % containers.len().max(1)) {
@@ -339,6 +354,13 @@ fn check(id: &str, image: &str, name: &str) -> String {
 fn health(id: &str, image: &str, name: &str) -> String {
     format!(
         r#"{{"status":"health_status: healthy","id":"{id}","from":"{image}","Type":"container","Action":"health_status: healthy","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local","time":1795438733,"timeNano":1795438733434442766}}"#
+    ) + "\n"
+}
+
+/// The event of a health check, changed or not, as Podman 5 tells it.
+fn podman_health(id: &str, image: &str, name: &str) -> String {
+    format!(
+        r#"{{"status":"health_status","id":"{id}","from":"{image}","Type":"container","Action":"health_status","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local","time":1795438733,"timeNano":1795438733434442766,"HealthStatus":"healthy"}}"#
     ) + "\n"
 }
 

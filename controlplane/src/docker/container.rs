@@ -196,7 +196,7 @@ pub(crate) fn without_slashes(name: &str) -> String {
 }
 
 /// What a health check says; an engine leaves it out, or says `none`, where there is no check.
-fn health(status: &str) -> Health {
+pub(crate) fn health(status: &str) -> Health {
     match status {
         "starting" => Health::Starting,
         "healthy" => Health::Healthy,

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use super::container::health;
 use super::standing::Standing;
 use super::{stop, wire};
+use crate::service::Health;
 
 /// An event that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(crate) enum Effect {
     /// The same, but if it is not known to run, what follows tells more: a start comes after its networks, an end before
     /// them. So one that does not run is looked at only when nothing has followed for a while.
     Hint,
+    /// Its health check says this: inspect it, unless that is known. Podman tells of every check, changed or not.
+    Health(Health),
     /// It was sent this signal: withdraw it if that begins its end.
     Signal(u8),
     /// It cannot be talked to any more: withdraw it at once.
@@ -46,7 +50,12 @@ pub(crate) enum Effect {
 impl News {
     /// Reads an engine's event; `None` for those that change nothing in DNS.
     pub(crate) fn of(event: wire::Event) -> Option<Self> {
-        let wire::Event { kind, action, actor } = event;
+        let wire::Event {
+            kind,
+            action,
+            actor,
+            health_status,
+        } = event;
         let attribute = |name: &str| actor.attributes.get(name);
         let standing = match action.as_str() {
             "kill" => Standing::Stopping,
@@ -57,7 +66,7 @@ impl News {
             "container" if action == "kill" => {
                 (&actor.id, Effect::Signal(stop::number(attribute("signal")?)?))
             }
-            "container" => (&actor.id, container_effect(&action)?),
+            "container" => (&actor.id, container_effect(&action, &health_status)?),
             // Docker's actor is the network, and the container stands among its attributes; Podman's is the container.
             "network" if matches!(action.as_str(), "connect" | "disconnect") => {
                 (attribute("container").unwrap_or(&actor.id), Effect::Hint)
@@ -109,10 +118,16 @@ pub(super) const HEARD: [&str; 15] = [
     "create",
 ];
 
-fn container_effect(action: &str) -> Option<Effect> {
+fn container_effect(action: &str, health_status: &str) -> Option<Effect> {
     // `health_status: healthy`, `exec_start: sh -c ...`: what follows the colon is detail.
-    match action.split(':').next()?.trim() {
-        "start" | "restart" | "unpause" | "rename" | "update" | "health_status" => Some(Effect::Inspect),
+    let (action, detail) = action.split_once(':').unwrap_or((action, health_status));
+    match action.trim() {
+        "start" | "restart" | "unpause" | "rename" | "update" => Some(Effect::Inspect),
+        "health_status" => Some(match health(detail.trim()) {
+            // Not said, or in a word that we do not know.
+            Health::None => Effect::Inspect,
+            health => Effect::Health(health),
+        }),
         // It has no names before it starts; that it is there is worth knowing to whoever asks why.
         "create" => Some(Effect::Hint),
         // `died` and `remove` are Podman's words where it does not translate them.
@@ -152,11 +167,27 @@ mod tests {
             "unpause",
             "rename",
             "update",
-            "health_status: healthy",
             "health_status",
+            "health_status: of another word",
         ] {
             assert_eq!(container(action), Some(Effect::Inspect), "{action}");
         }
+    }
+
+    #[test]
+    fn what_a_health_check_says_is_read_as_docker_and_as_podman_write_it() {
+        assert_eq!(
+            container("health_status: healthy"),
+            Some(Effect::Health(Health::Healthy))
+        );
+        let of_podman = |status: &str| {
+            read(&format!(
+                r#"{{"Type":"container","Action":"health_status","Actor":{{"ID":"c1"}},"HealthStatus":"{status}"}}"#
+            ))
+        };
+        let expected = ("c1".to_owned(), Effect::Health(Health::Unhealthy));
+        assert_eq!(of_podman("unhealthy"), Some(expected));
+        assert_eq!(of_podman(""), Some(("c1".to_owned(), Effect::Inspect)));
     }
 
     #[test]

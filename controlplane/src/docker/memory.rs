@@ -201,7 +201,7 @@ impl Memory {
                         network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
                     self.is_missing_networks |= new.count() > 0;
                 }
-                let (seen, stop) = (container.fingerprint(), container.stop);
+                let (seen, stop, health) = (container.fingerprint(), container.stop, container.health);
                 let claims = container.own_addresses();
                 let described = watch.plugins.is_some().then(|| Described::from(&container));
                 let context = Context {
@@ -216,6 +216,7 @@ impl Memory {
                 let running = Running {
                     services,
                     seen,
+                    health,
                     stop,
                     claims,
                 };

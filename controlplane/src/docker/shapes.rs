@@ -112,7 +112,7 @@ fn every_docker_is_understood_old_and_new() {
             "Hint",
             "Inspect",
             "-",
-            "Inspect",
+            "Health(Healthy)",
             "Inspect",
             "Withdraw",
             "Inspect",

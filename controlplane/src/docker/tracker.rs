@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use super::events::{Effect, Event};
 use super::listed::{Fingerprint, Listed};
 use super::stop::Stop;
-use crate::service::{Address, Services, Source};
+use crate::service::{Address, Health, Services, Source};
 
 mod claims;
 mod outbox;
@@ -79,6 +79,8 @@ pub(crate) struct Running {
     pub(crate) services: Option<Services>,
     /// What the list would show of it.
     pub(crate) seen: Fingerprint,
+    /// What its health check says.
+    pub(crate) health: Health,
     /// How it is stopped.
     pub(crate) stop: Stop,
     /// Addresses that it alone has on the engine's networks.
@@ -145,6 +147,8 @@ struct Entry {
     announced: bool,
     /// What that inspect saw, if it runs, published or not.
     seen: Option<Fingerprint>,
+    /// What its health check said then.
+    health: Health,
     /// Whether the pipeline must still be told; the entry is then in the outbox.
     unsent: bool,
     /// [`Tracker::clock`] at its last event.
@@ -257,9 +261,13 @@ impl Tracker {
                 }
                 _ => return false,
             },
+            Effect::Health(health) => match self.entries.get(&event.container) {
+                Some(entry) if entry.is_known_to_be(health) => return false,
+                _ => Effect::Inspect,
+            },
             effect => effect,
         };
-        let withdraw = !matches!(effect, Effect::Inspect | Effect::Hint);
+        let withdraw = !matches!(effect, Effect::Inspect | Effect::Hint | Effect::Health(_));
         // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
         if withdraw && !self.entries.contains_key(&event.container) {
             return true;
@@ -281,7 +289,7 @@ impl Tracker {
             self.release(&event.container);
         }
         match effect {
-            Effect::Inspect => self.plan(&event.container, now),
+            Effect::Inspect | Effect::Health(_) => self.plan(&event.container, now),
             Effect::Hint => self.plan(&event.container, if may_run { now } else { now + CONFIRM_AFTER }),
             Effect::Signal(_) => self.plan(&event.container, stopping_until.unwrap_or(now)),
             Effect::Withdraw => self.plan(&event.container, now + CONFIRM_AFTER),
@@ -398,10 +406,12 @@ impl Tracker {
                 let Running {
                     services,
                     seen,
+                    health,
                     stop,
                     claims,
                 } = running;
                 entry.failures = 0;
+                entry.health = health;
                 entry.stop = stop;
                 match entry.stopping_until.filter(|until| now < *until) {
                     Some(until) => {
@@ -481,6 +491,11 @@ impl Tracker {
 }
 
 impl Entry {
+    /// Whether it runs, its check says that, and nothing has happened since that was seen.
+    fn is_known_to_be(&self, health: Health) -> bool {
+        self.seen.is_some() && self.health == health && matches!(self.work, Work::Idle)
+    }
+
     fn is_spent(&self) -> bool {
         let is_gone = self.services.is_none() && self.seen.is_none() && !self.announced;
         is_gone && !self.unsent && matches!(self.work, Work::Idle)

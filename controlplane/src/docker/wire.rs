@@ -214,6 +214,9 @@ pub(super) struct Event {
     pub(super) action: String,
     #[serde(rename = "Actor", deserialize_with = "lenient")]
     pub(super) actor: Actor,
+    /// Podman's word for it, where Docker has it in the action.
+    #[serde(rename = "HealthStatus", deserialize_with = "lenient")]
+    pub(super) health_status: String,
 }
 
 /// What an event is about.

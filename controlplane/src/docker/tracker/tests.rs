@@ -42,6 +42,7 @@ pub(super) fn running(id: &str, version: u8) -> Inspection {
     Inspection::Running(Running {
         services: Some(service(id, version).into()),
         seen: seen(id, version),
+        health: Health::Healthy,
         stop: Stop::default(),
         claims: Vec::new(),
     })
@@ -104,6 +105,22 @@ fn one_that_is_made_and_then_started_is_inspected_once_and_one_that_is_not_start
         !bench.tracker.entries.contains_key("a"),
         "nothing is remembered of it"
     );
+}
+
+#[test]
+fn a_health_that_is_known_asks_the_engine_nothing_unless_something_else_has_happened() {
+    let mut bench = Bench::synced(&[("a", 1)]);
+    bench.event("a", Effect::Health(Health::Healthy));
+    assert_eq!(bench.begin(), "");
+    bench.event("a", Effect::Health(Health::Unhealthy));
+    assert_eq!(bench.begin(), "a");
+    // What is being looked at may have been seen before its check said so.
+    bench.event("a", Effect::Health(Health::Healthy));
+    bench.end("a", running("a", 1));
+    assert_eq!(bench.begin(), "a");
+    bench.end("a", running("a", 1));
+    bench.event("b", Effect::Health(Health::Healthy));
+    assert_eq!(bench.begin(), "b", "nothing is known of it");
 }
 
 #[test]
