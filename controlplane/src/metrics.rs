@@ -8,6 +8,8 @@
 //!
 //! Counters of the data plane stay there: this crate does not know it, and asks a closure when it is scraped.
 
+mod cores;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
+
+use cores::encode_cores;
 
 use crate::docker::EngineCounters;
 use crate::service::Change;
@@ -332,185 +336,6 @@ fn encode_status(to: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result
         }
     }
     Ok(())
-}
-
-fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let plain: [Reading<CoreCounts, u64>; 18] = [
-        (
-            "dns_requests",
-            "Messages read, those dropped among them",
-            |core| core.queries,
-        ),
-        ("dns_responses_truncated", "Replies cut to fit", |core| {
-            core.truncated
-        }),
-        ("dns_forwards", "Queries sent on to an upstream", |core| {
-            core.forwards
-        }),
-        ("dns_forward_replies", "Replies of upstreams passed on", |core| {
-            core.forward_replies
-        }),
-        (
-            "dns_forward_timeouts",
-            "Queries that no upstream answered in time",
-            |core| core.forward_timeouts,
-        ),
-        (
-            "dns_forward_failures",
-            "Queries that failed because nobody is at any upstream",
-            |core| core.forward_failures,
-        ),
-        (
-            "dns_forward_late",
-            "Queries told what is past its time, as upstreams took too long",
-            |core| core.forward_late,
-        ),
-        (
-            "dns_forward_mismatches",
-            "Packets from upstreams that answer nothing that was asked",
-            |core| core.forward_mismatches,
-        ),
-        (
-            "dns_forward_joins",
-            "Queries whose question an upstream was being asked already",
-            |core| core.forward_joins,
-        ),
-        (
-            "dns_forward_asks",
-            "Questions sent to upstreams, retries and probes among them",
-            |core| core.forward_asks,
-        ),
-        (
-            "dns_forward_streams",
-            "Questions sent to upstreams over TCP, as a reply was cut",
-            |core| core.forward_streams,
-        ),
-        (
-            "dns_forward_tls",
-            "Questions sent to upstreams over TLS",
-            |core| core.forward_tls,
-        ),
-        (
-            "dns_forward_tls_failures",
-            "Connections over TLS not made, or broken before the first reply",
-            |core| core.forward_tls_failures,
-        ),
-        (
-            "dns_forward_tls_ends",
-            "Connections over TLS that ended after they had served",
-            |core| core.forward_tls_ends,
-        ),
-        (
-            "dns_rate_slips",
-            "Replies over the rate limit that were sent cut",
-            |core| core.rate_slips,
-        ),
-        (
-            "dns_rate_proven",
-            "Replies over the rate limit that were sent to a client proven by its cookie",
-            |core| core.rate_proven,
-        ),
-        ("worker_batches", "Batches of packets received", |core| {
-            core.batches
-        }),
-        ("worker_parks", "Times a worker went to sleep", |core| core.parks),
-    ];
-    for (name, help, read) in plain {
-        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for core in cores {
-            let labels = labels(core);
-            ConstCounter::new(read(core)).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    encode_caches(to, cores)?;
-    let mut family = to.encode_descriptor("dns_responses", "Replies sent", None, MetricType::Counter)?;
-    for core in cores {
-        for (rcode, replies) in &core.responses {
-            let [core, transport] = labels(core);
-            let labels = [core, transport, ("rcode", rcode.as_ref())];
-            ConstCounter::new(*replies).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    let help = "Queries not forwarded, or not over TCP, because a bound was reached";
-    let mut family = to.encode_descriptor("dns_forward_bounds", help, None, MetricType::Counter)?;
-    for core in cores {
-        for (bound, times) in &core.forward_bounds {
-            let [core, transport] = labels(core);
-            let labels = [core, transport, ("bound", *bound)];
-            ConstCounter::new(*times).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    let mut family = to.encode_descriptor("dns_drops", "Packets not answered", None, MetricType::Counter)?;
-    for core in cores {
-        for (reason, packets) in &core.drops {
-            let [core, transport] = labels(core);
-            let labels = [core, transport, ("reason", *reason)];
-            ConstCounter::new(*packets).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// Caches, under the names that CoreDNS gives its own.
-fn encode_caches(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
-    let counters: [Reading<CacheCounts, u64>; 6] = [
-        ("cache_misses", "Queries that nothing was kept for", |cache| {
-            cache.misses
-        }),
-        (
-            "cache_prefetches",
-            "Questions asked again before their answer was over",
-            |cache| cache.refreshes,
-        ),
-        ("cache_inserts", "Answers and failures kept", |cache| {
-            cache.inserts
-        }),
-        ("cache_evictions", "Entries that made room for others", |cache| {
-            cache.evictions
-        }),
-        (
-            "cache_flushes",
-            "Orders to forget that were carried out",
-            |cache| cache.flushes,
-        ),
-        (
-            "cache_blocked",
-            "Answers kept back because they lead into private networks",
-            |cache| cache.blocked,
-        ),
-    ];
-    for (name, help, read) in counters {
-        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for core in cores {
-            ConstCounter::new(read(&core.cache)).encode(family.encode_family(&labels(core))?)?;
-        }
-    }
-    let gauges: [Reading<CacheCounts, u64>; 2] = [
-        ("cache_entries", "Entries there are", |cache| cache.entries),
-        ("cache_bytes", "Octets that entries take", |cache| cache.octets),
-    ];
-    for (name, help, read) in gauges {
-        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for core in cores {
-            let value = i64::try_from(read(&core.cache)).unwrap_or(i64::MAX);
-            ConstGauge::new(value).encode(family.encode_family(&labels(core))?)?;
-        }
-    }
-    let help = "Queries that were answered with what was kept";
-    let mut family = to.encode_descriptor("cache_hits", help, None, MetricType::Counter)?;
-    for core in cores {
-        for (kind, queries) in &core.cache.hits {
-            let [core, transport] = labels(core);
-            let labels = [core, transport, ("type", *kind)];
-            ConstCounter::new(*queries).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// The labels of every counter of a worker; CoreDNS calls the transport `proto` too.
-fn labels(core: &CoreCounts) -> [(&'static str, &str); 2] {
-    [("core", &core.core), ("proto", core.transport)]
 }
 
 fn encode_streams(to: &mut DescriptorEncoder<'_>, streams: &StreamCounts) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! The tracker beside an engine that is simple enough to be right, in every order of what may happen.
 
-use super::tests::{Bench, listed, running};
+use super::bench::{Bench, listed, running};
 use super::*;
 use crate::fixture::Dice;
 use std::collections::BTreeMap;

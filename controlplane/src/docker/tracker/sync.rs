@@ -1,0 +1,160 @@
+//! Lists, and the complete state that the pipeline is told of after one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Entry, Listed, Tracker, Work};
+
+/// How long after the last inspect came back the first complete state is sent without those that are still under way.
+/// One container that hangs must not hold up the names of all others.
+pub(super) const SYNC_STALL: Duration = Duration::from_millis(500);
+
+/// The moment a list was asked for, as [`Tracker`] counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListTicket(u64);
+
+impl ListTicket {
+    #[cfg(test)]
+    pub(crate) fn at(clock: u64) -> Self {
+        Self(clock)
+    }
+
+    /// Whether what was touched at `clock` is older than the list.
+    pub(crate) fn is_after(self, clock: u64) -> bool {
+        clock <= self.0
+    }
+}
+
+/// Where we are with the first complete state after a connection.
+pub(super) enum Sync {
+    /// No connection, or no list yet.
+    Unlisted,
+    /// Inspecting what was listed. The set is counted in `awaited`; `idle_since` is since when we wait for the engine with
+    /// nothing to do ourselves: none until the next tick, for what we do with a list of a hundred thousand takes longer
+    /// than an engine may stall. Where the pipeline was told of a complete state of this connection before,
+    /// `renewing`, it goes on being told who leaves.
+    Inspecting {
+        awaited: usize,
+        idle_since: Option<Instant>,
+        renewing: bool,
+    },
+    /// All known, the pipeline has yet to be told.
+    Known,
+    /// The pipeline was told; changes flow.
+    Sent,
+}
+
+impl Tracker {
+    /// To be called when a list is asked for; its answer comes to [`Tracker::listed`].
+    pub(crate) fn list_began(&self) -> ListTicket {
+        ListTicket(self.clock)
+    }
+
+    /// Takes in the list of all containers that are alive: after a connection all are inspected, later those that differ
+    /// from what an inspect last showed. What is not listed is withdrawn. A container that had an event since the list was asked for is left
+    /// as the event made it.
+    pub(crate) fn listed(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
+        let syncing = matches!(self.sync, Sync::Unlisted);
+        let mut awaited = 0;
+        for listed in containers {
+            let Some(entry) = self.entry(&listed.id) else {
+                continue;
+            };
+            let doubtful = entry.failures > 0 || listed.differs_from(entry.seen);
+            if entry.changed_at <= asked.0 && (syncing || doubtful) {
+                entry.failures = 0;
+                self.plan(&listed.id, now);
+            }
+            if syncing
+                && let Some(entry) = self.entries.get_mut(&listed.id)
+                && entry.work.is_due(now)
+                && !entry.awaited
+            {
+                entry.awaited = true;
+                awaited += 1;
+            }
+            self.tidy(&listed.id);
+        }
+        let present: HashSet<&str> = containers.iter().map(|listed| &*listed.id).collect();
+        let gone =
+            |(id, entry): &(&Arc<str>, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
+        for id in self
+            .entries
+            .iter()
+            .filter(gone)
+            .map(|(id, _)| id.clone())
+            .collect::<Vec<_>>()
+        {
+            self.hold(&id, None, None);
+            self.unplan(&id, now);
+            self.tidy(&id);
+        }
+        if syncing {
+            self.sync = Sync::Inspecting {
+                awaited,
+                idle_since: None,
+                renewing: false,
+            };
+            self.settle();
+        }
+    }
+
+    /// Has every container that runs inspected anew, because what they are called is decided otherwise from now on. The
+    /// pipeline is told of all in one [`Change::Reset`], and until then only of those that leave.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        // Without a list yet, all are to be inspected anyway.
+        if matches!(self.sync, Sync::Unlisted) {
+            return;
+        }
+        let renewing = self.is_told();
+        let mut awaited = 0;
+        let mut again = Vec::new();
+        for (id, entry) in &mut self.entries {
+            entry.awaited = entry.seen.is_some();
+            awaited += usize::from(entry.awaited);
+            // One that is being inspected for the first time, too, was asked about already or is just being.
+            if entry.awaited || matches!(entry.work, Work::UnderWay { .. }) {
+                again.push(id.clone());
+            }
+        }
+        for id in &again {
+            self.plan(id, now);
+        }
+        self.keep_withdrawals();
+        self.sync = Sync::Inspecting {
+            awaited,
+            idle_since: None,
+            renewing,
+        };
+        self.settle();
+    }
+
+    /// Notes that all is done that could be by `now`. Gives up waiting for the rest of the first complete state once
+    /// that has stalled.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Sync::Inspecting { idle_since, .. } = &mut self.sync
+            && now >= *idle_since.get_or_insert(now) + SYNC_STALL
+        {
+            self.sync = Sync::Known;
+        }
+    }
+
+    /// The first complete state waits no longer for this one.
+    pub(super) fn release(&mut self, id: &Arc<str>) {
+        let was_awaited = self
+            .entries
+            .get_mut(id)
+            .is_some_and(|entry| std::mem::take(&mut entry.awaited));
+        if was_awaited && let Sync::Inspecting { awaited, .. } = &mut self.sync {
+            *awaited -= 1;
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        if matches!(self.sync, Sync::Inspecting { awaited: 0, .. }) {
+            self.sync = Sync::Known;
+        }
+    }
+}
