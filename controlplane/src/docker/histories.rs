@@ -30,7 +30,7 @@ const HISTORIES: u64 = 96;
 /// What happens in one of them.
 const STEPS: usize = 80;
 /// Long ones among them, and what happens in one: 2000 events and more.
-const LONG_HISTORIES: u64 = 4;
+const LONG_HISTORIES: u64 = 2;
 const LONG_STEPS: usize = 1000;
 const LONG_EVENTS_MIN: usize = 2000;
 /// Containers, fewer than what happens to them, so that ids come again.
