@@ -49,7 +49,9 @@ fn completed(links: &[&str]) -> Vec<String> {
 fn sorted(reply: &Reply) -> Vec<String> {
     let mut answers = answers(reply);
     let links = answers.iter().filter(|record| record.contains(" CNAME ")).count();
-    answers[links..].sort();
+    let mut addresses = answers.split_off(links);
+    addresses.sort();
+    answers.extend(addresses);
     answers
 }
 

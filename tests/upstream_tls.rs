@@ -101,7 +101,7 @@ impl Middle {
 fn forward(mut from: TcpStream, mut to: TcpStream) {
     let mut octets = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut octets) {
-        if to.write_all(&octets[..length]).is_err() {
+        if to.write_all(octets.get(..length).unwrap_or_default()).is_err() {
             break;
         }
     }

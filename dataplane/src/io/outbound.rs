@@ -153,20 +153,18 @@ impl Outbound {
             let Some(slot) = sockets.get_mut(place.index()) else {
                 return false;
             };
+            let is_free = forwarder.is_free(place);
             match (&mut *slot, now) {
-                (Some(Line::Tls(line)), Some(now)) if forwarder.is_free(place) => {
-                    if line.is_idle(now) {
-                        line.end();
-                        *slot = None;
-                    }
+                (Some(Line::Tls(line)), Some(now)) if is_free && line.is_idle(now) => {
+                    line.end();
+                    *slot = None;
                 }
-                (Some(Line::Tls(line)), Some(now)) => {
-                    if line.is_silent(now) {
-                        let is_end = give_up(slot);
-                        failed.push(Failed { place, is_end });
-                    }
+                (Some(Line::Tls(line)), Some(now)) if !is_free && line.is_silent(now) => {
+                    let is_end = give_up(slot);
+                    failed.push(Failed { place, is_end });
                 }
-                _ if forwarder.is_free(place) => *slot = None,
+                (Some(Line::Tls(_)), _) => {}
+                _ if is_free => *slot = None,
                 _ => {}
             }
             match slot {

@@ -444,7 +444,6 @@ fn what_servers_add_to_an_answer_is_no_part_of_it() {
     whole.extend(b"\x03ns1\xc0\x10\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\x01\x02\x03\x04");
     scene.say(&asked, &whole);
     let again = scene.asked();
-    let mut whole = whole;
     whole[..2].copy_from_slice(&again.octets[..2]);
     scene.say(&again, &whole);
     let (_, told) = scene.take(client);
