@@ -19,10 +19,10 @@ mod audience;
 mod explain;
 mod networks;
 mod owner;
+mod owners;
 mod published;
 mod records;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,8 +31,9 @@ use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::networks::Networks;
-use self::owner::{Left, Member, Owner};
+use self::owner::Member;
 pub use self::owner::{Trouble, Verdict};
+use self::owners::Owners;
 pub use self::published::PublishedAt;
 use crate::naming::{Mapping, Names, Naming, NamingError, is_port_name};
 use crate::registry::Delta;
@@ -43,7 +44,7 @@ pub struct Compiler {
     naming: Naming,
     builder: Builder,
     /// Who stands at each name; a name without anybody is not here.
-    owners: HashMap<Name, Owner>,
+    owners: Owners,
     /// Services that have names. One that could not be named is not here, though the registry knows it.
     named: HashMap<Member, EndpointKey>,
     /// Names whose records may have changed since the last snapshot.
@@ -122,7 +123,7 @@ impl Compiler {
             naming,
             builder,
             servers,
-            owners: HashMap::new(),
+            owners: Owners::new(),
             named: HashMap::new(),
             touched: HashSet::new(),
             networks: Networks::default(),
@@ -280,16 +281,8 @@ impl Compiler {
         self.named.insert(member.clone(), key);
         let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {
-            match self.owners.entry(name) {
-                Entry::Vacant(free) => {
-                    self.touched.insert(free.key().clone());
-                    free.insert(Owner::One(role, member.clone()));
-                }
-                Entry::Occupied(mut taken) => {
-                    if taken.get_mut().insert(role, member.clone()) {
-                        self.touched.insert(taken.key().clone());
-                    }
-                }
+            if self.owners.insert(&name, role, member.clone()) {
+                self.touched.insert(name);
             }
         }
         Ok(Some((announcement, names.mapped)))
@@ -304,15 +297,9 @@ impl Compiler {
         let names = self.naming.names(service).ok().flatten()?;
         let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {
-            let Entry::Occupied(mut taken) = self.owners.entry(name) else {
-                continue;
-            };
-            let name = match taken.get_mut().remove(role, &member) {
-                Left::OthersUnchanged => continue,
-                Left::Others => taken.key().clone(),
-                Left::Nobody => taken.remove_entry().0,
-            };
-            self.touched.insert(name);
+            if self.owners.remove(&name, role, &member) {
+                self.touched.insert(name);
+            }
         }
         Some(announcement)
     }
