@@ -174,8 +174,9 @@ pub(crate) struct Flags {
     )]
     pub(crate) listen: Vec<String>,
 
-    /// Where questions outside the domain go, port 53 if none is given; repeat it, or separate several with commas
-    /// [default: those of /etc/resolv.conf]
+    /// Where questions outside the domain go, port 53 if none is given; with the name that its certificate must be for it is
+    /// asked over TLS, port 853: 192.0.2.1#dns.example. Repeat it, or separate several with commas [default: those of
+    /// /etc/resolv.conf]
     #[arg(
         long,
         env = "SKYDOCK_NAMESERVER",
