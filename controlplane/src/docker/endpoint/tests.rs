@@ -323,7 +323,7 @@ fn this_hosts_files_are_read_as_they_are() {
     let this = ThisHost;
     assert_eq!(
         this.list(&directory.path().join("contexts/meta")),
-        [place.clone()]
+        std::slice::from_ref(&place)
     );
     assert_eq!(this.read(&place.join("meta.json")).as_deref(), Some("{}"));
     assert!(this.may_write(&place.join("meta.json")) && this.exists(&place));
