@@ -6,26 +6,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use support::daemon::Daemon;
-use support::http::{Reply, request};
+use support::daemon::{Daemon, NO_ENGINE};
+use support::http::request;
+use support::predecessor::{put, web};
 use support::{SOON, eventually, expect};
-
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 
 fn daemon() -> Daemon {
     Daemon::start(NO_ENGINE)
-}
-
-/// A body as the predecessor wrote it, for a service `web`.
-fn web(instance: &str, host: &str, ttl: u32) -> String {
-    format!(
-        r#"{{"UUID":"","Name":"web","Version":"{instance}","Environment":"dev","Region":"","Host":"{host}","Port":8080,"TTL":{ttl},"Expires":"0001-01-01T00:00:00Z","NoExpire":false}}"#
-    )
-}
-
-fn put(to: SocketAddr, uuid: &str, body: &str) -> Reply {
-    request(to, &format!("PUT /skydns/services/{uuid}"), &[], body)
 }
 
 /// A listener, and its port.

@@ -8,13 +8,11 @@ use std::process::{Child, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, binary, words};
+use support::daemon::{Daemon, NO_ENGINE, binary, words};
 use support::http::request;
 use support::lossy::Lossy;
 use support::{SOON, eventually, expect, ports};
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
 
 fn daemon() -> Daemon {

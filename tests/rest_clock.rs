@@ -8,12 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use support::daemon::{Daemon, binary, words};
+use support::daemon::{Daemon, NO_ENGINE, binary, words};
 use support::http::{at, request};
 use support::{SOON, eventually, expect, ports, skip};
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
 
 /// The library, where distributions put it.

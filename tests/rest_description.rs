@@ -5,11 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use support::daemon::Daemon;
+use support::daemon::{Daemon, NO_ENGINE};
 use support::http::{Reply, at, request, watcher};
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 /// What is served about itself.
 const DOCUMENT: &str = include_str!("../controlplane/src/api/openapi.json");
 /// Where routes are made.

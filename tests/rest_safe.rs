@@ -6,12 +6,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use support::daemon::{Daemon, binary, words};
+use support::daemon::{Daemon, NO_ENGINE, binary, words};
 use support::http::{check_problem, exchange, request, try_request};
 use support::ports;
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
 
 fn daemon() -> Daemon {

@@ -15,12 +15,10 @@ use std::time::Duration;
 use harness::engine::Engine;
 use harness::world::World;
 use nix::sys::signal::Signal;
-use support::daemon::{Daemon, binary, words};
+use support::daemon::{Daemon, NO_ENGINE, binary, words};
 use support::http::{Reply, at, request, try_request};
 use support::{SOON, eventually, expect, ports, skip};
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
 /// Times that the daemon is killed while it writes, unless `SKYDOCK_TEST_KILLS` says another number.
 const KILLS: usize = 12;

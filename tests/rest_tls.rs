@@ -7,12 +7,9 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use nix::sys::signal::Signal;
-use support::daemon::{Daemon, binary, words};
+use support::daemon::{Daemon, NO_ENGINE, binary, words};
 use support::http::request;
 use support::{SOON, eventually, expect};
-
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 
 /// A certificate for this host and its key, in files.
 struct Files {

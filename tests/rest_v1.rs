@@ -5,11 +5,9 @@ mod support;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::daemon::Daemon;
+use support::daemon::{Daemon, NO_ENGINE};
 use support::http::{Reply, at, check_problem, request, watcher};
 
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 const JSON: &str = "Content-Type: application/json";
 
 fn daemon() -> Daemon {

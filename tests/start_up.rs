@@ -9,13 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::daemon::{self, Daemon, binary, run, run_command, words};
+use support::daemon::{self, Daemon, NO_ENGINE, binary, run, run_command, words};
 use support::dig::{self, Reply};
 use support::upstream::Upstream;
 use support::{SOON, eventually, ports, raw, skip};
-
-/// No engine listens here.
-const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
 
 /// It ends with `code`, after one sentence on standard error that holds all of `parts`.
 fn check_refusal(command: &mut Command, code: i32, parts: &[&str]) {

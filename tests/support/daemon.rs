@@ -14,6 +14,9 @@ use super::dig::{Reply, dig};
 use super::engine::{Engine, lock};
 use super::{SOON, eventually, expect, ports};
 
+/// No engine listens here.
+pub(crate) const NO_ENGINE: &str = "--docker /nonexistent/docker.sock";
+
 /// How long it may take to end after SIGTERM.
 const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 

@@ -21,6 +21,7 @@ pub(crate) mod lossy;
 pub(crate) mod plane;
 pub(crate) mod podman;
 pub(crate) mod ports;
+pub(crate) mod predecessor;
 pub(crate) mod raw;
 pub(crate) mod resolver;
 pub(crate) mod script;
