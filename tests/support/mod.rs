@@ -18,6 +18,7 @@ pub(crate) mod engine;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod lossy;
+pub(crate) mod network;
 pub(crate) mod plane;
 pub(crate) mod podman;
 pub(crate) mod ports;
