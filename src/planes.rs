@@ -118,6 +118,7 @@ impl Planes {
         };
         let workers =
             dataplane::spawn(config, reader).map_err(|error| Failure::Runtime(failure::chain(&error)))?;
+        host::give_way();
 
         let (admin, admin_shown) = match admin {
             Ok(listener) => (Some(listener), admin_shown(&settings)),

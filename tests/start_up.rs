@@ -26,6 +26,32 @@ fn check_refusal(command: &mut Command, code: i32, parts: &[&str]) {
 }
 
 #[test]
+fn whoever_answers_goes_before_whoever_watches_engines() {
+    let daemon = Daemon::start(NO_ENGINE);
+    daemon.await_log("/nonexistent/docker.sock");
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let mut niceness: Vec<(String, i32)> = threads
+        .map(|thread| {
+            let thread = thread.expect("an entry").path();
+            let stat = std::fs::read_to_string(thread.join("stat")).expect("it lives");
+            // proc(5): the name stands in brackets, and nice is field 19.
+            let (head, tail) = stat.rsplit_once(')').expect("a name");
+            let nice = tail.split_whitespace().nth(16).expect("field 19");
+            let (_, name) = head.split_once('(').expect("a name");
+            (name.to_owned(), nice.parse().expect("a number"))
+        })
+        .collect();
+    niceness.sort();
+    let of = |wanted: &str| niceness.iter().find(|(name, _)| name == wanted).expect(wanted).1;
+    let workers = niceness.iter().filter(|(name, _)| name.starts_with("skydock-"));
+    assert!(workers.clone().count() > 1, "{niceness:?}");
+    for (name, nice) in workers {
+        assert!(*nice < of("skydock"), "{name}: {niceness:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn without_an_engine_it_starts_answers_and_says_what_is_missing() {
     let daemon = Daemon::start(NO_ENGINE);
     assert_eq!(daemon.get("/health").0, 200);
