@@ -83,6 +83,16 @@ impl Status {
         }
     }
 
+    /// Engines whose last names are served while they are away, a line each.
+    #[must_use]
+    pub fn away(&self) -> Vec<String> {
+        let away = |engine: &&EngineStatus| engine.is_synced && !engine.is_connected();
+        let lines = self.engines.iter().filter(away).map(EngineStatus::sentence);
+        lines
+            .map(|line| format!("{line}; its last names are served"))
+            .collect()
+    }
+
     /// Takes note that what `synced` told us is in what we serve.
     pub(crate) fn served(&mut self, synced: &[Source], published: Published) {
         for engine in &mut self.engines {

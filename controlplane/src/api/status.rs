@@ -14,17 +14,17 @@ pub(super) async fn health() -> &'static str {
     "alive\n"
 }
 
-/// 200 once everything that the engines told us first is served; else 503, and a line for each part that is
-/// missing.
+/// 200 once everything that the engines told us first is served, and a line for each engine that is away since; else
+/// 503, and a line for each part that is missing.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    let missing = shared.status.borrow().missing();
-    if missing.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("not ready\n{}\n", missing.join("\n")),
-    )
+    let status = shared.status.borrow();
+    let (missing, away) = (status.missing(), status.away());
+    let (code, first, lines) = match missing.is_empty() {
+        true => (StatusCode::OK, "ready\n", away),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n", missing),
+    };
+    let lines = lines.iter().map(|line| format!("{line}\n"));
+    (code, lines.fold(first.to_owned(), |text, line| text + &line))
 }
 
 /// All counters, in the OpenMetrics text format.

@@ -136,12 +136,24 @@ async fn ready_names_what_is_missing_and_turns_200() {
         "{reply}"
     );
 
+    // It has told everything, and is away now.
     status.send_modify(|status| status.served(&[Source::Engine("unix:///e".into())], Published::default()));
     let reply = exchange(address, "GET /ready").await;
+    let away =
+        "\r\n\r\nready\nengine unix:///e: nothing is at unix:///e; start it; its last names are served\n";
     assert!(
-        reply.starts_with("HTTP/1.1 200 ") && reply.ends_with("ready\n"),
+        reply.starts_with("HTTP/1.1 200 ") && reply.ends_with(away),
         "{reply}"
     );
+    status.send_modify(|status| {
+        status.engines[0].state = EngineState::Connected {
+            version: "Docker 29".into(),
+            api: "1.52".into(),
+            containers: 0,
+        };
+    });
+    let reply = exchange(address, "GET /ready").await;
+    assert!(reply.ends_with("\r\n\r\nready\n"), "{reply}");
 }
 
 #[tokio::test]
