@@ -195,8 +195,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) nameserver_ca: Option<PathBuf>,
 
-    /// Where questions about one domain go: `DOMAIN=ADDRESS[:PORT]`, several addresses separated by commas, or DOMAIN=none for
-    /// names that do not exist; repeat it. Of several domains that a name lies in the longest counts
+    /// Where questions about one domain go: `DOMAIN=ADDRESS[:PORT]`, several addresses separated by commas, each over TLS with
+    /// `#NAME` behind it, or DOMAIN=none for names that do not exist; repeat it. Of several domains that a name lies in the longest counts
     #[arg(
         long,
         env = "SKYDOCK_FORWARD",

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::engine::Engine;
 use harness::world::World;
@@ -203,6 +203,16 @@ struct Tiny {
 }
 
 impl Tiny {
+    /// Leaves no room in it. Gives the file that takes it.
+    fn fill(&self) -> PathBuf {
+        let filler = self.path.join("filler");
+        let _ = Command::new("dd")
+            .args(["if=/dev/zero", "bs=4096"])
+            .arg(format!("of={}", filler.display()))
+            .output();
+        filler
+    }
+
     /// None where we may not mount one.
     fn mount(size: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
@@ -250,11 +260,7 @@ fn on_a_full_disk_nothing_changes_and_with_room_it_goes_on() {
     let first = daemon(&tiny.path);
     let http = first.http();
     assert_eq!(put(http, "w1", "10.0.0.7").expect("a reply"), 201);
-    let filler = tiny.path.join("filler");
-    let _ = Command::new("dd")
-        .args(["if=/dev/zero", "bs=4096"])
-        .arg(format!("of={}", filler.display()))
-        .output();
+    let filler = tiny.fill();
     let full = fill(http);
     assert_eq!(full.status, 507, "{full:?}");
     assert_eq!(full.header("content-type"), Some("application/problem+json"));
@@ -285,6 +291,29 @@ fn on_a_full_disk_nothing_changes_and_with_room_it_goes_on() {
     eventually("what was kept", SOON, || {
         expect(|found| *found == after, registered(third.http()))
     });
+}
+
+#[test]
+fn heartbeats_keep_a_service_that_a_full_disk_cannot_note() {
+    let Some(tiny) = Tiny::mount("6m") else {
+        skip("no file system can be mounted");
+        return;
+    };
+    let daemon = daemon(&tiny.path);
+    let http = daemon.http();
+    let brief = r#"{"service":"web","addresses":["10.0.0.9"],"ttl":5}"#;
+    let reply = request(http, "PUT /v1/services/brief", &[JSON], brief);
+    assert_eq!(reply.status, 201, "{reply:?}");
+    tiny.fill();
+    assert_eq!(fill(http).status, 507);
+    let until = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < until {
+        let beat = request(http, "POST /v1/services/brief/heartbeat", &[], "");
+        assert_eq!(beat.status, 507, "{beat:?}");
+        let reply = daemon.dig("brief.web.dev.docker A");
+        assert_eq!(reply.sorted_answers(), ["10.0.0.9"], "{reply:?}");
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// As `ulimit -f` has it: a file may not grow, though the disk has room.

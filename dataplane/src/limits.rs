@@ -143,8 +143,8 @@ pub const TCP_EVENTS_PER_TURN_MAX: usize = 256;
 pub const PENDING_MAX: usize = 16_384;
 
 /// Of these, queries about aliases of ours that lead to other names, per core: each keeps its own question, 270 octets,
-/// besides. The next one is answered SERVFAIL.
-pub const ALIASES_WAITING_MAX: usize = 4096;
+/// besides. As many as there can be, so that the share of each client holds for them too.
+pub const ALIASES_WAITING_MAX: usize = PENDING_MAX;
 
 /// Clients that wait for the answer to one question. The next one is answered SERVFAIL: writing so many replies at once
 /// already takes some milliseconds, in which nobody else is answered.

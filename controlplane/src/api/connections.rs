@@ -63,7 +63,11 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, router: Route
                 None => connection(stream, router, its, stop).await,
                 Some(tls) => {
                     // Its errors are its peer's, and one that takes its time has none left for a request.
-                    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.acceptor().accept(stream)).await {
+                    let shaken = tokio::select! {
+                        () = stop.cancelled() => return,
+                        shaken = timeout(HEAD_TIME_MAX, tls.acceptor().accept(stream)) => shaken,
+                    };
+                    if let Ok(Ok(stream)) = shaken {
                         connection(stream, router, its, stop).await;
                     }
                 }

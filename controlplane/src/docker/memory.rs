@@ -103,8 +103,9 @@ impl Memory {
         } else if is_withdrawn {
             self.census.stands(id, event.standing, self.tracker.clock());
         }
-        // A signal leaves the network as it is; the death that may follow does not.
-        if !self.sharing.is_empty() && !matches!(event.effect, Effect::Signal(_)) {
+        // A signal leaves the network as it is, and so does health; the death that may follow does not.
+        let changes_network = !matches!(event.effect, Effect::Signal(_) | Effect::Health(_));
+        if !self.sharing.is_empty() && changes_network {
             self.look_at_sharers(&Whose::Of(id.clone()), now);
         }
     }

@@ -344,9 +344,11 @@ impl Tracker {
 }
 
 impl Entry {
-    /// Whether it runs, its check says that, and nothing has happened since that was seen.
+    /// Whether it runs, its check says that, and nothing has happened since that was seen. One that was given up is
+    /// not known.
     fn is_known_to_be(&self, health: Health) -> bool {
-        self.seen.is_some() && self.health == health && matches!(self.work, Work::Idle)
+        let is_seen = self.seen.is_some() && self.failures == 0;
+        is_seen && self.health == health && matches!(self.work, Work::Idle)
     }
 
     fn is_spent(&self) -> bool {

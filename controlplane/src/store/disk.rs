@@ -59,6 +59,9 @@ pub(crate) enum Disk {
 pub(crate) struct StoreFile {
     path: PathBuf,
     state: State,
+    /// Whether all that the file has is known, so that it may be written anew. Not so where it could not be read at the
+    /// start: another skydock had it open, or its directory came later. Then what it has stays in it.
+    is_known: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,8 @@ pub(crate) struct Found {
     pub(crate) quarantined: Option<PathBuf>,
     /// Why it cannot be written.
     pub(crate) failure: Option<Failure>,
+    /// Whether all that was stored could be read, though it cannot be written.
+    is_read: bool,
 }
 
 /// What to change: a registration to store, or none to remove what has this id.
@@ -96,16 +101,23 @@ impl Disk {
         };
         let path = directory.join(FILE);
         let mut found = Found::default();
+        let mut is_known = true;
         let state = match open_and_load(&path, &mut found) {
             Ok(Some(database)) => State::Open(database),
             Ok(None) => State::Absent,
             Err(failure) => {
+                is_known = found.is_read;
                 found.failure = Some(failure.clone());
                 let since = Instant::now();
                 State::Failing { failure, since }
             }
         };
-        (Self::File(StoreFile { path, state }), found)
+        let file = StoreFile {
+            path,
+            state,
+            is_known,
+        };
+        (Self::File(file), found)
     }
 
     /// Stores `rows` and waits until the disk has them; all of them, or none.
@@ -147,7 +159,12 @@ impl StoreFile {
                 is_anew = false;
                 Ok(database)
             }
-            State::Absent => create(&self.path),
+            State::Absent if !self.path.exists() => create(&self.path),
+            // It came after the start.
+            State::Absent => {
+                self.is_known = false;
+                reopen(&self.path)
+            }
             State::Failing { failure, since } if since.elapsed() < RETRY_AFTER => {
                 self.state = State::Failing {
                     failure: failure.clone(),
@@ -158,8 +175,11 @@ impl StoreFile {
             State::Failing { .. } => reopen(&self.path),
         };
         let written = database.and_then(|database| {
-            let all = if is_anew { Some(all()) } else { None };
-            match write(&database, rows, all) {
+            let anew = is_anew.then(|| Anew {
+                all: all(),
+                clears: self.is_known,
+            });
+            match write(&database, rows, anew.as_ref()) {
                 Ok(()) => Ok(database),
                 Err(error) => {
                     // Before it is dropped, so that the sentence tells of the first error.
@@ -171,6 +191,12 @@ impl StoreFile {
         });
         match written {
             Ok(database) => {
+                if !self.is_known && is_anew {
+                    warn!(
+                        "{} could not be read at the start; services in it are kept, and served after the next start",
+                        self.path.display()
+                    );
+                }
                 self.state = State::Open(database);
                 Ok(())
             }
@@ -212,7 +238,10 @@ fn open_and_load(path: &Path, found: &mut Found) -> Result<Option<Database>, Fai
     if error.is_of_disk() {
         // A full or read-only disk cannot be checked in place; what it has can be served all the same.
         match load_from_memory(path) {
-            Ok(registrations) => found.registrations = registrations,
+            Ok(registrations) => {
+                found.registrations = registrations;
+                found.is_read = true;
+            }
             Err(second) => warn!("{} cannot be read either: {second}", path.display()),
         }
     }
@@ -334,22 +363,28 @@ fn check_schema(database: &Database) -> Result<(), Error> {
     }
 }
 
-/// One transaction: `rows`, and if `all` is given, nothing else but those.
-fn write(
-    database: &Database,
-    rows: &[Row<'_>],
-    all: Option<HashMap<Arc<str>, &Registration>>,
-) -> Result<(), Error> {
+/// A file that is new to us.
+struct Anew<'r> {
+    /// Everything that was stored before, as we know it.
+    all: HashMap<Arc<str>, &'r Registration>,
+    /// Whether nothing else may stay in it.
+    clears: bool,
+}
+
+/// One transaction: `rows`, behind what a file that is new to us is to have.
+fn write(database: &Database, rows: &[Row<'_>], anew: Option<&Anew<'_>>) -> Result<(), Error> {
     let transaction = database.begin_write()?;
     {
-        if all.is_some() {
+        if let Some(anew) = anew {
             transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
-            transaction.delete_table(ROWS)?;
+            if anew.clears {
+                transaction.delete_table(ROWS)?;
+            }
         }
         let mut table = transaction.open_table(ROWS)?;
-        let all = all
-            .iter()
-            .flatten()
+        let all = anew
+            .into_iter()
+            .flat_map(|anew| &anew.all)
             .map(|(id, registration)| (&**id, Some(*registration)));
         for (id, registration) in all.chain(rows.iter().copied()) {
             match registration {

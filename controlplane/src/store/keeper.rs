@@ -155,16 +155,21 @@ impl Keeper {
         let book_read = book.read().unwrap_or_else(PoisonError::into_inner);
         let mut pages = Pages::over(&book_read, &self.rules, now);
         let mut decided = Vec::new();
+        let mut beats = Vec::new();
         for message in batch {
             let Message::Write(write, to) = message else {
                 continue;
             };
-            let is_beat = matches!(*write, Write::Beat { .. });
+            let beat = match &*write {
+                Write::Beat { id, ttl } => Some((id.clone(), *ttl)),
+                _ => None,
+            };
             match pages.decide(*write) {
                 Ok(done) => {
-                    if is_beat {
+                    if beat.is_some() {
                         self.counts.beat();
                     }
+                    beats.extend(beat);
                     decided.push((done, to));
                 }
                 // Whoever asked may have hung up; there is nobody else to tell.
@@ -183,11 +188,29 @@ impl Keeper {
                 let Failure { reason, is_full } = failure.clone();
                 drop(to.send(Err(Refusal::Storage { reason, is_full })));
             }
-            return Ok(());
+            return self.keep_alive(beats, now);
         }
         let seen = self.turn(changed, revision, now)?;
         let answers = Answers { seen, each: decided };
         self.answers.blocking_send(answers).map_err(|_| Ended)
+    }
+
+    /// Takes heartbeats in that the disk does not take: whoever sent them is told of the failure, and yet no service that lives
+    /// may go for it. The next commit that succeeds writes all of the file anew.
+    fn keep_alive(&mut self, beats: Vec<(Arc<str>, Option<u32>)>, now: Now) -> Result<(), Ended> {
+        let book = self.book.clone();
+        let book = book.read().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = Pages::over(&book, &self.rules, now);
+        for (id, ttl) in beats {
+            // One of a service that came with the same batch finds nobody.
+            let _ = pages.decide(Write::Beat { id, ttl });
+        }
+        let (changed, revision) = pages.into_changed();
+        drop(book);
+        if !changed.is_empty() {
+            self.turn(changed, revision, now)?;
+        }
+        Ok(())
     }
 
     fn commit(&mut self, book: &Book, changed: &HashMap<Arc<str>, Option<Entry>>) -> Result<(), Failure> {

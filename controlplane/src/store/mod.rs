@@ -97,6 +97,7 @@ impl Store {
             registrations,
             quarantined,
             failure,
+            ..
         } = found;
         let kept = Kept {
             directory,

@@ -113,6 +113,11 @@ impl Outbound {
         }
     }
 
+    /// Whether a place failed that nobody was told of.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     /// A place that the forwarder is to be told of.
     pub(crate) fn take_failed(&mut self) -> Option<Failed> {
         self.failed.pop()

@@ -117,6 +117,11 @@ impl Relay {
         self.report_failures(worker, deliver);
     }
 
+    /// Whether [`Relay::report_failures`] has something to tell.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.outbound.has_failed()
+    }
+
     /// Tells the forwarder which sockets could not send. What it does about it may fail in turn, but only as often as
     /// there are upstreams left to refuse.
     pub(crate) fn report_failures(

@@ -143,6 +143,10 @@ impl Shell {
     /// How long a wait may be: until the next retry is due, if that is sooner than `patience`. The clock is read
     /// only when there is one.
     fn patience(&self, patience: Option<Duration>) -> Option<Duration> {
+        // A connection that was just found dead is told of now: a wait may last until what asked through it is over.
+        if self.relay.has_failures() {
+            return Some(Duration::ZERO);
+        }
         let due = self
             .worker
             .forwarder

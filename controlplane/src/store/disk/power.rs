@@ -120,8 +120,11 @@ fn a_power_cut_at_any_moment_loses_no_acknowledged_commit_and_half_does_none() {
             let rows = came.iter().map(|row| (&*row.id, Some(row)));
             let gone = before.difference(after).map(|id| (id.as_str(), None));
             let rows: Vec<_> = rows.chain(gone).collect();
-            let all = (number == 0).then(HashMap::new);
-            write(&database, &rows, all).unwrap();
+            let anew = (number == 0).then(|| Anew {
+                all: HashMap::new(),
+                clears: true,
+            });
+            write(&database, &rows, anew.as_ref()).unwrap();
             disk.tell(Told::Acknowledged(number + 1));
         }
     }

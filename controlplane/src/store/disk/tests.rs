@@ -189,3 +189,34 @@ fn after_a_failure_everything_is_written_anew() {
     drop(disk);
     assert_eq!(found(&blocked).0, ["b", "c"]);
 }
+
+#[test]
+fn what_could_not_be_read_at_the_start_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut first, _) = Disk::open(Some(directory.path()));
+    store(&mut first, &["a"]);
+    // Another one starts before the first has ended.
+    let (mut second, found_then) = Disk::open(Some(directory.path()));
+    assert!(found_then.failure.is_some() && found_then.registrations.is_empty());
+    store(&mut first, &["b"]);
+    drop(first);
+    std::thread::sleep(RETRY_AFTER);
+    store(&mut second, &["c", "d"]);
+    drop(second);
+    assert_eq!(found(directory.path()).0, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_directory_that_comes_after_the_start_keeps_what_is_in_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let [there, away] = ["there", "away"].map(|name| parent.path().join(name));
+    let (mut disk, _) = Disk::open(Some(&there));
+    store(&mut disk, &["a"]);
+    drop(disk);
+    fs::rename(&there, &away).unwrap();
+    let (mut early, _) = Disk::open(Some(&there));
+    fs::rename(&away, &there).unwrap();
+    store(&mut early, &["b"]);
+    drop(early);
+    assert_eq!(found(&there).0, ["a", "b"]);
+}

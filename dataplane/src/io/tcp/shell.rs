@@ -155,7 +155,8 @@ impl Shell {
         let upstreams = self.relay.poll(&self.worker.forwarder, &mut self.set);
         self.bell.iter().for_each(|bell| self.set.push(bell.as_fd()));
 
-        let is_busy = !self.touched.is_empty();
+        // A connection that was just found dead is told of now: the wait may last until what asked through it is over.
+        let is_busy = !self.touched.is_empty() || self.relay.has_failures();
         let patience = if is_busy {
             Some(Duration::ZERO)
         } else {
