@@ -40,7 +40,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 
 /// What `/raft` and everything below it says, which SkyDNS never guarded.
 pub(super) async fn raft() -> Response {
-    let detail = "skydock has no Raft; and no leader: several hosts will share their services through etcd, which it cannot yet";
+    let detail = "skydock has no Raft, and no leader: several hosts will share their services through etcd, which it cannot yet";
     Problem::new(StatusCode::GONE, detail).into_text()
 }
 
