@@ -82,13 +82,17 @@ fn a_special_name_is_forwarded_if_upstreams_were_named_for_it() {
         ("a.invalid", false),
         ("a.example", true),
     ] {
-        let mut packet = query(owner, 1, 7, &[]);
-        let length = packet.len();
-        packet.resize(512, 0);
-        let message = &mut Message::new(&mut packet, length);
-        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
-        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+        assert_eq!(forwards(&policy, owner, RType::A), is_forwarded, "{owner}");
     }
+}
+
+/// Whether a client of this host that asks for `owner` has its question forwarded.
+fn forwards(policy: &Policy, owner: &str, qtype: RType) -> bool {
+    let mut packet = query(owner, qtype.0, 7, &[]);
+    let length = packet.len();
+    packet.resize(512, 0);
+    let message = &mut Message::new(&mut packet, length);
+    respond(&snapshot(), policy, client("127.0.0.1", Transport::Udp), message) == Outcome::Forward
 }
 
 #[test]
@@ -104,12 +108,7 @@ fn reverse_names_of_private_addresses_are_forwarded_where_that_was_asked_for() {
         ("a.local", false),
         ("localhost", false),
     ] {
-        let mut packet = query(owner, RType::PTR.0, 7, &[]);
-        let length = packet.len();
-        packet.resize(512, 0);
-        let message = &mut Message::new(&mut packet, length);
-        let outcome = respond(&snapshot(), &policy, client("127.0.0.1", Transport::Udp), message);
-        assert_eq!(outcome == Outcome::Forward, is_forwarded, "{owner}");
+        assert_eq!(forwards(&policy, owner, RType::PTR), is_forwarded, "{owner}");
     }
 }
 
