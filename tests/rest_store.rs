@@ -301,12 +301,12 @@ fn heartbeats_keep_a_service_that_a_full_disk_cannot_note() {
     };
     let daemon = daemon(&tiny.path);
     let http = daemon.http();
-    let brief = r#"{"service":"web","addresses":["10.0.0.9"],"ttl":5}"#;
+    let brief = r#"{"service":"web","addresses":["10.0.0.9"],"ttl":10}"#;
     let reply = request(http, "PUT /v1/services/brief", &[JSON], brief);
     assert_eq!(reply.status, 201, "{reply:?}");
     tiny.fill();
     assert_eq!(fill(http).status, 507);
-    let until = Instant::now() + Duration::from_secs(8);
+    let until = Instant::now() + Duration::from_secs(13);
     while Instant::now() < until {
         let beat = request(http, "POST /v1/services/brief/heartbeat", &[], "");
         assert_eq!(beat.status, 507, "{beat:?}");

@@ -94,9 +94,16 @@ fn a_heartbeat_keeps_the_tag_and_who_knows_it_is_sent_nothing() {
         .header("etag")
         .expect("a tag")
         .to_owned();
-    let beat = request(http, "POST /v1/services/w1/heartbeat", &[JSON], r#"{"ttl":600}"#);
-    assert_eq!((beat.status, beat.header("etag")), (200, Some(tag.as_str())));
-    assert!(beat.json()["remaining"].as_u64() > Some(500), "{beat:?}");
+    let beat = |ttl: u32| {
+        let body = json!({ "ttl": ttl }).to_string();
+        request(http, "POST /v1/services/w1/heartbeat", &[JSON], &body)
+    };
+    let same = beat(60);
+    assert_eq!((same.status, same.header("etag")), (200, Some(tag.as_str())));
+    let longer = beat(600);
+    assert!(longer.json()["remaining"].as_u64() > Some(500), "{longer:?}");
+    let tag = longer.header("etag").filter(|other| *other != tag);
+    let tag = tag.expect("another tag, for another TTL").to_owned();
     assert_eq!(
         request(http, "POST /v1/services/w1/heartbeat", &[], "").status,
         200

@@ -103,7 +103,9 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::Exists(_) => StatusCode::CONFLICT,
             Refusal::Condition { .. } => StatusCode::PRECONDITION_FAILED,
-            Refusal::TooMany | Refusal::Storage { is_full: true, .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::TooMany | Refusal::TooLarge | Refusal::Storage { is_full: true, .. } => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Refusal::Busy | Refusal::Slow | Refusal::Stopping | Refusal::Storage { is_full: false, .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -1,7 +1,8 @@
 //! All registrations, and what a write makes of them.
 //!
 //! The [`Book`] is what has been synced. [`Pages`] lies over it while a batch of writes is decided, so that the second
-//! of two writes sees what the first one did; what could not be synced is thrown away with it.
+//! of two writes sees what the first one did; what could not be synced is thrown away with it. Of two writes of one id
+//! the disk is given the last, and everybody else each, in order ([`Step`]).
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
@@ -13,10 +14,15 @@ use super::registration::{Callback, Defaults, Draft, Registration};
 use super::write::{Condition, Done, Refusal, Words, Write};
 use crate::naming::Naming;
 
-/// Registrations in all: some 100 MiB of them, and what one host's proxies could ever tell apart.
+/// Registrations in all: what one host's proxies could ever tell apart.
 pub(crate) const REGISTRATIONS_MAX: usize = 200_000;
+/// Octets of all of them together ([`Registration::octets`]), so that few large ones take no more than many usual ones.
+/// What would make it more is refused with 507. Names and records that are made of them come on top.
+pub(crate) const REGISTRATIONS_OCTETS_MAX: usize = 128 << 20;
 /// Callbacks of one registration.
 const CALLBACKS_MAX: usize = 16;
+/// Registrations that one callback is for: each is stored anew with it.
+const CALLED_MAX: usize = 4096;
 
 /// A registration, and when it ends by the clock that nobody sets.
 #[derive(Clone, Debug)]
@@ -56,10 +62,37 @@ impl Entry {
     }
 }
 
+/// What one write did, for those who follow each.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// It is this now.
+    Put {
+        /// As it is.
+        entry: Entry,
+        /// As it was, if it was there.
+        before: Option<Entry>,
+    },
+    /// It was this, and is no longer there.
+    Went(Entry),
+}
+
+/// What a batch of writes comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    /// What each id is in the end; nothing, if it is not there.
+    pub(crate) changed: HashMap<Arc<str>, Option<Entry>>,
+    /// How it came to that. What nobody but the disk has to be told is not among them.
+    pub(crate) steps: Vec<Step>,
+    /// Greatest revision that was given.
+    pub(crate) revision: u64,
+}
+
 /// All registrations that are synced.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     entries: HashMap<Arc<str>, Entry>,
+    /// What they take together.
+    octets: usize,
     /// Greatest revision ever given.
     revision: u64,
 }
@@ -72,24 +105,33 @@ pub(crate) struct Rules {
 }
 
 impl Book {
-    /// A book of what was stored.
-    pub(crate) fn of(stored: Vec<Registration>, now: Now) -> Self {
-        let mut book = Self::default();
-        for registration in stored {
+    /// A book of what was stored, and what of it has to be stored anew, since its end was told by another run of the
+    /// clock that nobody sets.
+    pub(crate) fn of(stored: Vec<Registration>, now: Now) -> (Self, Vec<Arc<str>>) {
+        let (mut book, mut anew) = (Self::default(), Vec::new());
+        for mut registration in stored {
             let ttl = registration.draft.ttl;
-            let deadline = registration.ends().map(|ends| now.deadline(ends, ttl));
+            let id = registration.id.clone();
+            let ends = registration.ends();
+            let deadline = ends.map(|ends| now.deadline(ends, ttl));
+            if let (Some(ends), Some(deadline)) = (ends, deadline)
+                && !now.knows(ends)
+                && deadline > now.instant
+            {
+                registration.set_ends(Some(now.ends_at(deadline)));
+                anew.push(id.clone());
+            }
             book.revision = book.revision.max(registration.revision);
             let registration = Arc::new(registration);
-            let id = registration.id.clone();
-            book.entries.insert(
+            book.set(
                 id,
-                Entry {
+                Some(Entry {
                     registration,
                     deadline,
-                },
+                }),
             );
         }
-        book
+        (book, anew)
     }
 
     /// One registration, if it is there.
@@ -111,12 +153,23 @@ impl Book {
     pub(crate) fn turn(&mut self, changed: HashMap<Arc<str>, Option<Entry>>, revision: u64) {
         self.revision = self.revision.max(revision);
         for (id, entry) in changed {
-            match entry {
-                Some(entry) => self.entries.insert(id, entry),
-                None => self.entries.remove(&id),
-            };
+            self.set(id, entry);
         }
     }
+
+    fn set(&mut self, id: Arc<str>, entry: Option<Entry>) {
+        self.octets += octets(entry.as_ref());
+        let before = match entry {
+            Some(entry) => self.entries.insert(id, entry),
+            None => self.entries.remove(&id),
+        };
+        self.octets -= octets(before.as_ref());
+    }
+}
+
+/// What one of them takes; nothing for one that is not there.
+fn octets(entry: Option<&Entry>) -> usize {
+    entry.map_or(0, |entry| entry.registration.octets())
 }
 
 /// Decisions that are not synced yet, over the book.
@@ -124,9 +177,9 @@ pub(crate) struct Pages<'b> {
     book: &'b Book,
     rules: &'b Rules,
     now: Now,
-    changed: HashMap<Arc<str>, Option<Entry>>,
+    decided: Decided,
     count: usize,
-    revision: u64,
+    octets: usize,
 }
 
 impl<'b> Pages<'b> {
@@ -136,15 +189,18 @@ impl<'b> Pages<'b> {
             book,
             rules,
             now,
-            changed: HashMap::new(),
+            decided: Decided {
+                revision: book.revision,
+                ..Decided::default()
+            },
             count: book.len(),
-            revision: book.revision,
+            octets: book.octets,
         }
     }
 
-    /// What was decided, and the greatest revision that was given.
-    pub(crate) fn into_changed(self) -> (HashMap<Arc<str>, Option<Entry>>, u64) {
-        (self.changed, self.revision)
+    /// What was decided.
+    pub(crate) fn into_decided(self) -> Decided {
+        self.decided
     }
 
     /// Decides one write: all of it, or nothing.
@@ -162,9 +218,8 @@ impl<'b> Pages<'b> {
             }
             Write::Beat { id, ttl } => self.beat(&id, ttl),
             Write::Remove { id, condition } => {
-                self.known(&id, &condition)?;
-                self.changed.insert(id, None);
-                self.count -= 1;
+                let went = self.known(&id, &condition)?.clone();
+                self.remove(went);
                 Ok(Done {
                     entry: None,
                     is_new: false,
@@ -174,13 +229,37 @@ impl<'b> Pages<'b> {
         }
     }
 
-    fn get(&self, id: &str) -> Option<&Entry> {
-        let entry = match self.changed.get(id) {
+    /// What is written under `id`, be it over.
+    fn written(&self, id: &str) -> Option<&Entry> {
+        match self.decided.changed.get(id) {
             Some(changed) => changed.as_ref(),
             None => self.book.get(id),
-        };
+        }
+    }
+
+    fn get(&self, id: &str) -> Option<&Entry> {
         // What is over is removed in a moment, and is not there for anybody already.
-        entry.filter(|entry| !entry.is_over(self.now.instant))
+        self.written(id).filter(|entry| !entry.is_over(self.now.instant))
+    }
+
+    fn remove(&mut self, went: Entry) {
+        self.count -= 1;
+        self.octets -= octets(Some(&went));
+        self.decided.changed.insert(went.registration.id.clone(), None);
+        self.decided.steps.push(Step::Went(went));
+    }
+
+    /// Has `entry` be what is registered, if there is room for what it takes more than `before`.
+    fn set(&mut self, entry: Entry, before: Option<&Entry>) -> Result<(), Refusal> {
+        let (new, old) = (octets(Some(&entry)), octets(before));
+        let all = self.octets - old + new;
+        if all > REGISTRATIONS_OCTETS_MAX && new > old {
+            return Err(Refusal::TooLarge);
+        }
+        self.octets = all;
+        let id = entry.registration.id.clone();
+        self.decided.changed.insert(id, Some(entry));
+        Ok(())
     }
 
     /// What is registered, if `condition` holds for it.
@@ -192,16 +271,16 @@ impl<'b> Pages<'b> {
 
     fn put(&mut self, id: &Arc<str>, draft: Draft, condition: &Condition) -> Result<Done, Refusal> {
         draft.check(id, &self.rules.defaults, &self.rules.naming)?;
-        let known = self.get(id);
-        condition.check(id, known)?;
-        let is_new = known.is_none();
-        let callbacks = known.map_or_else(Vec::new, |known| known.registration.callbacks.clone());
-        // One that is over is still counted.
-        if is_new && !self.is_counted(id) {
-            if self.count >= REGISTRATIONS_MAX {
-                return Err(Refusal::TooMany);
-            }
-            self.count += 1;
+        let before = self.get(id).cloned();
+        condition.check(id, before.as_ref())?;
+        if before.is_none()
+            && let Some(over) = self.written(id).cloned()
+        {
+            // Its end is its own, and no change of what comes now.
+            self.remove(over);
+        }
+        if before.is_none() && self.count >= REGISTRATIONS_MAX {
+            return Err(Refusal::TooMany);
         }
         let registration = Registration {
             id: id.clone(),
@@ -210,34 +289,44 @@ impl<'b> Pages<'b> {
             // Greater than any before, also of one that was removed and forgotten with a restart.
             revision: self.next_revision(),
             draft,
-            callbacks,
+            callbacks: before
+                .as_ref()
+                .map_or_else(Vec::new, |before| before.registration.callbacks.clone()),
         };
         let entry = Entry::from_now(registration, self.now);
-        self.changed.insert(id.clone(), Some(entry.clone()));
+        self.set(entry.clone(), before.as_ref())?;
+        let is_new = before.is_none();
+        self.count += usize::from(is_new);
+        self.decided.steps.push(Step::Put {
+            entry: entry.clone(),
+            before,
+        });
         Ok(Done {
             entry: Some(entry),
             is_new,
         })
     }
 
-    fn is_counted(&self, id: &str) -> bool {
-        match self.changed.get(id) {
-            Some(changed) => changed.is_some(),
-            None => self.book.get(id).is_some(),
-        }
-    }
-
     fn next_revision(&mut self) -> u64 {
-        self.revision = (self.revision + 1).max(self.now.unix_ms());
-        self.revision
+        self.decided.revision = (self.decided.revision + 1).max(self.now.unix_ms());
+        self.decided.revision
     }
 
     fn beat(&mut self, id: &Arc<str>, ttl: Option<u32>) -> Result<Done, Refusal> {
-        let known = self.known(id, &Condition::Always)?;
-        let mut registration = Registration::clone(&known.registration);
-        registration.draft.ttl = ttl.unwrap_or(registration.draft.ttl);
+        let before = self.known(id, &Condition::Always)?.clone();
+        let mut registration = Registration::clone(&before.registration);
+        let ttl = ttl.unwrap_or(registration.draft.ttl);
+        if registration.draft.ttl != ttl {
+            // Whoever knows the old revision has to see this one.
+            registration.draft.ttl = ttl;
+            registration.revision = self.next_revision();
+        }
         let entry = Entry::from_now(registration, self.now);
-        self.changed.insert(id.clone(), Some(entry.clone()));
+        self.set(entry.clone(), Some(&before))?;
+        self.decided.steps.push(Step::Put {
+            entry: entry.clone(),
+            before: Some(before),
+        });
         Ok(Done {
             entry: Some(entry),
             is_new: false,
@@ -245,7 +334,7 @@ impl<'b> Pages<'b> {
     }
 
     fn call(&mut self, words: &Words, callback: &Callback) -> Result<Done, Refusal> {
-        let ids = self.book.entries.keys().chain(self.changed.keys());
+        let ids = self.book.entries.keys().chain(self.decided.changed.keys());
         let mut ids: Vec<_> = ids
             .filter(|id| {
                 self.get(id)
@@ -258,7 +347,15 @@ impl<'b> Pages<'b> {
         if ids.is_empty() {
             return Err(Refusal::NotFound(words.to_string().into()));
         }
+        if ids.len() > CALLED_MAX {
+            let reason = format!(
+                "{words} finds {} services, and one callback is for {CALLED_MAX} at most; give more of the words",
+                ids.len()
+            );
+            return Err(Invalid::new("callback", reason).into());
+        }
         let mut called = Vec::with_capacity(ids.len());
+        let mut grown = 0;
         for id in ids {
             let Some(known) = self.get(&id) else { continue };
             let mut registration = Registration::clone(&known.registration);
@@ -273,9 +370,16 @@ impl<'b> Pages<'b> {
                 registration: Arc::new(registration),
                 deadline: known.deadline,
             };
-            called.push((id, Some(entry)));
+            grown += octets(Some(&entry)).saturating_sub(octets(Some(known)));
+            called.push((entry, known.clone()));
         }
-        self.changed.extend(called);
+        // Before the first, for it is all of them or none.
+        if grown > 0 && self.octets + grown > REGISTRATIONS_OCTETS_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        for (entry, before) in called {
+            self.set(entry, Some(&before))?;
+        }
         Ok(Done {
             entry: None,
             is_new: true,

@@ -5,6 +5,9 @@
 //!  over a restart of skydock      the same clock, stored           Uptime
 //!  over a restart of the host     the wall clock, stored           milliseconds since 1970
 //! ```
+//!
+//! What a restart of the host has left is stored anew at the first start after it, by both clocks. Else the wall clock
+//! would be asked again at each start, and what it is set to by then would count.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -64,7 +67,16 @@ impl Now {
 
     /// The end of what lives for `ttl` seconds from now on.
     pub(crate) fn ends(&self, ttl: u32) -> Ends {
-        let ms = u64::from(ttl) * 1000;
+        self.ends_after(u64::from(ttl) * 1000)
+    }
+
+    /// The end at `deadline`.
+    pub(crate) fn ends_at(&self, deadline: Instant) -> Ends {
+        let left = deadline.saturating_duration_since(self.instant).as_millis();
+        self.ends_after(u64::try_from(left).unwrap_or(u64::MAX))
+    }
+
+    fn ends_after(&self, ms: u64) -> Ends {
         Ends {
             unix_ms: self.unix_ms().saturating_add(ms),
             uptime: self.uptime.map(|Uptime { boot, ms: now }| Uptime {
@@ -72,6 +84,11 @@ impl Now {
                 ms: now.saturating_add(ms),
             }),
         }
+    }
+
+    /// Whether `ends` is told by the clock that nobody sets, as it runs now.
+    pub(crate) fn knows(&self, ends: Ends) -> bool {
+        ends.uptime.map(|ends| ends.boot) == self.uptime.map(|now| now.boot)
     }
 
     /// The end of what was stored to end then.

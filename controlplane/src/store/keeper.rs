@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::book::{Book, Entry, Pages, Rules};
+use super::book::{Book, Decided, Entry, Pages, Rules, Step};
 use super::callbacks::Caller;
 use super::clock::Now;
 use super::counts::Counts;
@@ -34,6 +34,8 @@ pub(super) const WRITES_QUEUED_MAX: usize = 1024;
 pub(super) const ANSWERS_QUEUED_MAX: usize = 64;
 /// Writes in one transaction: past some hundred, the sync is no longer what it costs.
 const BATCH_MAX: usize = 256;
+/// Registrations in one transaction of those at the start, which nobody waits for: some MiB of rows.
+const ANEW_MAX: usize = 4096;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -77,6 +79,8 @@ pub(super) struct Keeper {
     pub(super) book: Arc<RwLock<Book>>,
     pub(super) rules: Rules,
     pub(super) disk: Disk,
+    /// What has to be stored anew at the start.
+    pub(super) anew: Vec<Arc<str>>,
     pub(super) timers: Timers,
     /// What the pipeline was told that the records of each may be kept for, in seconds.
     pub(super) told: HashMap<Arc<str>, u32>,
@@ -97,6 +101,7 @@ impl Keeper {
             return;
         }
         self.count();
+        self.store_anew();
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut looked: Option<Instant> = None;
         loop {
@@ -133,7 +138,7 @@ impl Keeper {
             if entry.is_over(now.instant) {
                 self.timers.set(entry.registration.id.clone(), now.instant);
             } else {
-                services.push(self.service(entry, now).0);
+                services.push(self.service(entry, None, now).0);
             }
         }
         if !services.is_empty() {
@@ -147,6 +152,20 @@ impl Keeper {
             services,
         })?;
         self.send(Change::Mark(self.loaded.clone()))
+    }
+
+    /// Stores what has to be stored anew. Where the disk does not take it, it is as it was at the next start.
+    fn store_anew(&mut self) {
+        let anew = std::mem::take(&mut self.anew);
+        let book = self.book.clone();
+        let book = book.read().unwrap_or_else(PoisonError::into_inner);
+        for ids in anew.chunks(ANEW_MAX) {
+            let rows = ids.iter().map(|id| (id.clone(), book.get(id).cloned()));
+            if let Err(failure) = self.commit(&book, &rows.collect()) {
+                warn!("when services end stays as the wall clock has it: {failure}");
+                return;
+            }
+        }
     }
 
     /// Decides `batch`, syncs it, and answers.
@@ -176,12 +195,12 @@ impl Keeper {
                 Err(refusal) => drop(to.send(Err(refusal))),
             }
         }
-        let (changed, revision) = pages.into_changed();
+        let outcome = pages.into_decided();
         if decided.is_empty() {
             return Ok(());
         }
 
-        let committed = self.commit(&book_read, &changed);
+        let committed = self.commit(&book_read, &outcome.changed);
         drop(book_read);
         if let Err(failure) = committed {
             for (_, to) in decided {
@@ -190,7 +209,7 @@ impl Keeper {
             }
             return self.keep_alive(beats, now);
         }
-        let seen = self.turn(changed, revision, now)?;
+        let seen = self.turn(outcome, now)?;
         let answers = Answers { seen, each: decided };
         self.answers.blocking_send(answers).map_err(|_| Ended)
     }
@@ -205,10 +224,10 @@ impl Keeper {
             // One of a service that came with the same batch finds nobody.
             let _ = pages.decide(Write::Beat { id, ttl });
         }
-        let (changed, revision) = pages.into_changed();
+        let outcome = pages.into_decided();
         drop(book);
-        if !changed.is_empty() {
-            self.turn(changed, revision, now)?;
+        if !outcome.changed.is_empty() {
+            self.turn(outcome, now)?;
         }
         Ok(())
     }
@@ -241,27 +260,28 @@ impl Keeper {
         committed
     }
 
-    /// Takes in what was decided, and tells the pipeline. Gives the moment from which it is served.
-    fn turn(
-        &mut self,
-        changed: HashMap<Arc<str>, Option<Entry>>,
-        revision: u64,
-        now: Now,
-    ) -> Result<watch::Receiver<bool>, Ended> {
-        let mut changes = Vec::with_capacity(changed.len());
+    /// Takes in what was decided, and tells the pipeline each step of it. Gives the moment from which it is served.
+    fn turn(&mut self, decided: Decided, now: Now) -> Result<watch::Receiver<bool>, Ended> {
+        let Decided {
+            changed,
+            steps,
+            revision,
+        } = decided;
+        let mut changes = Vec::with_capacity(steps.len());
         let mut went = Vec::new();
-        for (id, entry) in &changed {
-            match entry {
-                Some(entry) => {
-                    let (service, is_new) = self.service(entry, now);
+        for step in steps {
+            match step {
+                Step::Put { entry, before } => {
+                    let (service, is_new) = self.service(&entry, before.as_ref(), now);
                     if is_new {
                         changes.push(Change::Put(service.into()));
                     }
                 }
-                None => {
+                Step::Went(entry) => {
+                    let id = &entry.registration.id;
                     self.forget(id);
                     changes.push(remove(id));
-                    went.extend(self.entry(id));
+                    went.push(entry);
                 }
             }
         }
@@ -283,38 +303,40 @@ impl Keeper {
 
     /// Removes what is over, and tells anew how long the others may be kept.
     fn take_due(&mut self, now: Now) -> Result<(), Ended> {
-        let mut over = HashMap::new();
+        let mut over = Decided::default();
         for id in self.timers.take_due(now.instant) {
             let Some(entry) = self.entry(&id) else { continue };
             if entry.is_over(now.instant) {
-                over.insert(id, None);
+                over.changed.insert(id, None);
+                over.steps.push(Step::Went(entry));
                 continue;
             }
-            let (service, is_new) = self.service(&entry, now);
+            let (service, is_new) = self.service(&entry, Some(&entry), now);
             if is_new {
                 self.send(Change::Put(service.into()))?;
             }
         }
-        if over.is_empty() {
+        if over.changed.is_empty() {
             return Ok(());
         }
-        let ended: Vec<_> = over.keys().cloned().collect();
-        self.counts.expired(ended.len());
-        self.turn(over.clone(), 0, now)?;
-        for id in ended {
+        let gone = over.changed.clone();
+        self.counts.expired(gone.len());
+        self.turn(over, now)?;
+        for id in gone.keys() {
             info!("service {id:?} expired: no heartbeat came within its TTL");
         }
         let book = self.book.clone();
         let book = book.read().unwrap_or_else(PoisonError::into_inner);
         // A row that stays says itself that it is over; the next start leaves it out.
-        if let Err(failure) = self.commit(&book, &over) {
+        if let Err(failure) = self.commit(&book, &gone) {
             warn!("what expired stays in the file for now: {failure}");
         }
         Ok(())
     }
 
-    /// The service of `entry` as of now, and whether the pipeline has to be told of it; sets its next timer.
-    fn service(&mut self, entry: &Entry, now: Now) -> (Arc<Service>, bool) {
+    /// The service of `entry`, which was `before`, as of now, and whether the pipeline has to be told of it; sets its next
+    /// timer.
+    fn service(&mut self, entry: &Entry, before: Option<&Entry>, now: Now) -> (Arc<Service>, bool) {
         let registration = &entry.registration;
         let id = registration.id.clone();
         let count = self.told.len();
@@ -337,11 +359,8 @@ impl Keeper {
         let ttl_seconds = left.min(RECORD_TTL_SECONDS_MAX);
         let service = registration.service(&self.rules.defaults, ttl_seconds);
         let is_same_ttl = self.told.insert(id.clone(), ttl_seconds) == Some(ttl_seconds);
-        let is_same_draft = || {
-            self.entry(&id)
-                .is_some_and(|known| known.registration.draft == registration.draft)
-        };
-        let is_known = is_same_ttl && is_same_draft();
+        let is_known =
+            is_same_ttl && before.is_some_and(|before| before.registration.draft == registration.draft);
         (Arc::new(service), !is_known)
     }
 
@@ -376,3 +395,6 @@ fn remove(id: &Arc<str>) -> Change {
         part: 0,
     })
 }
+
+#[cfg(test)]
+mod tests;

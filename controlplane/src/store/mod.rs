@@ -105,7 +105,8 @@ impl Store {
             quarantined,
             failing: failure.as_ref().map(ToString::to_string),
         };
-        let book = Arc::new(RwLock::new(Book::of(registrations, Now::read())));
+        let (book, anew) = Book::of(registrations, Now::read());
+        let book = Arc::new(RwLock::new(book));
         let (writes, queue) = sync_channel(WRITES_QUEUED_MAX);
         let (failing, watched) = watch::channel(failure);
         let counts = Counts::new();
@@ -117,6 +118,7 @@ impl Store {
             book: book.clone(),
             rules,
             disk,
+            anew,
             timers: Timers::default(),
             told: HashMap::new(),
             changes,

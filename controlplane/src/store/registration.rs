@@ -16,6 +16,11 @@ use crate::service::{Health, NamedPort, Port, Protocol, Service, ServiceId, Sour
 /// Longest TTL that a record carries, in seconds: a week, as for `--ttl`. A registration may live longer.
 pub(crate) const RECORD_TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
+/// Octets that each registration takes besides its text: its fields, its places in the tables that find it.
+const ENTRY_OCTETS: usize = 512;
+/// Octets that each address, port, text, name and callback of it takes besides its own text.
+const PART_OCTETS: usize = 32;
+
 /// A service as it was registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Registration {
@@ -138,6 +143,30 @@ impl Registration {
     pub(super) fn set_ends(&mut self, ends: Option<Ends>) {
         self.expires_unix_ms = ends.map(|ends| ends.unix_ms);
         self.expires_uptime = ends.and_then(|ends| ends.uptime);
+    }
+
+    /// Octets that it takes in memory: its text, and a share for everything that each has. It bounds, and need not be exact.
+    pub(super) fn octets(&self) -> usize {
+        let draft = &self.draft;
+        let words = [&draft.service, &draft.instance, &draft.environment, &draft.region];
+        let text = |text: &str| text.len() + PART_OCTETS;
+        ENTRY_OCTETS
+            + self.id.len()
+            + words.map(String::len).into_iter().sum::<usize>()
+            + draft.alias.as_deref().map_or(0, str::len)
+            + draft.addresses.len() * PART_OCTETS
+            + draft.texts.iter().map(|it| text(it)).sum::<usize>()
+            + draft.names.iter().map(|it| text(it)).sum::<usize>()
+            + draft
+                .ports
+                .iter()
+                .map(|port| text(port.name.as_deref().unwrap_or_default()))
+                .sum::<usize>()
+            + self
+                .callbacks
+                .iter()
+                .map(|it| text(&it.id) + text(&it.reply))
+                .sum::<usize>()
     }
 
     /// The service that the pipeline is told of, with records that may be kept for `ttl_seconds`.

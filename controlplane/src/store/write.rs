@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::book::{Entry, REGISTRATIONS_MAX};
+use super::book::{Entry, REGISTRATIONS_MAX, REGISTRATIONS_OCTETS_MAX};
 use super::check::Invalid;
 use super::registration::{Callback, Defaults, Draft, DraftPort, Registration};
 use crate::naming::label;
@@ -87,7 +87,8 @@ pub(crate) struct Patch {
     pub(crate) permanent: Option<bool>,
 }
 
-/// The four words that SkyDNS finds the services of a callback by. An empty one, and `*`, is any.
+/// The four words that SkyDNS finds the services of a callback by: `*` is any, and an empty one that of those that were
+/// registered without.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
     pub(crate) service: String,
@@ -128,6 +129,12 @@ pub(crate) enum Refusal {
     /// There are too many.
     #[error("{REGISTRATIONS_MAX} services are registered, and there is room for no more; remove some")]
     TooMany,
+    /// They take too much.
+    #[error(
+        "registrations take {} MiB, and there is room for no more; remove some, or give this one less text",
+        REGISTRATIONS_OCTETS_MAX >> 20
+    )]
+    TooLarge,
     /// Too many writes wait.
     #[error("too many writes wait for the disk; try again in a second")]
     Busy,
@@ -197,23 +204,27 @@ impl Patch {
 impl Words {
     /// Whether they find this registration.
     pub(super) fn mean(&self, registration: &Registration, defaults: &Defaults) -> bool {
-        let service = registration.service(defaults, 0);
+        let draft = &registration.draft;
         [
-            (&self.service, &service.service),
-            (&self.instance, &service.instance),
-            (&self.environment, &service.environment),
-            (&self.region, &service.region),
+            (&self.service, &draft.service, ""),
+            (&self.instance, &draft.instance, ""),
+            (&self.environment, &draft.environment, &*defaults.environment),
+            (&self.region, &draft.region, &*defaults.region),
         ]
         .into_iter()
-        .all(|(wanted, has)| matches!(wanted.as_str(), "" | "*") || label(wanted) == label(has))
+        .all(|(wanted, has, default)| wanted == "*" || label(or(wanted, default)) == label(or(has, default)))
     }
+}
+
+/// `word`, or what is meant without one.
+fn or<'w>(word: &'w str, default: &'w str) -> &'w str {
+    if word.is_empty() { default } else { word }
 }
 
 impl std::fmt::Display for Words {
     /// As a question would have them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let words = [&self.region, &self.instance, &self.service, &self.environment];
-        let words = words.map(|word| if word.is_empty() { "*" } else { word.as_str() });
-        f.write_str(&words.join("."))
+        f.write_str(&words.map(String::as_str).join("."))
     }
 }

@@ -29,7 +29,9 @@ fn batch(book: &mut Book, now: Now, writes: Vec<Write>) -> Vec<Result<Done, Refu
     let rules = rules();
     let mut pages = Pages::over(book, &rules, now);
     let results = writes.into_iter().map(|write| pages.decide(write)).collect();
-    let (changed, revision) = pages.into_changed();
+    let Decided {
+        changed, revision, ..
+    } = pages.into_decided();
     book.turn(changed, revision);
     results
 }
@@ -83,7 +85,7 @@ fn revisions_grow_also_over_a_removal_and_a_restart() {
     let (mut book, now) = (Book::default(), Now::read());
     let first = revision(&batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)])[0]);
     batch(&mut book, now, vec![remove("1001")]);
-    let mut anew = Book::of(vec![], now.later(1));
+    let (mut anew, _) = Book::of(vec![], now.later(1));
     let second = batch(
         &mut anew,
         now.later(1),
@@ -93,7 +95,7 @@ fn revisions_grow_also_over_a_removal_and_a_restart() {
 }
 
 #[test]
-fn a_heartbeat_gives_time_and_no_new_revision() {
+fn a_heartbeat_gives_time_and_a_new_revision_only_with_another_ttl() {
     let (mut book, now) = (Book::default(), Now::read());
     let first = revision(&batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)])[0]);
     let beat = |ttl| Write::Beat {
@@ -104,8 +106,14 @@ fn a_heartbeat_gives_time_and_no_new_revision() {
     let beaten = batch(&mut book, now, vec![beat(None)]);
     assert_eq!(revision(&beaten[0]), first);
     assert_eq!(book.get("1001").unwrap().remaining_seconds(now.instant), 30);
-    batch(&mut book, now, vec![beat(Some(7))]);
+    let same = batch(&mut book, now, vec![beat(Some(30))]);
+    assert_eq!(revision(&same[0]), first);
+    let shorter = batch(&mut book, now, vec![beat(Some(7))]);
     assert_eq!(book.get("1001").unwrap().remaining_seconds(now.instant), 7);
+    assert!(
+        revision(&shorter[0]) > first,
+        "whoever knows the old one has to see it"
+    );
 }
 
 #[test]
@@ -170,42 +178,90 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
     assert_eq!(book.get("1001").unwrap().registration.draft, draft);
 }
 
-#[test]
-fn a_callback_is_attached_to_all_that_its_words_mean() {
-    let (mut book, now) = (Book::default(), Now::read());
-    let with = |instance: &str| Draft {
-        instance: instance.to_owned(),
-        ..draft(30)
-    };
-    let writes = vec![
-        put("1001", with("1.0.0"), Condition::Always),
-        put("1002", with("1.0.0"), Condition::Always),
-        put("1003", with("2.0.0"), Condition::Always),
-    ];
-    batch(&mut book, now, writes);
-    let call = |instance: &str| Write::Call {
+/// Asks for a callback by the words of `region.instance.service.environment`.
+fn call(words: &str) -> Write {
+    let words: Vec<_> = words.split('/').collect();
+    let [region, instance, service, environment] = <[&str; 4]>::try_from(words).unwrap().map(str::to_owned);
+    Write::Call {
         words: Words {
-            service: "WEB".to_owned(),
-            instance: instance.to_owned(),
-            ..Words::default()
+            service,
+            instance,
+            environment,
+            region,
         },
         callback: Callback {
             id: "c1".into(),
             reply: "10.0.0.9".into(),
             port: 80,
         },
+    }
+}
+
+#[test]
+fn a_callback_is_attached_to_what_its_words_mean_and_no_word_is_not_any_word() {
+    let now = Now::read();
+    let with = |instance: &str, environment: &str, region: &str| Draft {
+        instance: instance.to_owned(),
+        environment: environment.to_owned(),
+        region: region.to_owned(),
+        ..draft(30)
     };
-    assert!(
-        batch(&mut book, now, vec![call("1-0-0"), call("1.0.0")])
+    let check = |words: &str, expected: &[&str]| {
+        let mut book = Book::default();
+        let writes = vec![
+            put("1001", with("1.0.0", "prod", "east"), Condition::Always),
+            put("1002", with("1.0.0", "prod", ""), Condition::Always),
+            put("1003", with("2.0.0", "", "west"), Condition::Always),
+            put("1004", with("", "", ""), Condition::Always),
+        ];
+        batch(&mut book, now, writes);
+        let called = batch(&mut book, now, vec![call(words), call(words)]);
+        let mut ids: Vec<_> = book
             .iter()
-            .all(Result::is_ok)
-    );
-    let callbacks = |id: &str| book.get(id).unwrap().registration.callbacks.len();
-    assert_eq!(["1001", "1002", "1003"].map(callbacks), [1, 1, 0]);
-    assert!(matches!(
-        batch(&mut book, now, vec![call("3")])[0],
-        Err(Refusal::NotFound(_))
-    ));
+            .filter(|entry| entry.registration.callbacks.len() == 1)
+            .map(|entry| entry.registration.id.to_string())
+            .collect();
+        ids.sort();
+        assert_eq!(ids, expected, "{words}");
+        let is_found = called.iter().all(Result::is_ok);
+        assert_eq!(is_found, !expected.is_empty(), "{words}: {called:?}");
+    };
+    check("east/1-0-0/WEB/prod", &["1001"]);
+    check("*/1.0.0/web/prod", &["1001", "1002"]);
+    check("/1.0.0/web/prod", &["1002"]);
+    // Those of the daemon are what a registration without has.
+    check("here/1.0.0/web/prod", &["1002"]);
+    check("west/2.0.0/web/dev", &["1003"]);
+    check("//web/", &["1004"]);
+    check("///", &[]);
+    check("*/*/*/*", &["1001", "1002", "1003", "1004"]);
+    check("*/3/web/*", &[]);
+    check("*/\u{fc}/web/*", &[]);
+}
+
+#[test]
+fn a_callback_for_too_many_is_for_none() {
+    let now = Now::read();
+    let all = (0..=CALLED_MAX).map(|number| Registration {
+        draft: draft(30),
+        ..bare(&format!("w{number}"))
+    });
+    let (mut book, _) = Book::of(all.collect(), now);
+    let refused = batch(&mut book, now, vec![call("*/*/*/*")]);
+    assert!(matches!(&refused[0], Err(Refusal::Invalid(_))), "{refused:?}");
+    assert!(book.iter().all(|entry| entry.registration.callbacks.is_empty()));
+}
+
+/// A registration of nothing, which does not end.
+fn bare(id: &str) -> Registration {
+    Registration {
+        id: id.into(),
+        draft: Draft::default(),
+        expires_unix_ms: None,
+        expires_uptime: None,
+        revision: 1,
+        callbacks: vec![],
+    }
 }
 
 #[test]
@@ -214,7 +270,7 @@ fn time_that_passed_while_we_were_away_counts() {
     batch(&mut book, now, vec![put("1001", draft(30), Condition::Always)]);
     let stored = vec![Registration::clone(&book.get("1001").unwrap().registration)];
     let remaining = |now: Now| {
-        let book = Book::of(stored.clone(), now);
+        let (book, _) = Book::of(stored.clone(), now);
         book.get("1001").unwrap().remaining_seconds(now.instant)
     };
     assert_eq!(remaining(now.later(10)), 20);
@@ -225,15 +281,8 @@ fn time_that_passed_while_we_were_away_counts() {
 #[test]
 fn one_more_than_there_is_room_for_is_refused_and_the_others_can_be_changed() {
     let now = Now::read();
-    let all = (0..REGISTRATIONS_MAX).map(|number| Registration {
-        id: format!("w{number}").into(),
-        draft: Draft::default(),
-        expires_unix_ms: None,
-        expires_uptime: None,
-        revision: 1,
-        callbacks: vec![],
-    });
-    let mut book = Book::of(all.collect(), now);
+    let all = (0..REGISTRATIONS_MAX).map(|number| bare(&format!("w{number}")));
+    let (mut book, _) = Book::of(all.collect(), now);
     let more = |id: &str| put(id, draft(30), Condition::Always);
     let results = batch(
         &mut book,
@@ -246,4 +295,129 @@ fn one_more_than_there_is_room_for_is_refused_and_the_others_can_be_changed() {
         .collect();
     assert_eq!(is_refused, [true, false, false, false, true]);
     assert_eq!(book.len(), REGISTRATIONS_MAX);
+}
+
+#[test]
+fn many_large_ones_take_no_more_than_there_is_room_for_and_can_become_smaller() {
+    let now = Now::read();
+    let large = || Draft {
+        texts: vec!["x".repeat(1024); 16],
+        ..draft(30)
+    };
+    let each = Registration {
+        draft: large(),
+        ..bare("w0000")
+    };
+    let count = REGISTRATIONS_OCTETS_MAX / each.octets();
+    let all = (0..count).map(|number| Registration {
+        id: format!("w{number:04}").into(),
+        ..each.clone()
+    });
+    let (mut book, _) = Book::of(all.collect(), now);
+    let beat = Write::Beat {
+        id: "w0002".into(),
+        ttl: None,
+    };
+    let writes = vec![
+        put("w9999", large(), Condition::Always),
+        put("w0001", large(), Condition::Always),
+        beat,
+        put("w0001", draft(30), Condition::Always),
+        put("w9999", large(), Condition::Always),
+        put("w9998", large(), Condition::Always),
+        remove("w0002"),
+        put("w9998", large(), Condition::Always),
+        call("/*/web/"),
+    ];
+    let results = batch(&mut book, now, writes);
+    let is_refused: Vec<_> = results
+        .iter()
+        .map(|result| matches!(result, Err(Refusal::TooLarge)))
+        .collect();
+    assert_eq!(
+        is_refused[..8],
+        [true, false, false, false, false, true, false, false]
+    );
+    assert!(results[8].is_err(), "it is for more than may be");
+    let sum: usize = book.iter().map(|entry| entry.registration.octets()).sum();
+    assert_eq!(book.octets, sum);
+    assert!(sum <= REGISTRATIONS_OCTETS_MAX);
+}
+
+#[test]
+fn each_step_of_a_batch_is_told_in_order_with_what_was_there_before() {
+    let (mut book, now) = (Book::default(), Now::read());
+    batch(&mut book, now, vec![put("old", draft(30), Condition::Always)]);
+    let beat = Write::Beat {
+        id: "new".into(),
+        ttl: None,
+    };
+    let rules = rules();
+    let mut pages = Pages::over(&book, &rules, now);
+    for write in [
+        call("//web/"),
+        remove("old"),
+        put("old", draft(40), Condition::Always),
+        put("new", draft(0), Condition::Always),
+        put("new", draft(50), Condition::Absent),
+        beat,
+        remove("new"),
+    ] {
+        pages.decide(write).unwrap();
+    }
+    let decided = pages.into_decided();
+    let told = |entry: &Entry| {
+        let Registration {
+            id, draft, callbacks, ..
+        } = &*entry.registration;
+        format!("{id}:{}:{}", draft.ttl, callbacks.len())
+    };
+    let steps: Vec<_> = decided
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Put { entry, before } => {
+                let before = before.as_ref().map(told).unwrap_or_default();
+                format!("{before}>{}", told(entry))
+            }
+            Step::Went(entry) => format!("-{}", told(entry)),
+        })
+        .collect();
+    let expected = [
+        "-old:30:1",
+        ">old:40:0",
+        ">new:0:0",
+        // It was over before anybody could see it.
+        "-new:0:0",
+        ">new:50:0",
+        "new:50:0>new:50:0",
+        "-new:50:0",
+    ];
+    assert_eq!(steps, expected);
+    let mut last: Vec<_> = decided
+        .changed
+        .iter()
+        .map(|(id, entry)| (&**id, entry.is_some()))
+        .collect();
+    last.sort_unstable();
+    assert_eq!(last, [("new", false), ("old", true)]);
+}
+
+#[test]
+fn after_a_new_start_of_the_host_the_clock_that_nobody_sets_counts_again() {
+    let (mut book, now) = (Book::default(), Now::read());
+    batch(&mut book, now, vec![put("1001", draft(600), Condition::Always)]);
+    let stored = |book: &Book| vec![Registration::clone(&book.get("1001").unwrap().registration)];
+    let (same, anew) = Book::of(stored(&book), now.later(10));
+    assert_eq!((stored(&same), anew), (stored(&book), vec![]), "nothing to store");
+
+    let first = now.later(100).rebooted();
+    let (second, anew) = Book::of(stored(&book), first);
+    assert_eq!(anew, ["1001".into()]);
+    // Somebody sets the clock of day, and skydock is started once more.
+    let mut later = first.later(100);
+    later.wall += std::time::Duration::from_secs(1 << 30);
+    let (third, anew) = Book::of(stored(&second), later);
+    assert_eq!(anew, []);
+    assert_eq!(third.get("1001").unwrap().remaining_seconds(later.instant), 400);
 }

@@ -1,0 +1,158 @@
+use super::super::disk::Disk;
+use super::super::registration::{Callback, Registration};
+use super::super::write::{Condition, Words};
+use super::super::{Parts, Store};
+use super::*;
+use crate::fixture::{defaults, draft, name};
+use crate::naming::Naming;
+
+fn rules() -> Rules {
+    Rules {
+        defaults: defaults(),
+        naming: Naming::new(vec![name("docker")]),
+    }
+}
+
+fn put(id: &str, ttl: u32) -> Write {
+    Write::Put {
+        id: id.into(),
+        draft: draft(ttl),
+        condition: Condition::Always,
+    }
+}
+
+fn remove(id: &str) -> Write {
+    Write::Remove {
+        id: id.into(),
+        condition: Condition::Always,
+    }
+}
+
+/// Has whoever listens on port `port` called when `web` goes.
+fn call(port: u16) -> Write {
+    Write::Call {
+        words: Words {
+            service: "web".to_owned(),
+            instance: "*".to_owned(),
+            ..Words::default()
+        },
+        callback: Callback {
+            id: "c1".into(),
+            reply: "10.0.0.9".into(),
+            port,
+        },
+    }
+}
+
+/// What the pipeline is told when `writes` are one batch, and what callbacks there are then.
+fn told(writes: Vec<Write>) -> (Vec<String>, Vec<String>) {
+    let (changes, mut queue) = mpsc::channel(1024);
+    let (_store, parts, _) = Store::open(None, rules(), changes);
+    let Parts {
+        mut keeper,
+        mut calls,
+        answers: _answers,
+        ..
+    } = parts;
+    let messages = writes
+        .into_iter()
+        .map(|write| Message::Write(Box::new(write), oneshot::channel().0));
+    assert!(keeper.write(messages, Now::read()).is_ok());
+    let changes = std::iter::from_fn(|| queue.try_recv().ok()).filter_map(|change| match change {
+        Change::Put(services) => {
+            let service = &services.as_slice()[0];
+            Some(format!("{} {}", service.id.id, service.ttl_seconds))
+        }
+        Change::Remove(id) => Some(format!("-{}", id.id)),
+        _ => None,
+    });
+    let changes = changes.collect();
+    let calls = std::iter::from_fn(|| calls.try_recv().ok());
+    (changes, calls.map(|call| call.body.to_string()).collect())
+}
+
+#[test]
+fn two_writes_of_one_id_in_one_batch_are_two_for_whoever_follows() {
+    for (writes, expected, bodies) in [
+        (vec![put("a", 30), call(80), remove("a")], vec!["a 30", "-a"], 1),
+        (
+            vec![put("a", 30), call(80), remove("a"), put("a", 40)],
+            vec!["a 30", "-a", "a 40"],
+            1,
+        ),
+        (
+            vec![
+                put("a", 30),
+                put("a", 40),
+                call(80),
+                remove("a"),
+                put("a", 30),
+                remove("a"),
+            ],
+            vec!["a 30", "a 40", "-a", "a 30", "-a"],
+            1,
+        ),
+        // Back to what it was: told, for the change before was.
+        (
+            vec![put("a", 30), put("a", 40), put("a", 30)],
+            vec!["a 30", "a 40", "a 30"],
+            0,
+        ),
+        (
+            vec![
+                put("a", 30),
+                put("a", 30),
+                put("b", 30),
+                call(80),
+                call(81),
+                remove("b"),
+            ],
+            vec!["a 30", "b 30", "-b"],
+            1,
+        ),
+    ] {
+        let (changes, calls) = told(writes);
+        assert_eq!(changes, expected);
+        assert_eq!(calls.len(), bodies, "{calls:?}");
+    }
+}
+
+#[test]
+fn what_a_restart_of_the_host_left_is_stored_by_both_clocks_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut disk, _) = Disk::open(Some(directory.path()));
+    let now = Now::read();
+    let before = now.rebooted();
+    let ids: Vec<_> = (0..=ANEW_MAX).map(|number| format!("w{number}")).collect();
+    let stored: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let mut registration = Registration {
+                id: id.as_str().into(),
+                draft: draft(600),
+                expires_unix_ms: None,
+                expires_uptime: None,
+                revision: 1,
+                callbacks: vec![],
+            };
+            registration.set_ends(Some(before.ends(600)));
+            registration
+        })
+        .collect();
+    let rows: Vec<_> = stored.iter().map(|row| (&*row.id, Some(row))).collect();
+    disk.commit(&rows, HashMap::new).unwrap();
+    drop(disk);
+
+    let (changes, _queue) = mpsc::channel(1024);
+    let (store, parts, kept) = Store::open(Some(directory.path().to_path_buf()), rules(), changes);
+    assert_eq!(kept.services, ids.len());
+    store.stop();
+    let (keep, _, _) = parts.split();
+    std::thread::spawn(keep).join().unwrap();
+    drop(store);
+
+    let (_, found) = Disk::open(Some(directory.path()));
+    assert_eq!(found.registrations.len(), ids.len());
+    let is_known = |row: &Registration| now.knows(row.ends().unwrap());
+    assert!(found.registrations.iter().all(is_known));
+}
