@@ -323,8 +323,11 @@ impl Worker {
             Action::NoStream => counters.forward_stream_bounds.increment(),
             Action::Late(late) => {
                 let (asked, snapshot) = (late.asked, reader.load());
-                let told = recall.tell_late(asked, now);
-                for waiter in late.served {
+                // It was there when they were told to wait so long, but others may have taken its room since.
+                let Some(told) = recall.last_known(asked, now) else {
+                    return;
+                };
+                for waiter in late.standing {
                     count_told(&told, counters);
                     counters.forward_late.increment();
                     let written = tell(policy, snapshot, originals, &waiter, asked, &told, reply);

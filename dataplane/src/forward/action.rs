@@ -10,7 +10,7 @@ use super::place::Place;
 use super::question::Asked;
 use super::reply::Foreign;
 use super::upstream::Nobody;
-use super::waiters::Served;
+use super::waiters::{Served, Standing};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub enum Action<'a> {
     Ask(Ask<'a>),
     /// Tell those who wait. An exchange ends once.
     Ended(Ended<'a>),
-    /// Tell those who wait what is past its time. The exchange goes on.
+    /// Tell those who wait what is past its time, if that is still there. The exchange goes on.
     Late(Late<'a>),
     /// A reply was cut, and every connection there may be is taken: it is not asked for over TCP.
     NoStream,
@@ -57,8 +57,8 @@ pub struct Ended<'a> {
 pub struct Late<'a> {
     /// What was asked.
     pub asked: &'a Asked,
-    /// Those who waited, and no longer do.
-    pub served: Served<'a>,
+    /// Those who wait. Whoever is taken out is to be told; the others go on waiting.
+    pub standing: Standing<'a>,
 }
 
 impl std::fmt::Debug for Late<'_> {

@@ -51,12 +51,9 @@ impl Forwarder {
         if upstream.is_some_and(|upstream| self.ask(index, upstream, Over::Datagram, now, sink)) {
             return;
         }
-        let Some(exchange) = self.table.get(index) else {
-            return;
-        };
-        if exchange.tries().next().is_none() {
-            let failure = exchange.error.unwrap_or(failure);
-            self.end(index, Err(failure), cause, sink);
+        if self.is_asked_of_nobody(index) {
+            let error = self.table.get(index).and_then(|exchange| exchange.error);
+            self.end(index, Err(error.unwrap_or(failure)), cause, sink);
         }
     }
 

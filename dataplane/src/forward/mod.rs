@@ -60,11 +60,11 @@ use self::place::UpstreamIndex;
 use self::question::ASK_OCTETS_MAX;
 pub use self::question::Asked;
 pub use self::reply::Foreign;
-use self::table::{Index, Table, Try, TryIndex};
+use self::table::{Exchange, Index, Table, Try, TryIndex};
 pub use self::upstream::Nobody;
 use self::upstream::Upstreams;
 use self::waiters::{Line, Waiters};
-pub use self::waiters::{Served, Waiter};
+pub use self::waiters::{Served, Standing, Waiter};
 use crate::limits::{CROWD_MAX, FORWARD_TIMEOUT, PENDING_MAX, REFRESHES_MAX, TRY_TIMEOUT, TRY_TIMEOUT_MIN};
 pub use crate::path::{Local, ReturnPath};
 
@@ -185,12 +185,24 @@ impl Forwarder {
         self.upstreams.release(place);
     }
 
-    /// The connection of `place`, which had served before, has ended. What waits there is asked again at once, by a new one
-    /// or of another upstream: it says nothing of the upstream's health.
+    /// The connection of `place`, which had served before, has ended. What waits there is asked again at once, by a new one:
+    /// it says nothing of the upstream's health, and nothing at all of those that were asked since.
     pub fn on_end(&mut self, place: Place, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
+        let upstream = self.upstreams.owner(place);
         while let Some((at, _)) = self.table.try_in(place) {
+            let index = at.exchange;
+            let newest = self.table.get(index).and_then(Exchange::newest);
+            let was_newest = newest.is_some_and(|(newest, _)| newest == at);
             self.drop_try(at);
-            self.table.set_deadline(at.exchange, now);
+            let is_asked_of_nobody = self.is_asked_of_nobody(index);
+            let Some(exchange) = self.table.get_mut(index) else {
+                return;
+            };
+            exchange.again = upstream.filter(|&upstream| !exchange.refused.contains(upstream));
+            // What was asked of others since has its time.
+            if is_asked_of_nobody || was_newest && exchange.again.is_some() {
+                self.table.set_deadline(index, now);
+            }
         }
         self.on_timeout(now, sink);
     }
@@ -225,18 +237,18 @@ impl Forwarder {
                 self.discard(index);
                 continue;
             }
-            let error = self.table.get(index).and_then(|exchange| exchange.error);
-            // Once an upstream said that it has no answer, no second try is made at those that said nothing.
-            let next = match error {
-                Some(_) => self.next(index, false),
-                None => self.next(index, true),
+            let Some(exchange) = self.table.get_mut(index) else {
+                return;
             };
+            let (error, again) = (exchange.error, exchange.again.take());
+            // Once an upstream said that it has no answer, no second try is made at those that said nothing.
+            let next = again.or_else(|| self.next(index, error.is_none()));
             let is_asked =
                 end > now && next.is_some_and(|next| self.ask(index, next, Over::Datagram, now, sink));
             match error {
                 _ if is_asked => {}
                 Some(error) => self.end(index, Err(error), Cause::Answered, sink),
-                None if end <= now => {
+                None if end <= now || self.is_asked_of_nobody(index) => {
                     self.end(index, Err(Failure::unreachable()), Cause::TimedOut, sink);
                 }
                 None => self.table.set_deadline(index, end),
@@ -293,6 +305,13 @@ impl Forwarder {
             .is_some_and(|exchange| exchange.probed.is_some())
     }
 
+    /// Whether there is no try that could still be answered.
+    fn is_asked_of_nobody(&self, index: Index) -> bool {
+        self.table
+            .get(index)
+            .is_some_and(|exchange| exchange.tries().next().is_none())
+    }
+
     fn begin(&mut self, now: Instant, asked: Asked, probed: Option<UpstreamIndex>) -> Option<Index> {
         let patience: Duration = if probed.is_some() {
             TRY_TIMEOUT
@@ -336,16 +355,16 @@ impl Forwarder {
         }
     }
 
-    /// Has those told who wait for an exchange that takes too long. It goes on for whoever comes, and for the cache.
+    /// Has those told who wait for an exchange that takes too long, if there is something to tell them. It goes on for
+    /// whoever is left or comes, and for the cache.
     fn tell_late(&mut self, index: Index, sink: &mut impl FnMut(Action<'_>)) {
         self.table.clear_late(index);
         let Some(exchange) = self.table.get_mut(index) else {
             return;
         };
-        let line = std::mem::take(&mut exchange.line);
         sink(Action::Late(Late {
             asked: &exchange.asked,
-            served: Served::new(&mut self.waiters, line),
+            standing: Standing::new(&mut self.waiters, &mut exchange.line),
         }));
     }
 

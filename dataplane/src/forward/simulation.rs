@@ -8,22 +8,21 @@
 //!
 //! One seed fixes everything that happens. A run that breaks a rule tells the line that repeats it.
 
+mod clients;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use dns::Query;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::upstream::{Character, truth};
+use self::clients::{client, is_forgotten};
+use self::upstream::Character;
 use super::{
     Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Upstream, Waiter,
 };
-use crate::limits::{FORWARD_TIMEOUT, STALE_PATIENCE_DEFAULT};
-use crate::path::Local;
 
 const SEEDS: u64 = 20_000;
 /// How late the simulated core may come to look at its clock.
@@ -98,9 +97,6 @@ enum Step {
     /// Clients are told what is past its time.
     Late { clients: Vec<(u32, Vec<u8>)> },
 }
-
-/// Of so many names one was asked for before, and is told again once upstreams take too long.
-const OLD_ONE_IN: u32 = 3;
 
 #[test]
 fn every_query_gets_one_true_answer_in_time_whatever_the_network_does() {
@@ -322,83 +318,6 @@ impl Network {
         }];
         self.forwarder.set_config(&Config { routes, policy });
     }
-
-    fn query(&mut self, client: u32, name: u32, steps: &mut Vec<Step>) {
-        let mut packet = query(client, name);
-        for octet in &mut packet[13..17] {
-            if self.random.next_u32().is_multiple_of(2) {
-                octet.make_ascii_uppercase();
-            }
-        }
-        let to = ReturnPath::Datagram {
-            listener: 0,
-            peer: SocketAddr::from(([10, 0, 0, 1], client as u16)),
-            local: Local::Bound,
-        };
-        let open = Open { at: self.now, name };
-        let now = self.instant();
-        let parsed = Query::parse(&packet).unwrap();
-        let (asked, mut waiter) = (Asked::of(&parsed), Waiter::new(&parsed, to, 512, None));
-        waiter.patience = name.is_multiple_of(OLD_ONE_IN).then_some(STALE_PATIENCE_DEFAULT);
-        if waiter
-            .patience
-            .is_some_and(|patience| self.forwarder.is_slow(&asked, patience, now))
-        {
-            // It is told what is past its time at once.
-            return;
-        }
-        let submitted = self.forwarder.submit(now, asked, waiter, &mut note(steps));
-        let expected = match self.under_way.insert(name) {
-            true => Submitted::Asked,
-            false => Submitted::Joined,
-        };
-        assert_eq!(submitted, Ok(expected), "equal questions share one exchange");
-        self.open.insert(client, open);
-    }
-
-    fn ended(&mut self, clients: &[(u32, Vec<u8>)], told: Option<&[u8]>, cause: Cause) {
-        for (client, question) in clients {
-            let open = self.open.remove(client);
-            let open = open.unwrap_or_else(|| panic!("client {client} was answered twice, or never asked"));
-            let waited = Duration::from_micros(self.now - open.at);
-            let patience = match open.name.is_multiple_of(OLD_ONE_IN) {
-                true => STALE_PATIENCE_DEFAULT,
-                false => FORWARD_TIMEOUT,
-            };
-            assert!(waited <= patience + SLACK, "client {client} waited {waited:?}");
-            assert!(
-                question.eq_ignore_ascii_case(&query(0, open.name)[12..]),
-                "client {client} was told of another question"
-            );
-            match told {
-                Some(records) => {
-                    assert_eq!(records, truth(question), "a forged answer was believed");
-                    assert_eq!(cause, Cause::Answered);
-                    self.answered_in_calm += u32::from(open.at >= CALM);
-                }
-                None => assert!(open.at < CALM, "client {client} was told an error in calm"),
-            }
-        }
-    }
-}
-
-impl Network {
-    fn late(&mut self, clients: &[(u32, Vec<u8>)]) {
-        for (client, _) in clients {
-            let open = self.open.remove(client);
-            let open = open.unwrap_or_else(|| panic!("client {client} was told twice, or never asked"));
-            assert!(
-                open.name.is_multiple_of(OLD_ONE_IN),
-                "there is nothing to tell client {client}"
-            );
-            assert!(open.at < CALM, "client {client} was told something old in calm");
-            let waited = Duration::from_micros(self.now - open.at);
-            assert!(
-                waited <= STALE_PATIENCE_DEFAULT + SLACK,
-                "client {client} waited {waited:?}"
-            );
-        }
-    }
 }
 
 fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
@@ -428,23 +347,20 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
             }
             Action::Late(late) => {
                 let question = late.asked.octets().to_vec();
+                let told = match is_forgotten(number(&question)) {
+                    true => 0,
+                    false => usize::MAX,
+                };
                 Step::Late {
                     clients: late
-                        .served
+                        .standing
+                        .take(told)
                         .map(|waiter| (client(&waiter), question.clone()))
                         .collect(),
                 }
             }
             Action::NoStream => panic!("there are not so many questions"),
         });
-    }
-}
-
-/// The number of the client that waits.
-fn client(waiter: &Waiter) -> u32 {
-    match waiter.to {
-        ReturnPath::Datagram { peer, .. } => peer.port().into(),
-        ReturnPath::Stream { .. } => panic!("all clients send datagrams here"),
     }
 }
 
@@ -455,17 +371,4 @@ fn number(question: &[u8]) -> u32 {
 
 fn address(upstream: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, upstream as u8], 53))
-}
-
-/// The query of client `number`, for a name of four letters below `tt`.
-fn query(client: u32, name: u32) -> Vec<u8> {
-    let letter = |shift: u32| b'a' + (name >> shift & 0xf) as u8;
-    [
-        (client as u16).to_be_bytes().as_slice(),
-        b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00",
-        b"\x04",
-        &[letter(0), letter(4), b'x', b'y'],
-        b"\x02tt\x00\x00\x01\x00\x01",
-    ]
-    .concat()
 }

@@ -80,6 +80,8 @@ pub(crate) struct Exchange {
     pub(crate) without_edns: Set,
     /// Upstreams that will not be asked again.
     pub(crate) refused: Set,
+    /// The upstream whose connection has ended in the midst of it: it is asked first, by a new one.
+    pub(crate) again: Option<UpstreamIndex>,
     /// The upstream asked last.
     pub(crate) last: Option<UpstreamIndex>,
     /// What the last upstream said that would not answer.
@@ -188,6 +190,7 @@ impl Table {
             plain: Set::default(),
             without_edns: Set::default(),
             refused: Set::default(),
+            again: None,
             last: None,
             error: None,
             asks: 0,

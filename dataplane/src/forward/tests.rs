@@ -59,7 +59,7 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
                 },
                 cause: ended.cause,
             },
-            Action::Late(late) => Step::Late(late.served.map(|waiter| waiter.head.id()).collect()),
+            Action::Late(late) => Step::Late(late.standing.map(|waiter| waiter.head.id()).collect()),
             Action::NoStream => Step::NoStream,
         });
     }

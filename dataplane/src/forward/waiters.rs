@@ -190,6 +190,26 @@ impl Drop for Served<'_> {
     }
 }
 
+/// Those who still wait, taken out of their line one by one. Whoever was not looked at stays.
+pub struct Standing<'a> {
+    waiters: &'a mut Waiters,
+    line: &'a mut Line,
+}
+
+impl<'a> Standing<'a> {
+    pub(crate) fn new(waiters: &'a mut Waiters, line: &'a mut Line) -> Self {
+        Self { waiters, line }
+    }
+}
+
+impl Iterator for Standing<'_> {
+    type Item = Waiter;
+
+    fn next(&mut self) -> Option<Waiter> {
+        self.waiters.pop(self.line)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;

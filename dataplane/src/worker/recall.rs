@@ -8,8 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use dns::wire::ExtendedError;
-use dns::{Class, Lookup, NameRef, Query, Question, RType, Rcode, Snapshot};
+use dns::{Class, Lookup, NameRef, Query, Question, RType, Snapshot};
 
 use crate::cache::{Age, Answer, Cache, Flushes, Hit, Key, Kind, Settings};
 use crate::counters::Writer;
@@ -75,13 +74,6 @@ impl Recall {
         let now = self.seconds(now);
         let key = self.key(asked);
         self.cache.last_known(&key, now)
-    }
-
-    /// What clients are told who would rather not wait any longer for what is `asked`.
-    pub(super) fn tell_late(&mut self, asked: &Asked, now: Instant) -> Answer<'_> {
-        // It was there when they were told to wait so long. Others may have taken its room since.
-        let gone = || Answer::none(Rcode::SERV_FAIL, Some(ExtendedError::NO_REACHABLE_AUTHORITY));
-        self.last_known(asked, now).unwrap_or_else(gone)
     }
 
     /// How long a client is to wait for what is `asked` before it is told what is past its time; none if there is nothing.

@@ -79,14 +79,14 @@ fn a_connection_that_ends_costs_its_questions_nothing_and_one_that_fails_leads_t
     assert_eq!((upstream, place), (1, other));
     let now = bench.now;
     bench.forwarder.on_end(place, now, &mut note(&mut bench.steps));
+    // There is another, but nobody is to hear of it in the clear what could be asked over TLS.
     let again = [bench.asked(), bench.asked()];
     assert!(
-        bench.steps.is_empty()
-            && !bench
-                .forwarder
-                .is_slow(&asked_of(&query(1)), FORWARD_TIMEOUT, now)
+        again
+            .iter()
+            .all(|&(again, upstream, _)| again == place && upstream == 1)
     );
-    // Where there is another it may be asked instead; here both answer.
+    assert_eq!(bench.steps, []);
     for (place, _, question) in &again {
         bench.reply(*place, &error(question, 3));
     }
@@ -98,6 +98,7 @@ fn a_connection_that_ends_costs_its_questions_nothing_and_one_that_fails_leads_t
     assert_eq!(place, again, "by a new connection");
     bench.reply(again, &reply(&question));
     assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
     let mut bench = over_tls(true);
     let (place, ..) = bench.ask(&query(1));
     bench.error(place);
@@ -106,4 +107,90 @@ fn a_connection_that_ends_costs_its_questions_nothing_and_one_that_fails_leads_t
     bench.reply(place, &reply(&question));
     assert_eq!(bench.ended().0, [1]);
     assert_eq!(bench.ask(&query(2)).1, 2, "the first is passed over");
+}
+
+/// A question that was asked over TLS and, as there was no answer in time, of another server too. Returns both tries.
+fn asked_of_both(bench: &mut Bench) -> [(Place, u8, Vec<u8>); 2] {
+    let first = bench.ask(&query(1));
+    bench.later(800);
+    let second = bench.asked();
+    assert_eq!((first.1, second.1), (1, 2));
+    [first, second]
+}
+
+fn end(bench: &mut Bench, place: Place) {
+    bench
+        .forwarder
+        .on_end(place, bench.now, &mut note(&mut bench.steps));
+}
+
+#[test]
+fn a_connection_that_ends_says_nothing_of_a_server_that_was_asked_since() {
+    let mut bench = over_tls(true);
+    // As often as it would take for the other server to be passed over.
+    for _ in 0..crate::limits::UPSTREAM_FAILURES_MAX {
+        let [(place, ..), (other, _, question)] = asked_of_both(&mut bench);
+        bench.later(400);
+        end(&mut bench, place);
+        assert_eq!(bench.steps, [], "the other server still has its time");
+        bench.reply(other, &reply(&question));
+        assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    }
+    bench.assert_idle();
+    // The one over TLS never answered, and is down by now. Were both, each would have its turn.
+    for id in 2..6 {
+        assert_eq!(bench.ask(&query_about(id, &numbered(id))).1, 2);
+        bench.steps.clear();
+    }
+}
+
+#[test]
+fn a_connection_that_ends_does_not_end_what_another_server_is_asked_after_an_error() {
+    let mut bench = over_tls(true);
+    let [(place, _, question), (other, _, question_of_other)] = asked_of_both(&mut bench);
+    // The other says that it has no answer, so only the connection is waited for.
+    bench.reply(other, &error(&question_of_other, 2));
+    assert_eq!(bench.steps, []);
+    end(&mut bench, place);
+    let (again, upstream, asked_again) = bench.asked();
+    assert_eq!((again, upstream), (place, 1), "the one that might still answer");
+    assert_ne!(question[..2], asked_again[..2]);
+    bench.reply(again, &reply(&asked_again));
+    assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
+}
+
+#[test]
+fn an_error_waits_for_another_server_although_the_connection_that_brought_it_ends() {
+    let mut bench = over_tls(true);
+    let [(place, ..), (other, _, question_of_other)] = asked_of_both(&mut bench);
+    bench.later(800);
+    let (third, _, question) = bench.asked();
+    assert_eq!(third, place, "by the same connection");
+    bench.reply(place, &error(&question, 2));
+    end(&mut bench, place);
+    assert_eq!(bench.steps, []);
+    bench.reply(other, &reply(&question_of_other));
+    assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
+}
+
+#[test]
+fn connections_that_end_again_and_again_do_not_keep_a_question_going_for_ever() {
+    let mut bench = over_tls(false);
+    let (place, ..) = bench.ask(&query(1));
+    let mut asks = 1;
+    while bench.forwarder.under_way() > 0 {
+        end(&mut bench, place);
+        asks += 1;
+        assert!(asks <= crate::limits::ASKS_MAX + 1, "it goes on");
+    }
+    bench.steps.retain(|step| matches!(step, Step::Ended { .. }));
+    assert_eq!(
+        bench.ended(),
+        (vec![1], Err((Rcode::SERV_FAIL, 22)), Cause::TimedOut),
+        "at once, as nobody is asked any more"
+    );
+    assert!(bench.forwarder.is_free(place));
+    bench.assert_idle();
 }
