@@ -2,14 +2,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
 use harness::engine::Engine;
 use harness::world::World;
 use support::daemon::Daemon;
+use support::threads::sleeps;
 use tempfile::TempDir;
 
 /// How long it is watched.
@@ -18,30 +17,6 @@ const WATCH: Duration = Duration::from_secs(3);
 const WAKE_UPS_PER_SECOND_MAX: u64 = 10;
 /// How often it is watched: at a start, or on a machine full of other work, something may be done once.
 const WATCHES_MAX: usize = 4;
-
-/// How often each thread has gone to sleep, by id and name. Each time something had woken it.
-fn sleeps(pid: u32) -> BTreeMap<String, u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
-    let texts = tasks.filter_map(|task| {
-        let task = task.ok()?.path();
-        let status = fs::read_to_string(task.join("status")).ok()?;
-        let field = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        };
-        let sleeps = field("voluntary_ctxt_switches")?.trim().parse().ok()?;
-        Some((
-            format!(
-                "{} {}",
-                task.file_name()?.to_string_lossy(),
-                field("Name")?.trim()
-            ),
-            sleeps,
-        ))
-    });
-    texts.collect()
-}
 
 fn check(engine: &str) {
     let directory = TempDir::new().expect("a directory");

@@ -2,155 +2,18 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use dataplane::limits::TLS_IDLE_MAX;
 use support::daemon::Daemon;
 use support::dig::Reply;
-use support::unbound::{Unbound, fixed_port};
+use support::over_tls::{NAME, World, make_certificates};
 use support::upstream::Upstream;
-use support::{SOON, eventually, expect, ports};
+use support::{SOON, eventually, expect, ports, threads};
 
-const NAME: &str = "dns.example";
-
-/// Makes a CA, `ca.pem`, and a certificate for `name` until `year`, `cert.pem` and `key.pem`, in `directory`.
-fn make_certificates(directory: &Path, name: &str, year: i32) {
-    let key = || KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::new(Vec::new()).expect("a CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = key();
-    let ca = params.self_signed(&ca_key).expect("a CA").pem();
-    let issuer = Issuer::new(params, ca_key);
-    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a certificate");
-    params.not_after = date_time_ymd(year, 1, 1);
-    let key = key();
-    let certificate = params.signed_by(&key, &issuer).expect("a signature").pem();
-    for (file, text) in [
-        ("ca.pem", &ca),
-        ("cert.pem", &certificate),
-        ("key.pem", &key.serialize_pem()),
-    ] {
-        std::fs::write(directory.join(file), text).expect("a file");
-    }
-}
-
-/// Between the daemon and its upstream: it counts connections, breaks them off, and hears whether anything comes in the
-/// clear.
-struct Middle {
-    address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-    datagrams: UdpSocket,
-}
-
-impl Middle {
-    fn before(upstream: SocketAddr) -> Self {
-        let address = fixed_port();
-        let listener = TcpListener::bind(address).expect("a port that was free");
-        let datagrams = UdpSocket::bind(address).expect("a port that was free");
-        datagrams.set_nonblocking(true).expect("it can be");
-        let (connections, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (count, kept) = (Arc::clone(&connections), Arc::clone(&open));
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let Ok(client) = client else { return };
-                count.fetch_add(1, Ordering::SeqCst);
-                // Nobody there: the client's connection ends.
-                let Ok(server) = TcpStream::connect(upstream) else {
-                    continue;
-                };
-                let copy = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
-                support::engine::lock(&kept).push(copy(&client));
-                for (from, to) in [(copy(&client), copy(&server)), (server, client)] {
-                    std::thread::spawn(move || forward(from, to));
-                }
-            }
-        });
-        Self {
-            address,
-            connections,
-            open,
-            datagrams,
-        }
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    /// Ends all connections without a word.
-    fn break_off(&self) {
-        for stream in support::engine::lock(&self.open).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn assert_nothing_in_the_clear(&self) {
-        assert!(
-            self.datagrams.recv(&mut [0; 512]).is_err(),
-            "a question in the clear"
-        );
-    }
-}
-
-fn forward(mut from: TcpStream, mut to: TcpStream) {
-    let mut octets = [0; 4096];
-    while let Ok(length @ 1..) = from.read(&mut octets) {
-        if to.write_all(octets.get(..length).unwrap_or_default()).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-}
-
-/// Unbound behind a certificate for `name` until `year`, and what stands before it.
-struct World {
-    directory: tempfile::TempDir,
-    unbound: Unbound,
-    middle: Middle,
-}
-
-impl World {
-    fn start(name: &str, year: i32) -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a directory");
-        make_certificates(directory.path(), name, year);
-        let address = fixed_port();
-        let port = address.port();
-        let file = |name: &str| directory.path().join(name).display().to_string();
-        let more = format!(
-            " tls-port: {port}\n tls-service-key: \"{}\"\n tls-service-pem: \"{}\"\n",
-            file("key.pem"),
-            file("cert.pem")
-        );
-        let unbound = Unbound::start(address, &more)?;
-        eventually("Unbound", 6 * SOON, || {
-            TcpStream::connect(address)
-                .map(drop)
-                .map_err(|error| error.to_string())
-        });
-        let middle = Middle::before(address);
-        Some(Self {
-            directory,
-            unbound,
-            middle,
-        })
-    }
-
-    /// A daemon on one core that asks it, and then `others`, with more `arguments`.
-    fn daemon(&self, others: &str, arguments: &str) -> Daemon {
-        let (server, ca) = (self.middle.address, self.directory.path().join("ca.pem"));
-        Daemon::start(&format!(
-            "--docker /nonexistent --cores 1 --cache-size 0 --nameserver {server}#{NAME}{others} \
-             --nameserver-ca {} {arguments}",
-            ca.display()
-        ))
-    }
-}
+/// What the workers wait with.
+const ENGINES: [&str; 2] = ["auto", "threads"];
 
 fn is_answered(daemon: &Daemon, question: &str) -> Result<Reply, String> {
     let reply = daemon.dig(&format!("{question} +time=5"));
@@ -266,4 +129,72 @@ fn a_server_that_takes_connections_and_says_nothing_gives_way_to_the_next() {
         is_answered(&daemon, "www.example.org A")?;
         expect(|waited| *waited < Duration::from_millis(700), start.elapsed())
     });
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_given_up_early_enough_for_another_one_to_answer() {
+    for engine in ENGINES {
+        let Some(world) = World::start(NAME, 4000) else {
+            return;
+        };
+        let daemon = world.daemon("", &format!("--engine {engine}"));
+        for transport in ["+notcp", "+tcp"] {
+            let ask = || is_answered(&daemon, &format!("www.example.org A {transport}"));
+            // On a machine full of other work a new connection may take too long once.
+            let attempts = (0..3).map(|_| {
+                eventually("an answer", SOON, ask);
+                world.middle.silence();
+                // There is no other server. Whatever is told comes by a new connection, before the client's time is over.
+                ask()
+            });
+            let mut failures = attempts.take_while(Result::is_err);
+            assert!(failures.by_ref().count() < 3, "{engine} {transport}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_nothing_is_asked_by_is_ended_without_a_query_and_nothing_wakes_up_for_it_before() {
+    let worlds: Vec<_> = ENGINES
+        .into_iter()
+        .filter_map(|engine| Some((engine, World::start(NAME, 4000)?)))
+        .collect();
+    let daemons: Vec<_> = worlds
+        .iter()
+        .map(|(engine, world)| (*engine, world, world.daemon("", &format!("--engine {engine}"))))
+        .collect();
+    for (engine, world, daemon) in &daemons {
+        is_answered(daemon, "www.example.org A").expect("an answer");
+        is_answered(daemon, "www.example.org A +tcp").expect("an answer");
+        assert_eq!(
+            (world.middle.connections(), world.middle.ended()),
+            (2, 0),
+            "{engine}"
+        );
+    }
+    // What is left of the queries themselves is over by then.
+    std::thread::sleep(Duration::from_secs(2));
+    let before: Vec<_> = daemons
+        .iter()
+        .map(|(_, _, daemon)| threads::sleeps(daemon.pid()))
+        .collect();
+    std::thread::sleep(TLS_IDLE_MAX / 2);
+    for ((engine, world, daemon), before) in daemons.iter().zip(before) {
+        for (thread, after) in threads::sleeps(daemon.pid()) {
+            let woken = after - before.get(&thread).copied().unwrap_or(0);
+            // The client's own connection is ended meanwhile, and what comes once may wake a core twice.
+            assert!(
+                !thread.contains("skydock-") || woken <= 6,
+                "{engine}: {thread} woke up {woken} times"
+            );
+        }
+        assert_eq!(world.middle.ended(), 0, "{engine}: it is kept for a while");
+    }
+    // Unbound itself would end them after thirty seconds.
+    let rest = TLS_IDLE_MAX / 2 + Duration::from_secs(5);
+    for (engine, world, _) in &daemons {
+        eventually(&format!("{engine}: the end of both"), rest, || {
+            expect(|ended| *ended == 2, world.middle.ended())
+        });
+    }
 }

@@ -4,7 +4,7 @@
 //!  turn ─▶ turn ─▶ …    while queries come: one ppoll each, or none under load
 //!    │ nothing for LINGER
 //!    ▼
-//!  park: glommio waits for every listener, and for the order to stop ──▶ turn
+//!  park: glommio waits for every listener, for the next deadline, and for the order to stop ──▶ turn
 //! ```
 //!
 //! Glommio is the one that waits, for it serves whatever else lives on its core; datagrams are taken and sent by
@@ -138,7 +138,7 @@ async fn run(mut shell: Shell, waiters: &[UdpSocket], mut stop: oneshot::Receive
             glommio::yield_if_needed().await;
         } else {
             shell.count_park();
-            parking.park(&mut stop).await;
+            parking.park(shell.next_deadline(), &mut stop).await;
         }
     }
     shell.drain();
@@ -152,10 +152,14 @@ struct Parking<'w> {
 }
 
 impl Parking<'_> {
-    /// Waits until a listener has something to read, or `stop` is over.
-    async fn park(&mut self, stop: &mut oneshot::Receiver<()>) {
+    /// Waits until a listener has something to read, something is `due`, or `stop` is over.
+    async fn park(&mut self, due: Option<Instant>, stop: &mut oneshot::Receiver<()>) {
+        let mut timer = timer(due);
         poll_fn(|context| {
             let mut woken = Pin::new(&mut *stop).poll(context).is_ready();
+            if let Some(timer) = &mut timer {
+                woken |= Pin::new(timer).poll(context).is_ready();
+            }
             for (wait, waiter) in self.waits.iter_mut().zip(self.waiters) {
                 let waiting = wait.get_or_insert_with(|| {
                     Box::pin(async {
@@ -172,6 +176,11 @@ impl Parking<'_> {
         })
         .await;
     }
+}
+
+/// What is ready at `due`.
+fn timer(due: Option<Instant>) -> Option<Timer> {
+    due.map(|due| Timer::new(due.saturating_duration_since(Instant::now())))
 }
 
 /// Serves streams on an executor that may run on any of our cores, pinned to none: they are all busy with datagrams
@@ -213,8 +222,7 @@ async fn run_streams(mut shell: tcp::Shell, mut stop: oneshot::Receiver<()>) {
 
 /// Waits until a stream has something for us, a deadline has come, or `stop` is over. `wait` is kept until it is over.
 async fn park(shell: &tcp::Shell, wait: &mut Option<TcpStream>, stop: &mut oneshot::Receiver<()>) {
-    let due = shell.next_deadline();
-    let mut timer = due.map(|due| Timer::new(due.saturating_duration_since(Instant::now())));
+    let mut timer = timer(shell.next_deadline());
     if wait.is_none() {
         // Without a descriptor there is nothing to wait for: a turn lingers, and then it is tried again.
         *wait = udp::poller(shell.readiness()).ok();

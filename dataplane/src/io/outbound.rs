@@ -20,7 +20,7 @@ pub(crate) struct Outbound {
     sockets: Vec<Option<Line>>,
     /// Places with a socket, in the order that they are polled.
     open: Vec<Place>,
-    /// Places whose socket could not send, not yet told to the forwarder.
+    /// Places whose socket is of no more use, not yet told to the forwarder.
     failed: Vec<Failed>,
     /// What certificates of upstreams are held against.
     tls: Option<Arc<ClientConfig>>,
@@ -30,6 +30,8 @@ pub(crate) struct Outbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) place: Place,
+    /// When that was found out.
+    pub(crate) since: Instant,
     /// It was a connection that had served before: a new one may be worth a try.
     pub(crate) is_end: bool,
 }
@@ -107,15 +109,14 @@ impl Outbound {
             // A full send queue is a loss like any other: the retry takes care of it.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 let is_end = self.sockets.get_mut(place.index()).is_some_and(give_up);
-                self.failed.push(Failed { place, is_end });
+                self.failed.push(Failed {
+                    place,
+                    since: Instant::now(),
+                    is_end,
+                });
             }
             Ok(()) | Err(_) => {}
         }
-    }
-
-    /// Whether a place failed that nobody was told of.
-    pub(crate) fn has_failed(&self) -> bool {
-        !self.failed.is_empty()
     }
 
     /// A place that the forwarder is to be told of.
@@ -160,13 +161,17 @@ impl Outbound {
             };
             let is_free = forwarder.is_free(place);
             match (&mut *slot, now) {
-                (Some(Line::Tls(line)), Some(now)) if is_free && line.is_idle(now) => {
+                (Some(Line::Tls(line)), Some(now)) if is_free && line.idle_until() <= now => {
                     line.end();
                     *slot = None;
                 }
-                (Some(Line::Tls(line)), Some(now)) if !is_free && line.is_silent(now) => {
+                (Some(Line::Tls(line)), Some(now)) if !is_free && line.silent_until() <= now => {
                     let is_end = give_up(slot);
-                    failed.push(Failed { place, is_end });
+                    failed.push(Failed {
+                        place,
+                        since: now,
+                        is_end,
+                    });
                 }
                 (Some(Line::Tls(_)), _) => {}
                 _ if is_free => *slot = None,
@@ -181,6 +186,20 @@ impl Outbound {
             true
         });
         self.open.len()
+    }
+
+    /// When there is something to do although nothing came in: a connection that is kept is to be given up, or one was, which
+    /// the forwarder is to hear of before it waits for what was asked by it.
+    pub(crate) fn next_deadline(&self, forwarder: &Forwarder) -> Option<Instant> {
+        let kept = self.open.iter().filter(|place| place.is_kept());
+        let deadlines = kept.filter_map(|&place| match self.sockets.get(place.index())? {
+            Some(Line::Tls(line)) if forwarder.is_free(place) => Some(line.idle_until()),
+            Some(Line::Tls(line)) => Some(line.silent_until()),
+            _ => None,
+        });
+        deadlines
+            .chain(self.failed.iter().map(|failed| failed.since))
+            .min()
     }
 
     /// The place that [`Outbound::poll`] added as number `position`.
@@ -245,4 +264,114 @@ fn connect(upstream: SocketAddr) -> io::Result<UdpSocket> {
     ignore_path_mtu(&socket, upstream.is_ipv6())?;
     socket.connect(&upstream.into())?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use dns::{Name, Query};
+    use rustls::RootCertStore;
+
+    use super::*;
+    use crate::forward::{Action, Asked, Config, Policy, Route, Upstream};
+    use crate::limits::{TLS_IDLE_MAX, TLS_SILENCE_MAX};
+
+    /// A forwarder that asks a server over TLS, which takes connections and says nothing.
+    struct Scene {
+        forwarder: Forwarder,
+        outbound: Outbound,
+        set: PollSet,
+        _server: TcpListener,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let server = TcpListener::bind("127.0.0.1:0").unwrap();
+            let upstream = Upstream {
+                address: server.local_addr().unwrap(),
+                tls: Some("dns.example".try_into().unwrap()),
+            };
+            let mut forwarder = Forwarder::new([7; 32]);
+            forwarder.set_config(&Config {
+                routes: vec![Route {
+                    domain: Name::root(),
+                    upstreams: vec![upstream],
+                }],
+                policy: Policy::Sequential,
+            });
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let tls = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth();
+            Self {
+                forwarder,
+                outbound: Outbound::new(Some(Arc::new(tls))),
+                set: PollSet::with_capacity(4),
+                _server: server,
+            }
+        }
+
+        fn ask(&mut self) {
+            let packet = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+            let asked = Asked::of(&Query::parse(packet).unwrap());
+            let Self {
+                forwarder, outbound, ..
+            } = self;
+            forwarder.refresh(Instant::now(), asked, &mut |action| match action {
+                Action::Ask(ask) => outbound.ask(&ask),
+                other => panic!("{other:?}"),
+            });
+        }
+
+        fn poll(&mut self) -> usize {
+            self.set.truncate(0);
+            self.outbound.poll(&self.forwarder, &mut self.set)
+        }
+
+        /// How long after `from` there is something to do.
+        fn due_within(&self, from: Instant) -> Option<std::time::Duration> {
+            let due = self.outbound.next_deadline(&self.forwarder)?;
+            Some(due.saturating_duration_since(from))
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_silent_connection_is_told_of_it_at_once() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.outbound.next_deadline(&scene.forwarder), None);
+        let start = Instant::now();
+        scene.ask();
+        let asked = start.elapsed();
+        assert_eq!(scene.poll(), 1);
+        let due = scene.due_within(start).unwrap();
+        assert!(
+            (TLS_SILENCE_MAX..=TLS_SILENCE_MAX + asked).contains(&due),
+            "{due:?}"
+        );
+        thread::sleep(due.saturating_sub(start.elapsed()));
+        assert_eq!(scene.poll(), 0, "it is closed");
+        let due = scene.outbound.next_deadline(&scene.forwarder);
+        assert!(
+            due.is_some_and(|due| due <= Instant::now()),
+            "there is no waiting"
+        );
+        assert!(scene.outbound.take_failed().is_some_and(|failed| !failed.is_end));
+        assert_eq!(scene.outbound.next_deadline(&scene.forwarder), None);
+    }
+
+    #[test]
+    fn a_connection_that_nothing_is_asked_by_is_due_once_it_is_not_worth_keeping() {
+        let mut scene = Scene::new();
+        let start = Instant::now();
+        scene.ask();
+        let asked = start.elapsed();
+        scene.forwarder.give_up(&mut |_| {});
+        assert_eq!(scene.poll(), 1, "it is kept");
+        let due = scene.due_within(start).unwrap();
+        assert!((TLS_IDLE_MAX..=TLS_IDLE_MAX + asked).contains(&due), "{due:?}");
+    }
 }

@@ -78,14 +78,14 @@ impl OutboundTls {
         self.tls.wants_write() || !self.unsent.is_empty() && !self.tls.is_handshaking()
     }
 
-    /// Whether nothing has come for so long, while replies are waited for, that none will.
-    pub(crate) fn is_silent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.quiet_since) >= TLS_SILENCE_MAX
+    /// When it is no longer worth keeping, if nothing is asked by it until then.
+    pub(crate) fn idle_until(&self) -> Instant {
+        self.quiet_since + TLS_IDLE_MAX
     }
 
-    /// Whether it has been of no use for so long that it is not worth keeping.
-    pub(crate) fn is_idle(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.quiet_since) >= TLS_IDLE_MAX
+    /// When replies that are waited for will not come any more, if nothing does until then.
+    pub(crate) fn silent_until(&self) -> Instant {
+        self.quiet_since + TLS_SILENCE_MAX
     }
 
     /// Whether a whole reply is there that was not handed on.

@@ -64,6 +64,12 @@ impl Relay {
         self.outbound.poll(forwarder, set)
     }
 
+    /// When [`Relay::poll`] or [`Relay::keep_time`] has something to do although nothing came in.
+    pub(crate) fn next_deadline(&self, forwarder: &Forwarder) -> Option<Instant> {
+        let outbound = self.outbound.next_deadline(forwarder);
+        forwarder.next_deadline().into_iter().chain(outbound).min()
+    }
+
     /// Hands the replies on that the socket which [`Relay::poll`] added as number `position` has queued, for as long
     /// as someone waits for one.
     pub(crate) fn collect(
@@ -117,11 +123,6 @@ impl Relay {
         self.report_failures(worker, deliver);
     }
 
-    /// Whether [`Relay::report_failures`] has something to tell.
-    pub(crate) fn has_failures(&self) -> bool {
-        self.outbound.has_failed()
-    }
-
     /// Tells the forwarder which sockets could not send. What it does about it may fail in turn, but only as often as
     /// there are upstreams left to refuse.
     pub(crate) fn report_failures(
@@ -129,7 +130,7 @@ impl Relay {
         worker: &mut Worker,
         mut deliver: impl FnMut(&Answer<'_>, &Writer),
     ) {
-        while let Some(Failed { place, is_end }) = self.outbound.take_failed() {
+        while let Some(Failed { place, is_end, .. }) = self.outbound.take_failed() {
             let (now, outlet) = (Instant::now(), &mut self.outlet(&mut deliver));
             match is_end {
                 true => worker.on_end(place, now, outlet),

@@ -95,7 +95,7 @@ impl Shell {
         self.worker.counters.parks.increment();
     }
 
-    /// Sleeps until something comes in, a retry is due or `patience` is over, and then deals with all of it.
+    /// Sleeps until something comes in, something is due or `patience` is over, and then deals with all of it.
     pub(crate) fn turn(&mut self, patience: Option<Duration>) -> Turn {
         self.set.truncate(0);
         self.listeners
@@ -140,16 +140,15 @@ impl Shell {
         self.relay.give_up(&mut self.worker, by(&self.listeners));
     }
 
-    /// How long a wait may be: until the next retry is due, if that is sooner than `patience`. The clock is read
-    /// only when there is one.
+    /// When a turn has something to do although nothing came in.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.relay.next_deadline(&self.worker.forwarder)
+    }
+
+    /// How long a wait may be: until something is due, if that is sooner than `patience`. The clock is read only when there
+    /// is something.
     fn patience(&self, patience: Option<Duration>) -> Option<Duration> {
-        // A connection that was just found dead is told of now: a wait may last until what asked through it is over.
-        if self.relay.has_failures() {
-            return Some(Duration::ZERO);
-        }
         let due = self
-            .worker
-            .forwarder
             .next_deadline()
             .map(|due| due.saturating_duration_since(Instant::now()));
         patience.into_iter().chain(due).min()

@@ -137,10 +137,8 @@ impl Shell {
 
     /// When a turn has something to do although nothing came in.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        [self.due, self.accept_again, self.worker.forwarder.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let relay = self.relay.next_deadline(&self.worker.forwarder);
+        [self.due, self.accept_again, relay].into_iter().flatten().min()
     }
 
     /// Notes that the executor goes to sleep.
@@ -155,8 +153,7 @@ impl Shell {
         let upstreams = self.relay.poll(&self.worker.forwarder, &mut self.set);
         self.bell.iter().for_each(|bell| self.set.push(bell.as_fd()));
 
-        // A connection that was just found dead is told of now: the wait may last until what asked through it is over.
-        let is_busy = !self.touched.is_empty() || self.relay.has_failures();
+        let is_busy = !self.touched.is_empty();
         let patience = if is_busy {
             Some(Duration::ZERO)
         } else {
