@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use support::daemon::{Daemon, NO_ENGINE};
 use support::http::request;
 use support::predecessor::{put, web};
@@ -21,26 +22,46 @@ fn addresses(daemon: &Daemon, name: &str) -> Vec<String> {
     reply.sorted_answers()
 }
 
-/// The predecessor at work: its requests, octet for octet, over the one connection that Go's client kept open.
-struct Predecessor(BufReader<TcpStream>);
+/// A program written in Go at work: its requests, octet for octet, over the one connection that Go's client kept open.
+struct Go {
+    stream: BufReader<TcpStream>,
+    /// What it calls itself, and whom it asks.
+    agent: &'static str,
+    host: String,
+}
 
-impl Predecessor {
-    fn to(http: SocketAddr) -> Self {
-        let stream = TcpStream::connect(http).expect("a connection");
-        stream.set_read_timeout(Some(SOON)).expect("a socket");
-        Self(BufReader::new(stream))
+impl Go {
+    /// The predecessor, built with Go 1.2.
+    fn skydock(http: SocketAddr) -> Self {
+        Self::of(http, "Go 1.1 package http", "172.17.0.2:8080".to_owned())
     }
 
-    /// Sends a request as Go 1.2 wrote it; gives the status line and the body of the reply.
+    /// SkyDNS's own client, as a Go of today builds it.
+    fn skydnsctl(http: SocketAddr) -> Self {
+        Self::of(http, "Go-http-client/1.1", http.to_string())
+    }
+
+    fn of(http: SocketAddr, agent: &'static str, host: String) -> Self {
+        let stream = TcpStream::connect(http).expect("a connection");
+        stream.set_read_timeout(Some(SOON)).expect("a socket");
+        Self {
+            stream: BufReader::new(stream),
+            agent,
+            host,
+        }
+    }
+
+    /// Sends a request as Go writes it; gives the status line and the body of the reply.
     fn send(&mut self, line: &str, body: &str) -> (String, String) {
         let length = match body {
             "" => String::new(),
             body => format!("Content-Length: {}\r\n", body.len()),
         };
+        let Self { agent, host, .. } = self;
         let request = format!(
-            "{line} HTTP/1.1\r\nHost: 172.17.0.2:8080\r\nUser-Agent: Go 1.1 package http\r\n{length}Authorization: s3cret\r\nAccept-Encoding: gzip\r\n\r\n{body}"
+            "{line} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{length}Authorization: s3cret\r\nAccept-Encoding: gzip\r\n\r\n{body}"
         );
-        self.0
+        self.stream
             .get_mut()
             .write_all(request.as_bytes())
             .expect("it is sent");
@@ -49,10 +70,10 @@ impl Predecessor {
             reader.read_line(&mut line).expect("a line");
             line.trim_end().to_owned()
         };
-        let status = line(&mut self.0);
+        let status = line(&mut self.stream);
         let mut octets = 0;
         loop {
-            let header = line(&mut self.0).to_ascii_lowercase();
+            let header = line(&mut self.stream).to_ascii_lowercase();
             if header.is_empty() {
                 break;
             }
@@ -65,7 +86,7 @@ impl Predecessor {
             }
         }
         let mut body = vec![0; octets];
-        self.0.read_exact(&mut body).expect("a body");
+        self.stream.read_exact(&mut body).expect("a body");
         (status, String::from_utf8(body).expect("text"))
     }
 }
@@ -73,7 +94,7 @@ impl Predecessor {
 #[test]
 fn a_containers_life_as_the_predecessor_told_it_is_answered_at_every_step() {
     let daemon = Daemon::start(&format!("{NO_ENGINE} --secret s3cret"));
-    let mut skydock = Predecessor::to(daemon.http());
+    let mut skydock = Go::skydock(daemon.http());
     let add = |host: &str| {
         format!(
             r#"{{"UUID":"","Name":"redis","Version":"redis1","Environment":"dev","Region":"","Host":"{host}","Port":6379,"TTL":60,"Expires":"0001-01-01T00:00:00Z","NoExpire":false}}"#
@@ -122,6 +143,81 @@ fn a_containers_life_as_the_predecessor_told_it_is_answered_at_every_step() {
     let back = skydock.send("PUT /skydns/services/c3085e93e4", &add("172.17.0.9"));
     assert_eq!(back, (created.to_owned(), nothing));
     assert_eq!(addresses(&daemon, "redis1.redis.dev.docker"), ["172.17.0.9"]);
+}
+
+#[test]
+fn skydns_own_client_adds_reads_updates_lists_and_deletes() {
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --secret s3cret"));
+    let mut skydnsctl = Go::skydnsctl(daemon.http());
+    let fine = ("HTTP/1.1 200 OK".to_owned(), String::new());
+    // `skydnsctl list` before there is anything: 404, which it reads as no services.
+    assert_eq!(
+        skydnsctl.send("GET /skydns/services/", "").0,
+        "HTTP/1.1 404 Not Found"
+    );
+
+    // Go's encoder ends what it writes with a new line.
+    let body = "{\"UUID\":\"\",\"Name\":\"TestService\",\"Version\":\"1.0.0\",\"Environment\":\"Production\",\"Region\":\"Test\",\"Host\":\"web1.site.com\",\"Port\":9000,\"TTL\":1000,\"Expires\":\"0001-01-01T00:00:00Z\",\"NoExpire\":false}\n";
+    let added = skydnsctl.send("PUT /skydns/services/1001", body);
+    assert_eq!(added, ("HTTP/1.1 201 Created".to_owned(), String::new()));
+    let srv = daemon.dig("testservice.production.docker SRV").sorted_answers();
+    assert_eq!(srv, ["10 100 9000 web1.site.com."]);
+
+    // Each field as Go's types have it: one of another type would end the client.
+    let check = |said: &Value, ttl: u64| {
+        let fields = ["UUID", "Name", "Version", "Environment", "Region", "Host"];
+        let words = fields.map(|field| said[field].as_str().expect(field));
+        let expected = [
+            "1001",
+            "TestService",
+            "1.0.0",
+            "Production",
+            "Test",
+            "web1.site.com",
+        ];
+        assert_eq!(words, expected);
+        assert_eq!((&said["Port"], &said["NoExpire"]), (&json!(9000), &json!(false)));
+        let left = said["TTL"].as_u64().expect("TTL");
+        assert!((ttl - 30..=ttl).contains(&left), "{said}");
+        // RFC 3339, which is what Go reads into a time.
+        let expires = said["Expires"].as_str().expect("Expires");
+        assert!(
+            expires.len() == 24 && expires.ends_with('Z') && expires.contains('T'),
+            "{said}"
+        );
+    };
+    let read = |said: &str| serde_json::from_str::<Value>(said).expect("JSON");
+    let (status, one) = skydnsctl.send("GET /skydns/services/1001", "");
+    assert_eq!(status, fine.0);
+    check(&read(&one), 1000);
+    assert_eq!(
+        skydnsctl.send("PATCH /skydns/services/1001", r#"{"TTL":100}"#),
+        fine
+    );
+    let (status, all) = skydnsctl.send("GET /skydns/services/", "");
+    assert_eq!(status, fine.0);
+    let all = read(&all);
+    assert_eq!(all.as_array().map(Vec::len), Some(1), "{all}");
+    check(&all[0], 100);
+
+    assert_eq!(skydnsctl.send("DELETE /skydns/services/1001", ""), fine);
+    // It is told of what is not there, and says that it is removed all the same.
+    for line in ["GET", "DELETE"] {
+        let gone = skydnsctl.send(&format!("{line} /skydns/services/1001"), "");
+        assert_eq!(gone.0, "HTTP/1.1 404 Not Found", "{line}");
+    }
+}
+
+#[test]
+fn a_ttl_of_nothing_is_taken_and_is_over_within_a_second() {
+    let daemon = daemon();
+    let http = daemon.http();
+    assert_eq!(put(http, "1001", &web("web1", "10.0.0.7", 0)).status, 201);
+    daemon.await_status("web1.web.dev.docker A", "NXDOMAIN");
+    assert_eq!(request(http, "GET /skydns/services/1001", &[], "").status, 404);
+    // Its uuid is free again at once.
+    assert_eq!(put(http, "1001", &web("web1", "10.0.0.8", 60)).status, 201);
+    daemon.await_answers("web1.web.dev.docker A", &["10.0.0.8"]);
 }
 
 #[test]

@@ -122,6 +122,36 @@ fn a_heartbeat_keeps_the_tag_and_who_knows_it_is_sent_nothing() {
     );
 }
 
+// RFC 7396, section 1: "Null values in the merge patch are given special meaning to indicate the removal".
+#[test]
+fn null_takes_away_what_need_not_be_there_and_is_refused_for_the_rest() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let mut body = web("10.0.0.7");
+    body["permanent"] = json!(true);
+    body["texts"] = json!(["v=1"]);
+    assert_eq!(put(http, "w1", &[], &body).status, 201);
+    for field in ["service", "ttl"] {
+        let refused = patch(http, "w1", &[], &json!({ field: null, "priority": 7 }));
+        check_problem(&refused, 400, Some(field));
+    }
+    check_problem(
+        &patch(http, "w1", &[], &json!({ "addresses": null })),
+        400,
+        Some("addresses"),
+    );
+    let gone = json!({ "instance": null, "texts": null, "permanent": null, "priority": null });
+    let reply = patch(http, "w1", &[], &gone);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let now = reply.json();
+    assert_eq!(now["instance"], "w1", "{now}");
+    assert_eq!(
+        (&now["permanent"], &now["texts"], &now["priority"]),
+        (&json!(false), &Value::Null, &Value::Null)
+    );
+    assert!(now["remaining"].as_u64().is_some(), "{now}");
+}
+
 #[test]
 fn lists_come_in_pages_and_by_what_is_asked_for() {
     let daemon = daemon();
@@ -166,6 +196,10 @@ fn lists_come_in_pages_and_by_what_is_asked_for() {
         ("after=x", "after"),
         ("query=a..b", "query"),
         ("health=well", "health"),
+        ("limit=ten", "limit"),
+        ("limit=-1", "limit"),
+        ("colour=red", "colour"),
+        ("limit=5&limit=6", "limit"),
     ] {
         let reply = request(http, &format!("GET /v1/services?{query}"), &[], "");
         check_problem(&reply, 400, Some(field));
@@ -260,9 +294,25 @@ fn what_is_wrong_is_named_by_its_field_and_changes_nothing() {
         check_problem(&reply, 400, Some(field));
     }
     let long = "x".repeat(64);
-    for id in ["a%20b", &long, "%ff", "*"] {
-        assert_eq!(put(http, id, &[], &web("10.0.0.7")).status, 400, "{id}");
+    for (id, field) in [("a%20b", "id"), (&long, "id"), ("%ff", "path"), ("*", "id")] {
+        check_problem(&put(http, id, &[], &web("10.0.0.7")), 400, Some(field));
     }
+    check_problem(&request(http, "GET /v1/services/%ff", &[], ""), 400, Some("path"));
+    check_problem(
+        &request(http, "GET /v1/explain?type=A", &[], ""),
+        400,
+        Some("name"),
+    );
+    check_problem(
+        &request(http, "POST /v1/cache/flush?nam=a", &[], ""),
+        400,
+        Some("nam"),
+    );
+    check_problem(
+        &request(http, "GET /v1/events?since=1", &[], ""),
+        400,
+        Some("since"),
+    );
     let untyped = request(http, "PUT /v1/services/w1", &[], &web("10.0.0.7").to_string());
     check_problem(&untyped, 415, Some("Content-Type"));
     check_problem(

@@ -27,7 +27,7 @@ use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
 use crate::registry::Registry;
-use crate::service::{Change, Health, Mark, Network, Service, Source};
+use crate::service::{Change, Health, Mark, Network, Service, ServiceId, Source};
 use crate::status::{Published, Status};
 
 /// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
@@ -52,12 +52,61 @@ const MAPPINGS_TOLD_MAX: usize = 1024;
 /// Questions for all services that wait. One more waits with whoever asks it.
 pub(crate) const LOOKS_QUEUED_MAX: usize = 16;
 
+/// Services that are looked at for one page: whoever wants few of very many gets a short page, or an empty one, and asks
+/// on from there. So no page keeps changes waiting.
+const PAGE_LOOKED_AT_MAX: usize = 10_000;
+
 /// Somebody wants to see what is known. Who has hung up by then is told nothing.
 pub(crate) enum Look {
     /// Every service there is, in no order.
     All(oneshot::Sender<Vec<Arc<Service>>>),
+    /// Some of them.
+    Page(PageAsked, oneshot::Sender<Page>),
+    /// The service of the container that is called so.
+    Container(String, oneshot::Sender<Option<Arc<Service>>>),
     /// Why a name is answered as it is when that client asks.
     Explain(Name, IpAddr, oneshot::Sender<Explanation>),
+}
+
+/// Which services somebody wants to see.
+pub(crate) struct PageAsked {
+    /// Those behind this one; from the first on, if there is none.
+    pub(crate) after: Option<ServiceId>,
+    /// How many at most.
+    pub(crate) limit: usize,
+    /// Which of them.
+    pub(crate) takes: Box<dyn Fn(&Service) -> bool + Send>,
+}
+
+/// Some services, ordered by id, source and part.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// They.
+    pub(crate) services: Vec<Arc<Service>>,
+    /// Where to go on; none if there are no more.
+    pub(crate) next: Option<ServiceId>,
+}
+
+impl Page {
+    /// What `asked` asks `registry` for.
+    fn of(registry: &Registry, asked: &PageAsked) -> Self {
+        let mut services: Vec<Arc<Service>> = Vec::new();
+        let mut last = None;
+        for (count, service) in registry.behind(asked.after.as_ref()).enumerate() {
+            if count == PAGE_LOOKED_AT_MAX {
+                return Self { services, next: last };
+            }
+            if (asked.takes)(service) {
+                if services.len() == asked.limit {
+                    let next = services.last().map(|last| last.id.clone());
+                    return Self { services, next };
+                }
+                services.push(service.clone());
+            }
+            last = Some(service.id.clone());
+        }
+        Self { services, next: None }
+    }
 }
 
 /// The owner of the registry and of the publisher.
@@ -138,6 +187,8 @@ impl Pipeline {
     fn show(&self, look: Look) {
         match look {
             Look::All(to) => drop(to.send(self.registry.iter().cloned().collect())),
+            Look::Page(asked, to) => drop(to.send(Page::of(&self.registry, &asked))),
+            Look::Container(id, to) => drop(to.send(self.registry.container(&id).cloned())),
             Look::Explain(name, client, to) => drop(to.send(self.compiler.explain(&name, client))),
         }
     }

@@ -3,8 +3,9 @@
 //! Sources repeat themselves: an engine that was lost and found tells us everything again. Whatever is said
 //! twice ends here, so that nothing after this file has to care.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use crate::service::{Change, Service, ServiceId, Services, Source};
@@ -75,6 +76,47 @@ impl Registry {
     /// Every service, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.sources.values().flat_map(BTreeMap::values)
+    }
+
+    /// Services behind the one with this id, or from the first on, ordered by id, source and part. What lies before them
+    /// costs nothing.
+    pub fn behind<'r>(&'r self, place: Option<&ServiceId>) -> impl Iterator<Item = &'r Arc<Service>> {
+        let from = |source: &Source| {
+            let Some(place) = place else {
+                return Bound::Unbounded;
+            };
+            let last = match source.cmp(&place.source) {
+                Ordering::Less => u16::MAX,
+                Ordering::Equal => place.part,
+                Ordering::Greater => return Bound::Included((place.id.clone(), 0)),
+            };
+            Bound::Excluded((place.id.clone(), last))
+        };
+        let sources = self.sources.iter();
+        let mut sources: Vec<_> = sources
+            .map(|(source, known)| known.range((from(source), Bound::Unbounded)).peekable())
+            .collect();
+        // There are a handful of sources, so the least of their next ones is found by looking at each.
+        std::iter::from_fn(move || {
+            let heads = sources.iter_mut().enumerate();
+            let heads = heads.filter_map(|(place, source)| Some((place, source.peek()?.1)));
+            let (place, _) = heads.min_by_key(|(_, service)| {
+                let ServiceId { source, id, part } = &service.id;
+                (id, source, *part)
+            })?;
+            Some(sources.get_mut(place)?.next()?.1)
+        })
+    }
+
+    /// The first service of a container whose id is `id`, or begins with it and makes it the uuid.
+    #[must_use]
+    pub fn container(&self, id: &str) -> Option<&Arc<Service>> {
+        let key = (Arc::from(id), 0);
+        let engines = self.sources.iter().filter(|(source, _)| **source != Source::Rest);
+        let found = engines.filter_map(|(_, known)| Some(known.range(key.clone()..).next()?.1));
+        found
+            .filter(|service| *service.uuid == *id || *service.id.id == *id)
+            .min_by(|a, b| a.id.cmp(&b.id))
     }
 
     /// Services of all sources.
@@ -240,6 +282,77 @@ mod tests {
             ..service("e", instance)
         });
         Services::of(services.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_list_can_be_read_on_from_any_place() {
+        let mut registry = Registry::default();
+        for engine in ["a", "b"] {
+            for id in ["1", "2", "3"] {
+                let part = |part| Service {
+                    id: ServiceId {
+                        source: source(engine),
+                        id: id.into(),
+                        part,
+                    },
+                    ..service(engine, id)
+                };
+                let services = Services::of(vec![part(0), part(1)]).unwrap();
+                registry.apply(Change::Put(services));
+            }
+        }
+        let rest = Service {
+            id: ServiceId {
+                source: Source::Rest,
+                id: "2".into(),
+                part: 0,
+            },
+            ..service("r", "2")
+        };
+        registry.apply(Change::Put(rest.into()));
+        let told = |place: Option<&ServiceId>| -> Vec<ServiceId> {
+            registry.behind(place).map(|service| service.id.clone()).collect()
+        };
+        let all = told(None);
+        let words: Vec<_> = all
+            .iter()
+            .map(|id| format!("{}{}{}", id.id, id.source, id.part))
+            .collect();
+        let expected = "1a0 1a1 1b0 1b1 2a0 2a1 2b0 2b1 2rest0 3a0 3a1 3b0 3b1";
+        assert_eq!(words.join(" "), expected);
+        for (place, id) in all.iter().enumerate() {
+            assert_eq!(told(Some(id)), all[place + 1..], "{id:?}");
+        }
+        // Of what went meanwhile.
+        let gone = ServiceId {
+            part: 7,
+            ..all[5].clone()
+        };
+        assert_eq!(told(Some(&gone)), all[6..]);
+    }
+
+    #[test]
+    fn a_container_is_found_by_its_id_and_by_its_uuid() {
+        let mut registry = Registry::default();
+        for id in ["0123456789abcdef", "0123456789ffffff", "aaaaaaaaaaaaaaaa"] {
+            let container = Service {
+                id: ServiceId {
+                    source: source("e"),
+                    id: id.into(),
+                    part: 0,
+                },
+                uuid: id[..10].into(),
+                ..service("e", id)
+            };
+            registry.apply(Change::Put(container.into()));
+        }
+        let found = |id: &str| registry.container(id).map(|service| service.id.id.to_string());
+        assert_eq!(found("0123456789").as_deref(), Some("0123456789abcdef"));
+        assert_eq!(found("0123456789ffffff").as_deref(), Some("0123456789ffffff"));
+        assert_eq!(found("aaaaaaaaaa").as_deref(), Some("aaaaaaaaaaaaaaaa"));
+        for unknown in ["012345678", "0123456789a", "", "b"] {
+            assert_eq!(found(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::problem::Problem;
+use super::problem::{Problem, named_in};
 
 /// Octets of a body: many times what a service with all it may have takes.
 pub(super) const BODY_OCTETS_MAX: usize = 64 * 1024;
@@ -65,12 +65,4 @@ impl Octets {
             Err(error) => Err(Problem::invalid("body", error.to_string())),
         }
     }
-}
-
-/// The field in a sentence of serde's, where it stands between backticks first.
-fn named_in(detail: &str) -> Option<&str> {
-    let is_of_field = ["missing field", "unknown field", "duplicate field"]
-        .iter()
-        .any(|start| detail.starts_with(start));
-    detail.split('`').nth(1).filter(|_| is_of_field)
 }

@@ -6,7 +6,8 @@
 //!   form could not, but its own name can be made to lead here (DNS rebinding). So a name in `Host` has to be ours,
 //!   unless a secret, which no page has, guards everything anyway.
 //! - What a form can send is not taken where anything is changed: a browser says where it comes from.
-//! - Nobody gets more than a share of the one thread that the control plane has.
+//! - Nobody gets more than a share of the one thread that the control plane has. Whoever is let in has a share of their
+//!   own, so that nobody who knows no secret can use it up.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +22,8 @@ use super::Shared;
 use super::problem::Problem;
 use super::secret::Secret;
 
-/// Requests a second, of all clients together. One more is refused with 429: at some 20 us for each they would take a
-/// fifth of the thread that also follows the engine.
+/// Requests a second, of all clients together: of those that are let in, and again of all others. One more is refused with
+/// 429: at some 20 us for each they would take a fifth of the thread that also follows the engine.
 const REQUESTS_PER_SECOND_MAX: f64 = 10_000.0;
 /// Requests that may come at once.
 const REQUESTS_AT_ONCE_MAX: f64 = 2_000.0;
@@ -35,12 +36,18 @@ pub(super) struct Guard {
     names: Vec<String>,
     /// Whether any name is taken.
     is_open: bool,
-    bucket: Mutex<Bucket>,
+    /// Of those that are let in.
+    known: Bucket,
+    /// Of all others: who has no secret, and who asks for what needs none.
+    others: Bucket,
 }
 
 /// Requests that may come now.
 #[derive(Debug)]
-struct Bucket {
+struct Bucket(Mutex<Level>);
+
+#[derive(Debug)]
+struct Level {
     left: f64,
     since: Instant,
 }
@@ -52,10 +59,8 @@ impl Guard {
             is_open: is_open || secret.is_some(),
             secret,
             names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            bucket: Mutex::new(Bucket {
-                left: REQUESTS_AT_ONCE_MAX,
-                since: Instant::now(),
-            }),
+            known: Bucket::full(),
+            others: Bucket::full(),
         }
     }
 
@@ -93,27 +98,38 @@ impl Guard {
             || self.names.contains(&host)
     }
 
-    fn check_rate(&self, now: Instant) -> Result<(), Problem> {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.saturating_duration_since(bucket.since).as_secs_f64();
-        bucket.left = (bucket.left + passed * REQUESTS_PER_SECOND_MAX).min(REQUESTS_AT_ONCE_MAX);
-        bucket.since = now;
-        if bucket.left < 1.0 {
+    /// Whether one more may come that is let in, or that is not.
+    fn check_secret(&self, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
+        match &self.secret {
+            Some(secret) if !secret.is_known(headers) => {
+                self.others.take(now)?;
+                Err(Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized"))
+            }
+            _ => self.known.take(now),
+        }
+    }
+}
+
+impl Bucket {
+    fn full() -> Self {
+        Self(Mutex::new(Level {
+            left: REQUESTS_AT_ONCE_MAX,
+            since: Instant::now(),
+        }))
+    }
+
+    fn take(&self, now: Instant) -> Result<(), Problem> {
+        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = now.saturating_duration_since(level.since).as_secs_f64();
+        level.left = (level.left + passed * REQUESTS_PER_SECOND_MAX).min(REQUESTS_AT_ONCE_MAX);
+        level.since = now;
+        if level.left < 1.0 {
             let detail =
                 format!("more than {REQUESTS_PER_SECOND_MAX} requests a second; try again in a second");
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
         }
-        bucket.left -= 1.0;
+        level.left -= 1.0;
         Ok(())
-    }
-
-    fn check_secret(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        match &self.secret {
-            Some(secret) if !secret.is_known(headers) => {
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized"))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -129,10 +145,17 @@ pub(super) async fn hosts(State(shared): State<Arc<Shared>>, request: Request, n
 pub(super) async fn callers(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let checked = shared
         .guard
-        .check_rate(Instant::now())
-        .and_then(|()| shared.guard.check_secret(request.headers()))
+        .check_secret(request.headers(), Instant::now())
         .and_then(|()| check_origin(request.method(), request.headers()));
     match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => shown(&request, problem),
+    }
+}
+
+/// Judges requests to what needs no secret.
+pub(super) async fn others(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    match shared.guard.others.take(Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(problem) => shown(&request, problem),
     }
@@ -222,14 +245,23 @@ mod tests {
 
     #[test]
     fn a_burst_is_taken_and_what_follows_is_told_to_wait() {
-        let guard = Guard::new(None, &[], false);
+        let bucket = Bucket::full();
         let now = Instant::now();
-        let taken = (0..20_000).take_while(|_| guard.check_rate(now).is_ok()).count();
+        let taken = (0..20_000).take_while(|_| bucket.take(now).is_ok()).count();
         assert_eq!(taken, 2_000);
-        assert!(
-            guard
-                .check_rate(now + std::time::Duration::from_millis(1))
-                .is_ok()
-        );
+        assert!(bucket.take(now + std::time::Duration::from_millis(1)).is_ok());
+    }
+
+    #[test]
+    fn whoever_knows_no_secret_uses_up_nothing_of_who_does() {
+        let guard = Guard::new(Secret::new("s"), &[], false);
+        let (now, mut headers) = (Instant::now(), HeaderMap::new());
+        let status = |headers: &HeaderMap| guard.check_secret(headers, now).err().map(|it| it.status);
+        for _ in 0..2_000 {
+            assert_eq!(status(&headers), Some(StatusCode::UNAUTHORIZED));
+        }
+        assert_eq!(status(&headers), Some(StatusCode::TOO_MANY_REQUESTS));
+        headers.insert(header::AUTHORIZATION, "s".parse().unwrap());
+        assert_eq!(status(&headers), None);
     }
 }

@@ -2,10 +2,11 @@
 //! `connections`.
 //!
 //! ```text
-//!  connections ─▶ counts ─▶ guard: Host ─┬─▶ status                 /health /ready /metrics
-//!                                        ├─▶ guard: rate, secret ─┬─▶ skydns   as SkyDNS v1 had it
-//!                                        │                        └─▶ v1       our own
-//!                                        └─▶ 404, with what there is
+//!  connections ─▶ counts ─▶ guard: Host ─┬─▶ status                 /health /ready
+//!                                        ├─▶ guard: rate ─────────┬─▶ status   /metrics
+//!                                        │                        └─▶ 404, with what there is
+//!                                        └─▶ guard: secret, rate ─┬─▶ skydns   as SkyDNS v1 had it
+//!                                                                 └─▶ v1       our own
 //! ```
 
 mod body;
@@ -141,14 +142,18 @@ pub(crate) fn router(shared: Shared, flush_cache: FlushCache) -> Router {
     let guarded = skydns::router()
         .merge(v1::router(flush_cache))
         .layer(from_fn_with_state(shared.clone(), guard::callers));
-    Router::new()
-        .route("/health", get(status::health))
-        .route("/ready", get(status::ready))
+    // Without the two that decide whether we are ended: nobody else's requests may have them refused.
+    let others = Router::new()
         .route("/metrics", get(status::metrics))
         .route("/raft", any(skydns::raft))
         .route("/raft/{*rest}", any(skydns::raft))
-        .merge(guarded)
         .fallback(not_found)
+        .layer(from_fn_with_state(shared.clone(), guard::others));
+    Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .merge(others)
+        .merge(guarded)
         .layer(from_fn_with_state(shared.clone(), guard::hosts))
         .layer(from_fn_with_state(shared.clone(), counts::requests))
         .with_state(shared)

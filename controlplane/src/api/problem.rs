@@ -1,5 +1,6 @@
 //! What is wrong with a request, as RFC 9457 has it.
 
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -88,6 +89,33 @@ impl IntoResponse for Problem {
         let reply = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], json);
         self.with_headers(reply.into_response())
     }
+}
+
+impl From<QueryRejection> for Problem {
+    /// 400, for the parameter that is wrong.
+    fn from(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let detail = text
+            .rsplit_once(" query string: ")
+            .map_or(&*text, |(_, detail)| detail);
+        let field = named_in(detail).or_else(|| Some(detail.split_once(": ")?.0));
+        Self::invalid(field.unwrap_or("query"), detail)
+    }
+}
+
+impl From<PathRejection> for Problem {
+    /// 400: what stands in the path is no text.
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid("path", rejection.body_text())
+    }
+}
+
+/// The field in a sentence of serde's, where it stands between backticks first.
+pub(super) fn named_in(detail: &str) -> Option<&str> {
+    let is_of_field = ["missing field", "unknown field", "duplicate field"]
+        .iter()
+        .any(|start| detail.contains(start));
+    detail.split('`').nth(1).filter(|_| is_of_field)
 }
 
 impl From<Invalid> for Problem {

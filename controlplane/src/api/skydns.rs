@@ -140,11 +140,12 @@ async fn one(State(shared): State<Arc<Shared>>, Path(uuid): Path<String>) -> Rep
     if let Some(entry) = shared.store.get(&uuid, now) {
         return Ok(Shown::of(&entry, now).to_string());
     }
-    let services = view::all(&shared.looks).await?;
-    let is_it = |service: &&Arc<Service>| service.id.source != Source::Rest && *service.uuid == *uuid;
-    let found = services.iter().find(is_it);
-    let service = found.ok_or_else(|| Refusal::NotFound(uuid.into()))?;
-    Ok(Shown::of_service(service, now).to_string())
+    let found = view::container(&shared.looks, &uuid).await?;
+    let is_it = |service: &Arc<Service>| *service.uuid == *uuid;
+    let service = found
+        .filter(is_it)
+        .ok_or_else(|| Refusal::NotFound(uuid.into()))?;
+    Ok(Shown::of_service(&service, now).to_string())
 }
 
 /// The parameters of a list.
@@ -157,7 +158,7 @@ async fn list(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Reply<String> {
-    let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    let Query(asked) = asked?;
     let text = asked
         .query
         .as_deref()

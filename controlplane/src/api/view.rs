@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::problem::Problem;
 use crate::compile::Explanation;
 use crate::naming::is_meant;
-use crate::pipeline::Look;
+use crate::pipeline::{Look, Page, PageAsked};
 use crate::service::Service;
 
 /// Asks the pipeline for every service there is, in no order.
@@ -21,6 +21,24 @@ use crate::service::Service;
 /// 503: it has ended.
 pub(super) async fn all(looks: &mpsc::Sender<Look>) -> Result<Vec<Arc<Service>>, Problem> {
     look(looks, Look::All).await
+}
+
+/// Asks the pipeline for some services.
+///
+/// # Errors
+///
+/// 503: it has ended.
+pub(super) async fn page(looks: &mpsc::Sender<Look>, asked: PageAsked) -> Result<Page, Problem> {
+    look(looks, |to| Look::Page(asked, to)).await
+}
+
+/// Asks the pipeline for the service of the container whose id or uuid is `id`.
+///
+/// # Errors
+///
+/// 503: it has ended.
+pub(super) async fn container(looks: &mpsc::Sender<Look>, id: &str) -> Result<Option<Arc<Service>>, Problem> {
+    look(looks, |to| Look::Container(id.to_owned(), to)).await
 }
 
 /// Asks the pipeline why `name` is answered as it is when `client` asks.

@@ -256,3 +256,42 @@ fn replaced_snapshots_are_counted_until_no_worker_holds_them() {
     pipeline.retired = pipeline.publisher.collect();
     assert_eq!(pipeline.retired, 0);
 }
+
+#[test]
+fn a_page_of_few_among_very_many_is_short_and_says_where_to_go_on() {
+    let mut registry = Registry::default();
+    let count = 2 * PAGE_LOOKED_AT_MAX + 5;
+    let services = (0..count).map(|number| with(&format!("{number:05}"), "10.0.0.7"));
+    registry.apply(reset("unix:///e", services.collect()));
+    let page = |after: Option<ServiceId>, limit: usize, takes: fn(&Service) -> bool| {
+        let asked = PageAsked {
+            after,
+            limit,
+            takes: Box::new(takes),
+        };
+        Page::of(&registry, &asked)
+    };
+    let pages = |limit: usize, takes: fn(&Service) -> bool| {
+        let (mut sizes, mut after) = (vec![], None);
+        loop {
+            let page = page(after, limit, takes);
+            sizes.push(page.services.len());
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return sizes,
+            }
+        }
+    };
+    assert_eq!(pages(1000, |_| false), [0, 0, 0]);
+    assert_eq!(pages(1000, |service| &*service.instance == "20004"), [0, 0, 1]);
+    assert_eq!(pages(5, |service| service.instance.ends_with("00000")), [1, 0, 0]);
+    assert_eq!(pages(8000, |_| true), [8000, 8000, 4005]);
+    // As many as there are: no page behind.
+    assert_eq!(
+        page(None, count, |service| &*service.instance < "00007")
+            .services
+            .len(),
+        7
+    );
+    assert_eq!(pages(7, |service| &*service.instance < "00007"), [7, 0, 0]);
+}

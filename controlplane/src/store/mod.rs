@@ -171,15 +171,6 @@ impl Store {
         book.get(id).filter(|entry| !entry.is_over(now.instant)).cloned()
     }
 
-    /// Everything that is registered, in no order.
-    pub(crate) fn all(&self, now: Now) -> Vec<Entry> {
-        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
-        book.iter()
-            .filter(|entry| !entry.is_over(now.instant))
-            .cloned()
-            .collect()
-    }
-
     /// What a registration has that does not say so itself.
     pub(crate) fn defaults(&self) -> &Defaults {
         &self.defaults

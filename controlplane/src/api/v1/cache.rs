@@ -34,7 +34,7 @@ async fn forget(
     State(flush): State<FlushCache>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
-    let Query(Asked { name }) = asked.map_err(|error| Problem::invalid("name", error.body_text()))?;
+    let Query(Asked { name }) = asked?;
     let name = name.map(|name| name.parse::<Name>()).transpose();
     let name = name.map_err(|error: NameError| Problem::invalid("name", error.to_string()))?;
     flush(name.as_ref());

@@ -42,7 +42,7 @@ pub(super) async fn watch(
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::invalid("after", error.body_text()))?;
+    let Query(asked) = asked?;
     let last = headers.get("Last-Event-ID").and_then(|last| last.to_str().ok());
     let place = match last.or(asked.after.as_deref()) {
         None | Some("") => Some(shared.feed.here()),

@@ -120,7 +120,7 @@ pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    let Query(asked) = asked?;
     let name: Name = asked
         .name
         .parse()

@@ -1,6 +1,5 @@
-//! `/v1/services`: all services, a page at a time.
+//! `/v1/services`: all services, a page at a time, which costs what the page does and not what all of them would.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -14,8 +13,9 @@ use crate::api::Shared;
 use crate::api::problem::Problem;
 use crate::api::view::{self, Pattern};
 use crate::naming::label;
-use crate::service::{Service, Source};
-use crate::store::{Entry, Now};
+use crate::pipeline::PageAsked;
+use crate::service::{Service, ServiceId, Source};
+use crate::store::Now;
 
 /// Services of a page where nobody says how many.
 const PAGE: usize = 100;
@@ -52,50 +52,38 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    let Query(asked) = asked?;
     let limit = asked.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid("limit", format!("give 1 to {PAGE_MAX}")));
     }
     let after = asked.after.as_deref().map(read_cursor).transpose()?;
-    let filter = Filter::of(&asked)?;
+    let filter = Filter::of(asked)?;
 
     // Before the services, for what comes between the two is then told twice and not missed.
     let event = shared.feed.here().to_string();
-    let services = view::all(&shared.looks).await?;
+    let asked = PageAsked {
+        after,
+        limit,
+        takes: Box::new(move |service| filter.takes(service)),
+    };
+    let found = view::page(&shared.looks, asked).await?;
     let now = Now::read();
-    let entries: HashMap<Arc<str>, Entry> = shared
-        .store
-        .all(now)
-        .into_iter()
-        .map(|entry| (entry.registration.id.clone(), entry))
-        .collect();
-
-    let mut found: Vec<_> = services
+    let shown = found
+        .services
         .iter()
-        .filter(|service| filter.takes(service))
-        .filter(|service| after.is_none_or(|after| key(service) > after))
-        .collect();
-    let has_more = found.len() > limit;
-    if has_more {
-        // Only the page is put in order: there may be many behind it.
-        found.select_nth_unstable_by(limit - 1, |a, b| key(a).cmp(&key(b)));
-        found.truncate(limit);
-    }
-    found.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-    let last = found.last().copied().filter(|_| has_more).map(|last| key(last));
-    let shown: Vec<_> = found
-        .into_iter()
         .filter_map(|service| match service.id.source {
             // What was removed since then is not there.
-            Source::Rest => Some(Shown::of(service, Some(entries.get(&service.id.id)?), now)),
+            Source::Rest => {
+                let entry = shared.store.get(&service.id.id, now)?;
+                Some(Shown::of(service, Some(&entry), now))
+            }
             Source::Engine(_) => Some(Shown::of(service, None, now)),
         })
         .collect();
-    let next = last.map(|last| {
-        let (id, source, part) = last;
-        format!("{id} {source} {part}")
-    });
+    let next = found
+        .next
+        .map(|ServiceId { source, id, part }| format!("{id} {source} {part}"));
     let page = Page {
         services: shown,
         next,
@@ -104,40 +92,31 @@ pub(super) async fn list(
     Ok(([JSON], json(&page)).into_response())
 }
 
-/// What orders a list: the id by which it is asked for, its source, and which it is of those that have the id.
-type Key<'s> = (&'s str, &'s str, u16);
-
-fn key(service: &Service) -> Key<'_> {
-    match &service.id.source {
-        Source::Engine(endpoint) => (&service.uuid, endpoint, service.id.part),
-        Source::Rest => (&service.id.id, "rest", 0),
-    }
-}
-
-fn read_cursor(after: &str) -> Result<Key<'_>, Problem> {
+/// Where a list goes on: the id, the source, which may hold spaces, and the part of the last service before.
+fn read_cursor(after: &str) -> Result<ServiceId, Problem> {
     let invalid = || Problem::invalid("after", "give what `next` of the page before said");
-    let mut words = after.split(' ');
-    match (
-        words.next(),
-        words.next(),
-        words.next().map(str::parse),
-        words.next(),
-    ) {
-        (Some(id), Some(source), Some(Ok(part)), None) => Ok((id, source, part)),
-        _ => Err(invalid()),
-    }
+    let (id, rest) = after.split_once(' ').ok_or_else(invalid)?;
+    let (source, part) = rest.rsplit_once(' ').ok_or_else(invalid)?;
+    Ok(ServiceId {
+        source: match source {
+            "rest" => Source::Rest,
+            endpoint => Source::Engine(endpoint.into()),
+        },
+        id: id.into(),
+        part: part.parse().map_err(|_| invalid())?,
+    })
 }
 
 /// Which services are wanted.
-struct Filter<'a> {
+struct Filter {
     pattern: Pattern,
-    words: [Option<&'a str>; 4],
-    source: Option<&'a str>,
-    health: Option<&'a str>,
+    words: [Option<String>; 4],
+    source: Option<String>,
+    health: Option<String>,
 }
 
-impl<'a> Filter<'a> {
-    fn of(asked: &'a Asked) -> Result<Self, Problem> {
+impl Filter {
+    fn of(asked: Asked) -> Result<Self, Problem> {
         let query = asked.query.as_deref().unwrap_or_default();
         let pattern = Pattern::read(query).ok_or_else(|| {
             let detail = "give labels as a question has them, without the domain: web.dev";
@@ -153,14 +132,9 @@ impl<'a> Filter<'a> {
         }
         Ok(Self {
             pattern,
-            words: [
-                asked.service.as_deref(),
-                asked.instance.as_deref(),
-                asked.environment.as_deref(),
-                asked.region.as_deref(),
-            ],
-            source: asked.source.as_deref(),
-            health: asked.health.as_deref(),
+            words: [asked.service, asked.instance, asked.environment, asked.region],
+            source: asked.source,
+            health: asked.health,
         })
     }
 
@@ -175,15 +149,41 @@ impl<'a> Filter<'a> {
             .words
             .iter()
             .zip(has)
-            .all(|(wanted, has)| wanted.is_none_or(|wanted| label(wanted) == label(has)));
-        let is_source = match self.source {
+            .all(|(wanted, has)| wanted.as_deref().is_none_or(|wanted| label(wanted) == label(has)));
+        let is_source = match self.source.as_deref() {
             None => true,
             Some("engine") => matches!(service.id.source, Source::Engine(_)),
-            Some(source) => service.id.source.to_string() == source,
+            Some("rest") => service.id.source == Source::Rest,
+            Some(endpoint) => service.id.source.endpoint().is_some_and(|its| **its == *endpoint),
         };
         let is_health = self
             .health
+            .as_deref()
             .is_none_or(|health| shown::health(service.health) == health);
-        is_worded && is_source && is_health && self.pattern.matches(service)
+        is_source && is_health && is_worded && self.pattern.matches(service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_also_where_a_socket_has_a_space_in_its_path() {
+        for source in [
+            Source::Rest,
+            Source::Engine("unix:///run/my engine/docker.sock".into()),
+        ] {
+            let id = ServiceId {
+                source,
+                id: "w1".into(),
+                part: 3,
+            };
+            let text = format!("{} {} {}", id.id, id.source, id.part);
+            assert_eq!(read_cursor(&text), Ok(id));
+        }
+        for wrong in ["", "w1", "w1 rest", "w1 rest x", "w1 rest 65536", "w1 rest -1"] {
+            assert!(read_cursor(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,6 @@ use crate::api::Shared;
 use crate::api::body::Octets;
 use crate::api::problem::Problem;
 use crate::api::view;
-use crate::service::Source;
 use crate::store::{Done, Draft, DraftPort, Entry, Now, Patch, Refusal, Write};
 
 /// What a service is registered with.
@@ -52,7 +52,8 @@ struct Given {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
-    service: Option<String>,
+    #[serde(default, deserialize_with = "told")]
+    service: Option<Option<String>>,
     #[serde(default, deserialize_with = "told")]
     instance: Option<Option<String>>,
     #[serde(default, deserialize_with = "told")]
@@ -73,8 +74,10 @@ struct Changes {
     texts: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "told")]
     names: Option<Option<Vec<String>>>,
-    ttl: Option<u32>,
-    permanent: Option<bool>,
+    #[serde(default, deserialize_with = "told")]
+    ttl: Option<Option<u32>>,
+    #[serde(default, deserialize_with = "told")]
+    permanent: Option<Option<bool>>,
 }
 
 /// A port, with nothing that is not known.
@@ -146,15 +149,26 @@ impl Given {
     }
 }
 
-impl From<Changes> for Patch {
-    fn from(changes: Changes) -> Self {
+impl Changes {
+    /// What is to be changed.
+    ///
+    /// # Errors
+    ///
+    /// 400: something is taken away that every service has.
+    fn patch(self) -> Result<Patch, Problem> {
+        let changes = self;
+        let kept =
+            |field: &str| Problem::invalid(field, "every service has one; give another, or leave it out");
         // Addresses or an alias: who gives one means it instead of the other.
         let host = match (changes.addresses, changes.alias) {
             (None, None) => None,
             (addresses, alias) => Some((addresses.flatten().unwrap_or_default(), alias.flatten())),
         };
-        Self {
-            service: changes.service,
+        Ok(Patch {
+            service: match changes.service {
+                Some(service) => Some(service.ok_or_else(|| kept("service"))?),
+                None => None,
+            },
             instance: changes.instance.map(Option::unwrap_or_default),
             environment: changes.environment.map(Option::unwrap_or_default),
             region: changes.region.map(Option::unwrap_or_default),
@@ -170,17 +184,21 @@ impl From<Changes> for Patch {
             weight: changes.weight,
             texts: changes.texts.map(Option::unwrap_or_default),
             names: changes.names.map(Option::unwrap_or_default),
-            ttl: changes.ttl,
-            permanent: changes.permanent,
-        }
+            ttl: match changes.ttl {
+                Some(ttl) => Some(ttl.ok_or_else(|| kept("ttl"))?),
+                None => None,
+            },
+            permanent: changes.permanent.map(Option::unwrap_or_default),
+        })
     }
 }
 
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(id) = id?;
     let now = Now::read();
     if let Some(entry) = shared.store.get(&id, now) {
         let revision = entry.registration.revision;
@@ -190,25 +208,19 @@ pub(super) async fn one(
         }
         return Ok(shown(&shared, &entry, now));
     }
-    let services = view::all(&shared.looks).await?;
-    let containers = services
-        .iter()
-        .filter(|service| service.id.source != Source::Rest);
-    let found = containers
-        .filter(|service| *service.uuid == *id || *service.id.id == *id)
-        .min_by(|a, b| a.id.cmp(&b.id));
-    match found {
-        Some(service) => Ok(([JSON], json(&Shown::of(service, None, now))).into_response()),
+    match view::container(&shared.looks, &id).await? {
+        Some(service) => Ok(([JSON], json(&Shown::of(&service, None, now))).into_response()),
         None => Err(Refusal::NotFound(id.into()).into()),
     }
 }
 
 pub(super) async fn put(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Octets,
 ) -> Result<Response, Problem> {
+    let Path(id) = id?;
     check_type(&headers, &["application/json"])?;
     let write = Write::Put {
         id: id.into(),
@@ -220,14 +232,15 @@ pub(super) async fn put(
 
 pub(super) async fn patch(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Octets,
 ) -> Result<Response, Problem> {
+    let Path(id) = id?;
     check_type(&headers, &["application/merge-patch+json", "application/json"])?;
     let write = Write::Patch {
         id: id.into(),
-        patch: Box::new(body.json::<Changes>()?.into()),
+        patch: Box::new(body.json::<Changes>()?.patch()?),
         condition: condition::read(&headers)?,
     };
     Ok(changed(&shared, shared.store.write(write).await?))
@@ -235,9 +248,10 @@ pub(super) async fn patch(
 
 pub(super) async fn beat(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     body: Octets,
 ) -> Result<Response, Problem> {
+    let Path(id) = id?;
     let beat = match body.0.is_empty() {
         true => Beat::default(),
         false => body.json()?,
@@ -251,9 +265,10 @@ pub(super) async fn beat(
 
 pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    let Path(id) = id?;
     let write = Write::Remove {
         id: id.into(),
         condition: condition::read(&headers)?,
