@@ -209,7 +209,7 @@ fn is_outside_world(mention: &Mention) -> bool {
 }
 
 /// The modules of dns, each allowed to see those before it.
-const DNS_ORDER: [&str; 5] = ["name", "wire", "record", "snapshot", "publish"];
+const DNS_ORDER: [&str; 6] = ["name", "moment", "wire", "record", "snapshot", "publish"];
 
 /// Every rule that these sources break.
 fn check(sources: &[Source]) -> Vec<Violation> {

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use crate::registry::Delta;
-use crate::service::{Service, Source};
+use crate::service::Service;
 
 /// Events that are kept for watchers who were away or are slow. Older ones are forgotten, and a watcher that has not
 /// read them is told to look at everything anew.
@@ -70,13 +70,11 @@ impl Feed {
         }))
     }
 
-    /// Tells of one change, unless nobody would care: seconds that a registration has left count down by themselves.
+    /// Tells of one change, unless nobody would care: a heartbeat alone is none.
     pub(crate) fn tell(&self, delta: &Delta) {
         let (what, service) = match delta {
             Delta::Came(service) => (What::Came, service),
-            Delta::Changed { old, new } if new.id.source == Source::Rest && differ_in_ttl_alone(old, new) => {
-                return;
-            }
+            Delta::Changed { old, new } if is_heartbeat(old, new) => return,
             Delta::Changed { new, .. } => (What::Changed, new),
             Delta::Went(service) => (What::Went, service),
         };
@@ -141,12 +139,11 @@ impl Feed {
     }
 }
 
-fn differ_in_ttl_alone(old: &Service, new: &Service) -> bool {
-    let ttl_seconds = new.ttl_seconds;
-    Service {
-        ttl_seconds,
-        ..old.clone()
-    } == *new
+/// Whether `new` is `old` and merely ends later.
+fn is_heartbeat(old: &Service, new: &Service) -> bool {
+    let until = new.until;
+    let same = Service { until, ..old.clone() };
+    old.until.is_some() && until.is_some() && same == *new
 }
 
 impl std::fmt::Display for Place {
@@ -169,6 +166,8 @@ impl std::str::FromStr for Place {
 
 #[cfg(test)]
 mod tests {
+    use dns::Moment;
+
     use super::*;
     use crate::fixture::service;
 
@@ -219,17 +218,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn seconds_that_pass_are_no_event() {
+    async fn a_heartbeat_is_no_event_and_another_lease_is() {
         let feed = Feed::new();
-        let mut old = service("e", "a");
-        old.id.source = Source::Rest;
-        let mut new = old.clone();
-        new.ttl_seconds -= 1;
-        let start = feed.here();
-        feed.tell(&Delta::Changed {
-            old: old.into(),
-            new: new.into(),
-        });
-        assert_eq!(feed.here(), start);
+        let until = |milliseconds| Some(Moment::of_milliseconds(milliseconds));
+        let leased = Service {
+            until: until(30_000),
+            ..service("e", "a")
+        };
+        let beaten = Service {
+            until: until(60_000),
+            ..leased.clone()
+        };
+        let longer = Service {
+            ttl_seconds: leased.ttl_seconds + 1,
+            ..beaten.clone()
+        };
+        let permanent = Service {
+            until: None,
+            ..leased.clone()
+        };
+        let events = |old: &Service, new: &Service| {
+            let start = feed.here().number;
+            feed.tell(&Delta::Changed {
+                old: old.clone().into(),
+                new: new.clone().into(),
+            });
+            feed.here().number - start
+        };
+        assert_eq!(events(&leased, &beaten), 0);
+        assert_eq!(events(&leased, &longer), 1);
+        assert_eq!([events(&leased, &permanent), events(&permanent, &leased)], [1, 1]);
     }
 }

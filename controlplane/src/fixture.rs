@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use dns::wire::HEADER_OCTETS;
-use dns::{Builder, Class, Lookup, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
+use dns::{Builder, Class, Lookup, Moment, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
 use crate::service::{Address, Health, Network, Port, Protocol, Service, ServiceId, Source};
 use crate::store::{Defaults, Draft, DraftPort, Transport};
@@ -45,6 +45,7 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         }],
         health: Health::None,
         ttl_seconds: 30,
+        until: None,
         wishes: None,
     }
 }
@@ -153,7 +154,7 @@ pub(crate) fn answer(
             buffer[..end].copy_from_slice(&packet);
             let head = (&Query::parse(&packet).unwrap()).into();
             let mut reply = Reply::begin(&mut buffer, head, 65_535, 1232);
-            let _ = matches.write(qtype, 0, &mut reply);
+            let _ = matches.write(qtype, 0, Moment::of_milliseconds(0), &mut reply);
             let length = reply.finish();
             assert!(
                 end > HEADER_OCTETS && qtype == RType::A,

@@ -169,6 +169,7 @@ impl Naming {
             priority: service.priority().unwrap_or(SRV_PRIORITY),
             weight: service.weight().unwrap_or(SRV_WEIGHT),
             tier: service.tier(),
+            until: service.until,
             ..Endpoint::new(labels, service.ttl_seconds)
         };
         Ok(Some(Names {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dns::{Name, Tier};
+use dns::{Moment, Name, Tier};
 pub use dns::{Port, Protocol};
 use ipnet::IpNet;
 use tokio::sync::watch;
@@ -153,6 +153,8 @@ pub struct Service {
     pub health: Health,
     /// Time to live of its records, in seconds.
     pub ttl_seconds: u32,
+    /// When it ends, unless it is heard of before; none if it goes when its source says so.
+    pub until: Option<Moment>,
     /// What was asked for it. Most services ask for nothing, and there are many of them: none is the same as all
     /// defaults, and the two are told apart nowhere.
     pub wishes: Option<Box<Wishes>>,

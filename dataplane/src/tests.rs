@@ -24,6 +24,7 @@ fn publish_name(builder: &mut Builder, name: &str) {
     let set = RrSet {
         view: dns::View::EVERYONE,
         ttl_seconds: 30,
+        until: None,
         records: vec![address],
         additional: Vec::new(),
     };

@@ -22,7 +22,7 @@ mod scenarios;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use dns::{Rcode, Reader};
+use dns::{Moment, Rcode, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -43,8 +43,15 @@ use crate::respond::{Client, Message, Outcome, Policy, Transport, is_proven, res
 pub(crate) struct Now {
     /// Seconds since 1970, modulo 2^32.
     pub(crate) seconds: u32,
-    /// Milliseconds of a clock that never goes back, modulo 2^32.
-    pub(crate) milliseconds: u32,
+    /// By the clock that never goes back.
+    pub(crate) moment: Moment,
+}
+
+impl Now {
+    /// Milliseconds of the clock that never goes back, modulo 2^32.
+    pub(crate) fn milliseconds(self) -> u32 {
+        self.moment.milliseconds() as u32
+    }
 }
 
 /// An answer for a client that waited for an upstream.
@@ -116,9 +123,9 @@ impl Worker {
         }
     }
 
-    /// Tells the time that cookies are made with. [`Worker::answer`] does so itself.
+    /// Tells the time that cookies are made with and records end by. [`Worker::answer`] does so itself.
     pub(crate) fn set_time(&mut self, now: Now) {
-        self.policy.set_time(now.seconds);
+        self.policy.set_time(now.seconds, now.moment);
     }
 
     /// Gives every datagram of `batch` its outcome. Returns whether some are to be forwarded.
@@ -154,7 +161,7 @@ impl Worker {
                 transport: Transport::Udp,
             };
             let mut message = Message::new(buffer, len);
-            let verdict = match self.limiter.check(client.address, now.milliseconds) {
+            let verdict = match self.limiter.check(client.address, now.milliseconds()) {
                 Verdict::Slip | Verdict::Drop if is_proven(policy, client, &message) => {
                     counters.rate_proven.increment();
                     Verdict::Pass

@@ -16,9 +16,10 @@
 //! This crate does no I/O, reads no clock and logs nothing, so the same code runs under a worker,
 //! a test and a fuzzer.
 //!
-//! Modules, each allowed to know only those before it: [`name`], [`wire`], [`record`],
+//! Modules, each allowed to know only those before it: [`name`], [`moment`], [`wire`], [`record`],
 //! [`snapshot`], [`publish`].
 
+pub mod moment;
 pub mod name;
 pub mod wire;
 
@@ -27,6 +28,7 @@ pub mod snapshot;
 
 pub mod publish;
 
+pub use moment::Moment;
 pub use name::{Folded, Name, NameError, NameRef};
 pub use publish::{Publisher, Reader, channel};
 pub use record::{Record, RecordData, RrSet, View};

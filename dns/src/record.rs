@@ -7,6 +7,7 @@ use domain::base::rdata::ComposeRecordData;
 use domain::base::{Serial, Ttl};
 use domain::rdata;
 
+use crate::moment::Moment;
 use crate::name::Name;
 use crate::wire::{Class, OWNER_IS_QNAME, RType};
 
@@ -74,6 +75,8 @@ pub struct RrSet {
     pub view: View,
     /// Time to live, in seconds; one for the set (RFC 2181, section 5.2).
     pub ttl_seconds: u32,
+    /// When the first of its services ends by itself: nobody is told to remember the set for longer than until then.
+    pub until: Option<Moment>,
     /// One or more, of one type, without doubles.
     pub records: Vec<RecordData>,
     /// Addresses of the targets, left out first where there is no room.

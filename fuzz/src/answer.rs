@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use dataplane::access::{Access, default_networks};
 use dataplane::respond::{Client, Message, Outcome, Policy, Transport, respond};
-use dns::Snapshot;
 use dns::wire::CookieJar;
+use dns::{Moment, Snapshot};
 use domain::base::iana::Rtype;
 use domain::rdata::AllRecordData;
 
@@ -14,6 +14,8 @@ use domain::rdata::AllRecordData;
 pub(crate) const NSID: &[u8] = b"fuzzed";
 /// When every packet comes in.
 const NOW_SECONDS: u32 = 1_000_000;
+/// The same by the clock that records end by.
+pub(crate) const NOW: Moment = Moment::of_milliseconds(5_000_000);
 
 /// What a reply says, in an order that does not depend on rotation.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub(crate) fn ask(
         nsid: NSID.into(),
         ..Policy::new(true, Access::of(default_networks()))
     };
-    policy.set_time(NOW_SECONDS);
+    policy.set_time(NOW_SECONDS, NOW);
     let client = Client { address, transport };
     let mut buffer = vec![0xee; room.max(packet.len())];
     let (query, _) = buffer.split_at_mut(packet.len());

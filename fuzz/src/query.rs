@@ -27,6 +27,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
         let rrset = RrSet {
             view: dns::View::EVERYONE,
             ttl_seconds: 30,
+            until: None,
             records,
             additional: Vec::new(),
         };

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
 use dataplane::respond::{Outcome, Transport};
-use dns::{Builder, Endpoint, Name, RType, RecordData, RrSet, Snapshot, Tier, View, ZoneSettings};
+use dns::{Builder, Endpoint, Moment, Name, RType, RecordData, RrSet, Snapshot, Tier, View, ZoneSettings};
 
-use crate::answer::{Said, ask, read};
+use crate::answer::{NOW, Said, ask, read};
 use crate::model::{A, AAAA, ANY, Asked, CNAME, Data, Labels, Model, Row, SRV, Set, TXT};
 
 /// Few, so that histories meet: the same name is set, removed and asked for.
@@ -189,6 +189,7 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
             let rrset = RrSet {
                 view: View::EVERYONE,
                 ttl_seconds: 30,
+                until: None,
                 records,
                 additional: Vec::new(),
             };
@@ -225,6 +226,8 @@ fn set(owner: Labels, sets: &[Records], builder: &mut Builder, model: &mut Model
     let (mut rrsets, mut lines): (Vec<RrSet>, Vec<Set>) = (Vec::new(), Vec::new());
     for Records { inside, rtype, count } in sets.iter().take(SETS_MAX) {
         let rtype = [A, AAAA, TXT].get(usize::from(*rtype) % 3).copied().unwrap_or(A);
+        // Some end by themselves, in 10 or 20 seconds.
+        let left = Some(u32::from(count / RECORDS_MAX % 3) * 10).filter(|left| *left > 0);
         let count = count % RECORDS_MAX;
         let is_double = lines
             .iter()
@@ -238,10 +241,11 @@ fn set(owner: Labels, sets: &[Records], builder: &mut Builder, model: &mut Model
             AAAA => RecordData::Aaaa([0xfd00, 0, 0, 0, 0, 0, u16::from(*inside), u16::from(last)].into()),
             _ => RecordData::Txt(vec![format!("{inside} {last}").into_bytes().into()]),
         };
+        let told = left.unwrap_or(30);
         let line = |last: u8| match data(last) {
-            RecordData::A(address) => format!("30 A {address}"),
-            RecordData::Aaaa(address) => format!("30 AAAA {address}"),
-            _ => format!("30 TXT \"{inside} {last}\""),
+            RecordData::A(address) => format!("{told} A {address}"),
+            RecordData::Aaaa(address) => format!("{told} AAAA {address}"),
+            _ => format!("{told} TXT \"{inside} {last}\""),
         };
         lines.push(Set {
             inside: *inside,
@@ -255,6 +259,7 @@ fn set(owner: Labels, sets: &[Records], builder: &mut Builder, model: &mut Model
         rrsets.push(RrSet {
             view: if *inside { View(1) } else { View::EVERYONE },
             ttl_seconds: 30,
+            until: left.map(ends),
             records,
             additional: Vec::new(),
         });
@@ -278,6 +283,9 @@ fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
         .copied()
         .unwrap_or(Tier::Ready);
     let alias = service.alias.as_ref().map(|target| target.stored(false));
+    let ttl_seconds = u32::from(service.ttl_seconds % 3);
+    // Some end by themselves, in one to three seconds.
+    let left = Some(u32::from(service.ttl_seconds / 3 % 4)).filter(|left| *left > 0);
     let mut row = Row {
         labels,
         ipv4: service.ipv4.map(|last| last % 8),
@@ -290,7 +298,7 @@ fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
             .map(|port| if port < 64 { 0 } else { 80 + u16::from(port % 3) }),
         priority: 10 * (1 + u16::from(service.priority % 3)),
         weight: u16::from(service.weight % 4) * 50,
-        ttl_seconds: u32::from(service.ttl_seconds % 3),
+        ttl_seconds: left.map_or(ttl_seconds, |left| ttl_seconds.min(left)),
         tier: service.tier % 3,
         key: None,
     };
@@ -306,13 +314,14 @@ fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
         priority: row.priority,
         weight: row.weight,
         tier,
+        until: left.map(ends),
         views: row
             .inside
             .map(|last| (View(1), IpAddr::from([10, 3, 0, last])))
             .into_iter()
             .collect(),
         view_ports: row.inside_port.map(|port| (View(1), port)).into_iter().collect(),
-        ..Endpoint::new(labels.map(|label| label.as_bytes().into()), row.ttl_seconds)
+        ..Endpoint::new(labels.map(|label| label.as_bytes().into()), ttl_seconds)
     };
     row.key = Some(builder.insert_endpoint(&endpoint).expect("short labels"));
     model.endpoints.push(row);
@@ -394,6 +403,11 @@ fn compare_sizes(snapshot: &Snapshot, asked: Asked<'_>, edns: u16) {
 #[expect(clippy::panic, reason = "a fuzz target reports by panicking")]
 fn panic_dropped(packet: &[u8]) -> ! {
     panic!("a query was met with silence: {packet:?}")
+}
+
+/// So many seconds after the questions are asked.
+fn ends(left: u32) -> Moment {
+    Moment::of_milliseconds(NOW.milliseconds() + 1000 * u64::from(left))
 }
 
 fn name(labels: &[&'static str]) -> Name {

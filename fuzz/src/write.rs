@@ -85,6 +85,7 @@ pub fn write(input: &[u8]) {
     let rrset = RrSet {
         view: View::EVERYONE,
         ttl_seconds: case.ttl_seconds,
+        until: None,
         records,
         additional: additional.collect(),
     };

@@ -239,6 +239,7 @@ impl World {
                 .map(|records| RrSet {
                     view: View::EVERYONE,
                     ttl_seconds: records.first().map_or(0, |record| record.ttl_seconds),
+                    until: None,
                     records: records.iter().map(|record| record.data.clone()).collect(),
                     additional: self.additional(records),
                 })

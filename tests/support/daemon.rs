@@ -237,9 +237,10 @@ impl Drop for Daemon {
             self.end(Signal::SIGTERM);
         }
         if std::thread::panicking() {
+            let ended = self.child.try_wait();
             let _ = self.child.kill();
             let _ = self.child.wait();
-            show_log(&self.log());
+            show_log(ended.ok().flatten(), &self.log());
         }
     }
 }
@@ -248,8 +249,11 @@ impl Drop for Daemon {
     clippy::print_stderr,
     reason = "the test runner shows it with the failed test"
 )]
-fn show_log(log: &str) {
-    eprintln!("--- what skydock said ---\n{log}-------------------------");
+fn show_log(ended: Option<ExitStatus>, log: &str) {
+    let state = ended.map_or("it runs".to_owned(), |status| {
+        format!("it ended by itself: {status}")
+    });
+    eprintln!("--- what skydock said ({state}) ---\n{log}-------------------------");
 }
 
 /// Runs the binary to its end with these arguments: exit code, standard output, standard error.

@@ -39,6 +39,7 @@ impl World {
             let set = RrSet {
                 view: dns::View::EVERYONE,
                 ttl_seconds: 30,
+                until: None,
                 records: vec![RecordData::Cname(name(target))],
                 additional: Vec::new(),
             };

@@ -79,6 +79,7 @@ pub(crate) fn zone(names: &[(&str, u32)]) -> Builder {
         let set = RrSet {
             view: View::EVERYONE,
             ttl_seconds: 30,
+            until: None,
             records: (0..*records).map(address).collect(),
             additional: Vec::new(),
         };

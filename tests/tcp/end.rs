@@ -15,6 +15,8 @@ use crate::support::{SOON, eventually, expect, ports, raw};
 fn without_descriptors_accepting_pauses_without_spinning_and_goes_on_after() {
     for engine in ["auto", "threads"] {
         let daemon = Daemon::start(&format!("{NO_ENGINE} --engine {engine}"));
+        // Before the last worker runs, descriptors are wanted for starting it.
+        assert_eq!(daemon.get("/health").0, 200);
         assert_eq!(daemon.dig("docker SOA").status, "NOERROR");
         let asker = raw::Asker::of(daemon.dns());
         let limit = descriptors(&daemon) + 6;

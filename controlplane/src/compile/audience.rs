@@ -76,6 +76,7 @@ pub(super) fn variants<'s>(
             (!own.iter().any(is_it)).then_some(RrSet {
                 view,
                 ttl_seconds: rrset.ttl_seconds,
+                until: rrset.until,
                 records: vec![RecordData::Absent(rtype)],
                 additional: Vec::new(),
             })

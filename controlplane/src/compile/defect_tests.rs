@@ -1,6 +1,6 @@
 //! What SkyDNS v1 and skydock got wrong, one test each.
 
-use dns::RType;
+use dns::{Moment, RType};
 
 use super::tests::{CLIENT, came, compiler};
 use super::*;
@@ -84,7 +84,7 @@ fn a_region_without_services_falls_back_to_the_others() {
         let head = (&dns::Query::parse(&packet).unwrap()).into();
         let mut reply = dns::Reply::begin(&mut buffer, head, 512, 1232);
         assert_eq!(
-            matches.write(RType::SRV, 0, &mut reply),
+            matches.write(RType::SRV, 0, Moment::of_milliseconds(0), &mut reply),
             dns::snapshot::Written::Whole
         );
         let length = reply.finish();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, SRV_WEIGHT, srv_share};
-use dns::{Name, PortRrSets, Record, RecordData, RrSet, View};
+use dns::{Moment, Name, PortRrSets, Record, RecordData, RrSet, View};
 
 use super::audience::{Audience, variants};
 use super::networks::Networks;
@@ -30,8 +30,7 @@ const SRV_MEMBERS_MAX: usize = 65_535 / (32 + 28);
 
 /// What stands at `name`: all RRsets, none of them empty, and those of its ports.
 ///
-/// Records are ordered and without doubles, so equal services make equal octets. An RRset's TTL is the least
-/// of its services (RFC 2181, section 5.2).
+/// Records are ordered and without doubles, so equal services make equal octets.
 pub(super) fn at(
     name: &Name,
     chosen: &Chosen<'_>,
@@ -88,6 +87,7 @@ fn alias(name: &Name, chosen: &Chosen<'_>, naming: &Naming) -> Option<RrSet> {
     (is_host || only.announced_port().is_none()).then(|| RrSet {
         view: View::EVERYONE,
         ttl_seconds: only.ttl_seconds,
+        until: only.until,
         records: vec![RecordData::Cname(target.clone())],
         additional: Vec::new(),
     })
@@ -141,14 +141,12 @@ fn texts(services: &[&Service]) -> Option<RrSet> {
         let texts = &service.wishes.as_ref()?.texts;
         (!texts.is_empty()).then_some((*service, texts))
     });
-    let ttl_seconds = ttl_seconds(with_texts.clone().map(|(service, _)| service));
+    let life = Life::of(with_texts.clone().map(|(service, _)| service));
     let texts: Vec<&str> = with_texts
         .flat_map(|(_, texts)| texts.iter().map(|text| &**text))
         .filter(|text| text.len() <= TEXT_OCTETS_MAX)
         .collect();
-    rrset(texts, ttl_seconds, |text| {
-        RecordData::Txt(vec![text.as_bytes().into()])
-    })
+    rrset(texts, life, |text| RecordData::Txt(vec![text.as_bytes().into()]))
 }
 
 /// PTR to the names of `services`; none if there are none.
@@ -157,30 +155,30 @@ pub(super) fn reverse(services: &[&Service], naming: &Naming) -> Option<RrSet> {
         .iter()
         .filter_map(|service| naming.canonical(service))
         .collect();
-    rrset(names, ttl_seconds(services.iter().copied()), RecordData::Ptr)
+    rrset(names, Life::of(services.iter().copied()), RecordData::Ptr)
 }
 
 /// A and AAAA.
 fn addresses<'s>(services: &[&'s Service], audience: Audience<'s>) -> Vec<RrSet> {
     let (mut v4, mut v6) = (Vec::with_capacity(services.len()), Vec::new());
-    let (mut v4_ttl_seconds, mut v6_ttl_seconds) = (u32::MAX, u32::MAX);
+    let (mut v4_life, mut v6_life) = (Life::LONGEST, Life::LONGEST);
     for service in services {
         for address in audience.addresses(service) {
             match address {
                 IpAddr::V4(address) => {
                     v4.push(address);
-                    v4_ttl_seconds = v4_ttl_seconds.min(service.ttl_seconds);
+                    v4_life = v4_life.or_shorter(service);
                 }
                 IpAddr::V6(address) => {
                     v6.push(address);
-                    v6_ttl_seconds = v6_ttl_seconds.min(service.ttl_seconds);
+                    v6_life = v6_life.or_shorter(service);
                 }
             }
         }
     }
     let sets = [
-        rrset(v4, v4_ttl_seconds, RecordData::A),
-        rrset(v6, v6_ttl_seconds, RecordData::Aaaa),
+        rrset(v4, v4_life, RecordData::A),
+        rrset(v6, v6_life, RecordData::Aaaa),
     ];
     sets.into_iter().flatten().collect()
 }
@@ -198,7 +196,7 @@ fn srv<'s>(
     let with_target = with_port.filter_map(|(port, service)| Some((target(service, zone)?, port, service)));
     let mut hosts: Vec<_> = with_target.take(SRV_MEMBERS_MAX).collect();
     hosts.sort_by(|(a, a_port, _), (b, b_port, _)| (a, a_port).cmp(&(b, b_port)));
-    let ttl_seconds = ttl_seconds(hosts.iter().map(|(_, _, service)| *service));
+    let life = Life::of(hosts.iter().map(|(_, _, service)| *service));
 
     // Two engines may show the same container: one record each for what is the same.
     let asked = hosts.iter().map(|(target, port, service)| {
@@ -218,7 +216,7 @@ fn srv<'s>(
         port,
         target: target.clone(),
     };
-    let mut rrset = rrset(asked, ttl_seconds, record)?;
+    let mut rrset = rrset(asked, life, record)?;
     // An alias has no address that we know.
     let mut addresses: BTreeMap<(&Name, IpAddr), u32> = BTreeMap::new();
     for (owner, _, service) in &hosts {
@@ -246,24 +244,44 @@ fn address_data(address: IpAddr) -> RecordData {
 }
 
 /// Orders what the records say, drops doubles and makes the records; none if there is nothing to say.
-fn rrset<T: Ord>(mut values: Vec<T>, ttl_seconds: u32, record: impl Fn(T) -> RecordData) -> Option<RrSet> {
+fn rrset<T: Ord>(mut values: Vec<T>, life: Life, record: impl Fn(T) -> RecordData) -> Option<RrSet> {
     values.sort_unstable();
     values.dedup();
     let records: Vec<_> = values.into_iter().map(record).collect();
     (!records.is_empty()).then_some(RrSet {
         view: View::EVERYONE,
-        ttl_seconds,
+        ttl_seconds: life.ttl_seconds,
+        until: life.until,
         records,
         additional: Vec::new(),
     })
 }
 
-/// The least TTL of `services`.
-fn ttl_seconds<'s>(services: impl Iterator<Item = &'s Service>) -> u32 {
-    services
-        .map(|service| service.ttl_seconds)
-        .min()
-        .unwrap_or(u32::MAX)
+/// How long the records of services may be remembered: the least of their TTLs (RFC 2181, section 5.2), and until the
+/// first of them ends.
+#[derive(Clone, Copy)]
+struct Life {
+    ttl_seconds: u32,
+    until: Option<Moment>,
+}
+
+impl Life {
+    /// That of nobody.
+    const LONGEST: Self = Self {
+        ttl_seconds: u32::MAX,
+        until: None,
+    };
+
+    fn of<'s>(services: impl Iterator<Item = &'s Service>) -> Self {
+        services.fold(Self::LONGEST, Self::or_shorter)
+    }
+
+    fn or_shorter(self, service: &Service) -> Self {
+        Self {
+            ttl_seconds: self.ttl_seconds.min(service.ttl_seconds),
+            until: self.until.into_iter().chain(service.until).min(),
+        }
+    }
 }
 
 #[cfg(test)]

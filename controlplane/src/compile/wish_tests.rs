@@ -1,6 +1,6 @@
 //! What was asked for a service by labels, plugins and REST.
 
-use dns::{Lookup, Query, RType, Reply};
+use dns::{Lookup, Moment, Query, RType, Reply};
 
 use super::tests::{CLIENT, came, compiler};
 use super::*;
@@ -61,8 +61,8 @@ fn ask(snapshot: &Snapshot, client: &str, owner: &str, qtype: RType) -> Vec<Stri
         Lookup::Found(answer) => {
             assert!(reply.push(dns::wire::Section::Answer, answer.records, &[answer.answer]));
         }
-        Lookup::Matches(matches) => drop(matches.write(qtype, 0, &mut reply)),
-        Lookup::Alias(alias) => drop(alias.write(qtype, 0, &mut reply)),
+        Lookup::Matches(matches) => drop(matches.write(qtype, 0, Moment::of_milliseconds(0), &mut reply)),
+        Lookup::Alias(alias) => drop(alias.write(qtype, 0, Moment::of_milliseconds(0), &mut reply)),
         Lookup::Soa(_) => return vec!["soa".to_owned()],
         Lookup::NoData(_) => return vec!["nodata".to_owned()],
         Lookup::NxDomain(_) => return vec!["nxdomain".to_owned()],

@@ -275,6 +275,7 @@ fn service(
         ports: container.ports,
         health: container.health,
         ttl_seconds: asked.ttl_seconds.unwrap_or(settings.ttl_seconds),
+        until: None,
         wishes: (wishes != Wishes::default()).then(|| Box::new(wishes)),
         id: ServiceId {
             source: context.source.clone(),

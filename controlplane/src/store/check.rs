@@ -71,7 +71,7 @@ impl Draft {
             let field = format!("names[{place}]");
             domain_name(&field, name.strip_prefix("*.").unwrap_or(name))?;
         }
-        let service = self.service(&id.into(), defaults, 0);
+        let service = self.service(&id.into(), defaults, None);
         match naming.names(&service) {
             Ok(_) => Ok(()),
             Err(error) => Err(Invalid::new("service", error.to_string())),

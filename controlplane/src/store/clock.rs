@@ -12,6 +12,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dns::Moment;
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +27,9 @@ pub(crate) struct Now {
     pub(crate) instant: Instant,
     /// Survives a restart of the host.
     pub(crate) wall: SystemTime,
-    /// The first one again, as it can be stored; none where the kernel does not say which of its starts this is.
+    /// The first one again, as answers go by it.
+    moment: Moment,
+    /// And as it can be stored; none where the kernel does not say which of its starts this is.
     pub(crate) uptime: Option<Uptime>,
 }
 
@@ -50,12 +54,14 @@ pub(crate) struct Ends {
 impl Now {
     /// Reads them.
     pub(crate) fn read() -> Self {
-        let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC).ok();
-        let ms = since_start.and_then(|since| u64::try_from(Duration::from(since).as_millis()).ok());
+        // The clock has been there since Linux 2.6.
+        let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+        let ms = u64::try_from(Duration::from(since_start).as_millis()).unwrap_or(u64::MAX);
         Self {
             instant: Instant::now(),
             wall: SystemTime::now(),
-            uptime: boot().zip(ms).map(|(boot, ms)| Uptime { boot, ms }),
+            moment: Moment::of_milliseconds(ms),
+            uptime: boot().map(|boot| Uptime { boot, ms }),
         }
     }
 
@@ -63,6 +69,13 @@ impl Now {
     pub(crate) fn unix_ms(&self) -> u64 {
         let since = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// `deadline`, as answers go by it.
+    pub(crate) fn moment(&self, deadline: Instant) -> Moment {
+        let left = deadline.saturating_duration_since(self.instant).as_millis();
+        let left = u64::try_from(left).unwrap_or(u64::MAX);
+        Moment::of_milliseconds(self.moment.milliseconds().saturating_add(left))
     }
 
     /// The end of what lives for `ttl` seconds from now on.
@@ -122,6 +135,7 @@ impl Now {
         Self {
             instant: self.instant + passed,
             wall: self.wall + passed,
+            moment: Moment::of_milliseconds(self.moment.milliseconds() + 1000 * seconds),
             uptime: self.uptime.map(|Uptime { boot, ms }| Uptime {
                 boot,
                 ms: ms + 1000 * seconds,

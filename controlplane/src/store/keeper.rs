@@ -23,7 +23,6 @@ use super::callbacks::Caller;
 use super::clock::Now;
 use super::counts::Counts;
 use super::disk::{Disk, Failure};
-use super::registration::RECORD_TTL_SECONDS_MAX;
 use super::timers::{LOOK_EVERY, Timers};
 use super::write::{Done, Refusal, Write};
 use crate::service::{Change, Mark, Service, ServiceId, Source};
@@ -82,8 +81,6 @@ pub(super) struct Keeper {
     /// What has to be stored anew at the start.
     pub(super) anew: Vec<Arc<str>>,
     pub(super) timers: Timers,
-    /// What the pipeline was told that the records of each may be kept for, in seconds.
-    pub(super) told: HashMap<Arc<str>, u32>,
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) caller: Caller,
     /// Behind everything that was stored.
@@ -138,7 +135,8 @@ impl Keeper {
             if entry.is_over(now.instant) {
                 self.timers.set(entry.registration.id.clone(), now.instant);
             } else {
-                services.push(self.service(entry, None, now).0);
+                self.set_timer(entry);
+                services.push(self.service(entry, now));
             }
         }
         if !services.is_empty() {
@@ -272,14 +270,14 @@ impl Keeper {
         for step in steps {
             match step {
                 Step::Put { entry, before } => {
-                    let (service, is_new) = self.service(&entry, before.as_ref(), now);
-                    if is_new {
-                        changes.push(Change::Put(service.into()));
+                    self.set_timer(&entry);
+                    if before.is_none_or(|before| !before.is_told_as(&entry)) {
+                        changes.push(Change::Put(self.service(&entry, now).into()));
                     }
                 }
                 Step::Went(entry) => {
                     let id = &entry.registration.id;
-                    self.forget(id);
+                    self.timers.clear(id);
                     changes.push(remove(id));
                     went.push(entry);
                 }
@@ -301,7 +299,7 @@ impl Keeper {
         Ok(seen)
     }
 
-    /// Removes what is over, and tells anew how long the others may be kept.
+    /// Removes what is over.
     fn take_due(&mut self, now: Now) -> Result<(), Ended> {
         let mut over = Decided::default();
         for id in self.timers.take_due(now.instant) {
@@ -309,11 +307,8 @@ impl Keeper {
             if entry.is_over(now.instant) {
                 over.changed.insert(id, None);
                 over.steps.push(Step::Went(entry));
-                continue;
-            }
-            let (service, is_new) = self.service(&entry, Some(&entry), now);
-            if is_new {
-                self.send(Change::Put(service.into()))?;
+            } else {
+                self.set_timer(&entry);
             }
         }
         if over.changed.is_empty() {
@@ -334,34 +329,19 @@ impl Keeper {
         Ok(())
     }
 
-    /// The service of `entry`, which was `before`, as of now, and whether the pipeline has to be told of it; sets its next
-    /// timer.
-    fn service(&mut self, entry: &Entry, before: Option<&Entry>, now: Now) -> (Arc<Service>, bool) {
-        let registration = &entry.registration;
-        let id = registration.id.clone();
-        let count = self.told.len();
-        let left = match entry.deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(now.instant);
-                self.timers
-                    .set(id.clone(), Timers::due(now.instant, deadline, count));
-                // A record of no seconds would be asked for again at once, by everybody.
-                u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)
-            }
-            None => {
-                self.timers.clear(&id);
-                match registration.draft.ttl {
-                    0 => self.rules.defaults.ttl_seconds,
-                    ttl => ttl,
-                }
-            }
-        };
-        let ttl_seconds = left.min(RECORD_TTL_SECONDS_MAX);
-        let service = registration.service(&self.rules.defaults, ttl_seconds);
-        let is_same_ttl = self.told.insert(id.clone(), ttl_seconds) == Some(ttl_seconds);
-        let is_known =
-            is_same_ttl && before.is_some_and(|before| before.registration.draft == registration.draft);
-        (Arc::new(service), !is_known)
+    /// The service of `entry`.
+    fn service(&self, entry: &Entry, now: Now) -> Arc<Service> {
+        let until = entry.deadline.map(|deadline| now.moment(deadline));
+        Arc::new(entry.registration.service(&self.rules.defaults, until))
+    }
+
+    /// Looks at `entry` when it is over.
+    fn set_timer(&mut self, entry: &Entry) {
+        let id = &entry.registration.id;
+        match entry.deadline {
+            Some(deadline) => self.timers.set(id.clone(), deadline),
+            None => self.timers.clear(id),
+        }
     }
 
     fn entry(&self, id: &str) -> Option<Entry> {
@@ -373,11 +353,6 @@ impl Keeper {
     fn count(&self) {
         let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
         self.counts.now(book.len(), self.disk.octets());
-    }
-
-    fn forget(&mut self, id: &str) {
-        self.told.remove(id);
-        self.timers.clear(id);
     }
 
     fn send(&self, change: Change) -> Result<(), Ended> {

@@ -21,7 +21,6 @@ mod registration;
 mod timers;
 mod write;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -120,7 +119,6 @@ impl Store {
             disk,
             anew,
             timers: Timers::default(),
-            told: HashMap::new(),
             changes,
             caller,
             loaded: mark,

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use dns::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Ends, Uptime};
@@ -169,9 +170,9 @@ impl Registration {
                 .sum::<usize>()
     }
 
-    /// The service that the pipeline is told of, with records that may be kept for `ttl_seconds`.
-    pub(crate) fn service(&self, defaults: &Defaults, ttl_seconds: u32) -> Service {
-        self.draft.service(&self.id, defaults, ttl_seconds)
+    /// The service that the pipeline is told of, which ends at `until`.
+    pub(crate) fn service(&self, defaults: &Defaults, until: Option<Moment>) -> Service {
+        self.draft.service(&self.id, defaults, until)
     }
 
     /// What SkyDNS calls its host: its first address, or the name that it is another word for.
@@ -189,7 +190,7 @@ impl Draft {
     }
 
     /// As [`Registration::service`], for what is not registered yet.
-    pub(super) fn service(&self, id: &Arc<str>, defaults: &Defaults, ttl_seconds: u32) -> Service {
+    pub(super) fn service(&self, id: &Arc<str>, defaults: &Defaults, until: Option<Moment>) -> Service {
         let or = |word: &str, default: &Arc<str>| match word {
             "" => default.clone(),
             word => Arc::from(word),
@@ -197,6 +198,11 @@ impl Draft {
         let mut ports: Vec<_> = self.ports.iter().map(DraftPort::port).collect();
         ports.sort_unstable();
         ports.dedup();
+        let ttl_seconds = match self.ttl {
+            0 if self.permanent => defaults.ttl_seconds,
+            // A record of no seconds would be asked for again at once, by everybody.
+            ttl => ttl.clamp(1, RECORD_TTL_SECONDS_MAX),
+        };
         Service {
             id: ServiceId {
                 source: Source::Rest,
@@ -214,6 +220,7 @@ impl Draft {
             ports,
             health: Health::None,
             ttl_seconds,
+            until,
             wishes: self.wishes().map(Box::new),
         }
     }
@@ -282,7 +289,7 @@ mod tests {
             revision: 1,
             callbacks: vec![],
         };
-        let service = registration.service(&defaults(), 30);
+        let service = registration.service(&defaults(), None);
         let words = [
             &service.environment,
             &service.region,
@@ -304,7 +311,7 @@ mod tests {
                 name: Some("http".to_owned()),
             },
         );
-        let service = draft.service(&"1001".into(), &defaults(), 30);
+        let service = draft.service(&"1001".into(), &defaults(), None);
         let wishes = service.wishes.unwrap();
         assert_eq!(wishes.port, Some(8080));
         assert_eq!(&*wishes.named_ports[0].name, "http");

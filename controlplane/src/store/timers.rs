@@ -8,12 +8,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Records that are compiled anew in a second because less of their time is left, on average. It bounds what
-/// registrations cost that nobody touches: of a hundred thousand, each is looked at once in 2000 seconds.
-const RESTATED_PER_SECOND_MAX: usize = 50;
-/// Part of the time left that passes until less is told.
-const RESTATED_PART: u32 = 8;
-
 /// Shortest time between two looks at what is due: what comes due meanwhile is one change of the names and not many. Well
 /// within the second in which a service that is over has to be gone.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -26,18 +20,6 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// When a registration that ends at `deadline` is to be looked at next, where there are `count` in all: when an
-    /// eighth of its time has passed, but not more than once a second, and not more often than
-    /// [`RESTATED_PER_SECOND_MAX`] allows.
-    pub(super) fn due(now: Instant, deadline: Instant, count: usize) -> Instant {
-        let left = deadline.saturating_duration_since(now);
-        let fair = u64::try_from(count / RESTATED_PER_SECOND_MAX).unwrap_or(u64::MAX);
-        let step = (left / RESTATED_PART).max(Duration::from_secs(fair.max(1)));
-        // Less than a second after what is told has become too much by one.
-        let step = Duration::from_secs(step.as_secs());
-        if step >= left { deadline } else { now + step }
-    }
-
     /// Looks at `id` at `due`, or a little earlier; replaces a timer that is later.
     pub(super) fn set(&mut self, id: Arc<str>, due: Instant) {
         match self.due.get_mut(&id) {
@@ -123,20 +105,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_is_told_is_an_eighth_too_much_at_most_while_there_are_few() {
-        let now = Instant::now();
-        let due = |left: u64, count: usize| Timers::due(now, now + seconds(left), count) - now;
-        assert_eq!(due(80, 1), seconds(10));
-        assert_eq!(due(30, 1), seconds(3));
-        assert_eq!(due(5, 1), seconds(1));
-        assert_eq!(due(1, 1), seconds(1));
-        assert_eq!(due(0, 1), seconds(0));
-        assert_eq!(due(80, 1000), seconds(20));
-        assert_eq!(due(60, 100_000), seconds(60), "only its end");
-        assert_eq!(due(86_400, 100_000), seconds(10_800));
-    }
-
     /// Lets `seconds` pass for `count` registrations of this TTL, looked at as the keeper does it; each is heard of every
     /// `beat` seconds, if there is a beat. Wakes, and registrations that were looked at.
     fn pass(count: usize, ttl: u64, beat: Option<u64>, seconds_passed: u64) -> (u64, u64) {
@@ -148,10 +116,7 @@ mod tests {
             .map(|number| began + seconds(60) * u32::try_from(number).unwrap() / count as u32 + seconds(ttl))
             .collect();
         for (number, deadline) in deadlines.iter().enumerate() {
-            timers.set(
-                id(number),
-                Timers::due(*deadline - seconds(ttl), *deadline, count),
-            );
+            timers.set(id(number), *deadline);
         }
         let (mut wakes, mut looks, mut now) = (0, 0, began);
         let mut heard = began;
@@ -166,7 +131,7 @@ mod tests {
                 heard = now;
                 for (number, deadline) in deadlines.iter_mut().enumerate() {
                     *deadline = now + seconds(ttl);
-                    timers.set(id(number), Timers::due(now, *deadline, count));
+                    timers.set(id(number), *deadline);
                 }
             }
             wakes += 1;
@@ -175,7 +140,7 @@ mod tests {
                 let deadline = deadlines[id.parse::<usize>().unwrap()];
                 assert!(deadline > now || beat.is_none(), "it was heard of in time");
                 if deadline > now {
-                    timers.set(id, Timers::due(now, deadline, count));
+                    timers.set(id, deadline);
                 }
             }
         }
@@ -183,10 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_that_nobody_touches_are_looked_at_fifty_times_a_second() {
+    fn a_hundred_thousand_that_nobody_touches_are_not_looked_at() {
         let hour = 3600;
-        let (wakes, looks) = pass(100_000, 24 * hour, None, hour);
-        assert!(looks <= 50 * hour && wakes <= 4 * hour, "{wakes} {looks}");
+        assert_eq!(pass(100_000, 24 * hour, None, hour), (0, 0));
         assert_eq!(pass(0, 30, None, hour), (0, 0), "and nobody wakes for nothing");
     }
 

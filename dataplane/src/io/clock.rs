@@ -1,5 +1,6 @@
 //! The time, without the price of an exact one: the kernel's last tick, at most four milliseconds old.
 
+use dns::Moment;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
@@ -15,8 +16,9 @@ pub(crate) fn now() -> Now {
     );
     let milliseconds = monotonic.tv_sec() * 1000 + monotonic.tv_nsec() / 1_000_000;
     Now {
-        // Both are numbers modulo 2^32 by definition.
+        // A number modulo 2^32 by definition.
         seconds: real.tv_sec() as u32,
-        milliseconds: milliseconds as u32,
+        // It began at 0 and never goes back.
+        moment: Moment::of_milliseconds(milliseconds.cast_unsigned()),
     }
 }

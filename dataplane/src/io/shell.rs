@@ -105,6 +105,9 @@ impl Shell {
         self.bell.iter().for_each(|bell| self.set.push(bell.as_fd()));
 
         let ready = self.set.wait(self.patience(patience));
+        if upstreams > 0 {
+            self.worker.set_time(clock::now());
+        }
         if ready {
             for position in 0..self.listeners.len() {
                 if self.set.is_ready(position) {

@@ -83,7 +83,9 @@ impl<'a, 'b> Answering<'a, 'b> {
     /// An RRset as it was compiled, its first record chosen by the query's id.
     pub(super) fn found(&mut self, answer: &Answer<'_>) -> Outcome {
         let (late, early) = answer.answer.split_at(rotated(answer, self.head.id()));
+        let now = self.policy.now;
         let mut reply = self.begin(Flags::AA);
+        let from = reply.end();
         if !reply.push(Section::Answer, answer.records, &[early, late]) {
             return cut(reply);
         }
@@ -93,14 +95,15 @@ impl<'a, 'b> Answering<'a, 'b> {
             answer.additional_records,
             &[answer.additional],
         );
+        answer.cap_ttls(&mut reply, from, now);
         sent(reply, Rcode::NO_ERROR)
     }
 
     /// The records of all endpoints that a pattern matches.
     pub(super) fn matches(&mut self, matches: &Matches<'_>, qtype: RType, transport: Transport) -> Outcome {
-        let rotation = self.head.id();
+        let (rotation, now) = (self.head.id(), self.policy.now);
         let mut reply = self.begin(Flags::AA);
-        match matches.write(qtype, rotation, &mut reply) {
+        match matches.write(qtype, rotation, now, &mut reply) {
             Written::Whole => sent(reply, Rcode::NO_ERROR),
             Written::Cut if transport == Transport::Udp => cut(reply),
             // There is no larger message to ask for: what fits into 64 KiB is all that can be had.
@@ -111,9 +114,9 @@ impl<'a, 'b> Answering<'a, 'b> {
 
     /// An alias, the names it leads to, and what is at the end of them.
     pub(super) fn alias(&mut self, alias: &Alias<'_>, qtype: RType, transport: Transport) -> Outcome {
-        let rotation = self.head.id();
+        let (rotation, now) = (self.head.id(), self.policy.now);
         let mut reply = self.begin(Flags::AA);
-        let (written, rcode) = alias.write(qtype, rotation, &mut reply);
+        let (written, rcode) = alias.write(qtype, rotation, now, &mut reply);
         reply.set_rcode(rcode);
         if written == Written::Cut && transport == Transport::Udp {
             cut(reply)

@@ -1,7 +1,7 @@
 //! The settings that answers go by.
 
 use dns::wire::{COOKIE_OCTETS, Cookie, CookieJar, Standing};
-use dns::{Alias, Name, NameRef, Question};
+use dns::{Alias, Moment, Name, NameRef, Question};
 
 use super::Client;
 use crate::access::Access;
@@ -29,6 +29,8 @@ pub struct Policy {
     pub forwards_private_reverse: bool,
     /// Domains in zones of ours whose names others are asked about where we know none.
     pub fallthrough: Box<[Name]>,
+    /// The time, for records that end by themselves.
+    pub now: Moment,
 }
 
 impl Policy {
@@ -44,6 +46,7 @@ impl Policy {
             forwarded_specials: Box::default(),
             forwards_private_reverse: false,
             fallthrough: Box::default(),
+            now: Moment::of_milliseconds(0),
         }
     }
 
@@ -58,11 +61,13 @@ impl Policy {
             .collect();
     }
 
-    /// Tells the time that cookies are stamped with and checked by, in seconds since 1970 modulo 2^32.
-    pub fn set_time(&mut self, now_seconds: u32) {
+    /// Tells the time: what cookies are stamped with and checked by, in seconds since 1970 modulo 2^32, and what it is
+    /// for records that end.
+    pub fn set_time(&mut self, now_seconds: u32, now: Moment) {
         if let Some(cookies) = &mut self.cookies {
             cookies.set_time(now_seconds);
         }
+        self.now = now;
     }
 
     /// Whether others are asked about `name`, which lies in a zone of ours and does not exist.

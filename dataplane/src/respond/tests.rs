@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use dns::wire::{CookieJar, Header};
-use dns::{Builder, Endpoint, Name, Record, RecordData, RrSet, View, ZoneSettings};
+use dns::{Builder, Endpoint, Moment, Name, Record, RecordData, RrSet, View, ZoneSettings};
 
 use super::*;
 use crate::access::{Access, default_networks};
@@ -48,6 +48,7 @@ fn snapshot() -> Snapshot {
     let srv = RrSet {
         view: View::EVERYONE,
         ttl_seconds: 30,
+        until: None,
         records: targets.iter().map(srv).collect(),
         additional: targets.iter().map(glue).collect(),
     };
@@ -73,6 +74,7 @@ fn snapshot() -> Snapshot {
         let rrset = RrSet {
             view: View::EVERYONE,
             ttl_seconds: 30,
+            until: None,
             records,
             additional: Vec::new(),
         };
@@ -103,6 +105,7 @@ fn addresses(last: &[u8]) -> RrSet {
     RrSet {
         view: View::EVERYONE,
         ttl_seconds: 30,
+        until: None,
         records,
         additional: Vec::new(),
     }

@@ -163,13 +163,14 @@ impl Behind<'_> {
         // The first owner is ours (RFC 1035, section 4.1.1).
         reply.set_flags(Flags::AA);
         let rotation = reply.id();
-        let (length, truncated) = match alias.write_links(self.original.question().qtype, &mut reply) {
-            Some(target_at) => answer.write_behind(reply, rotation, target_at, self.asked.question_end()),
-            None => {
-                reply.truncate();
-                (reply.finish(), true)
-            }
-        };
+        let (length, truncated) =
+            match alias.write_links(self.original.question().qtype, policy.now, &mut reply) {
+                Some(target_at) => answer.write_behind(reply, rotation, target_at, self.asked.question_end()),
+                None => {
+                    reply.truncate();
+                    (reply.finish(), true)
+                }
+            };
         Written {
             length,
             rcode: answer.rcode(),

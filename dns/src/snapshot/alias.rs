@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::{Lookup, Snapshot, Written};
+use crate::moment::Moment;
 use crate::name::{Folded, NameRef};
 use crate::record::{RDATA_AT, View};
 use crate::snapshot::entry::{Answer, Entry};
@@ -37,9 +38,10 @@ impl<'s> Alias<'s> {
     /// Writes the chain into `reply`, then what there is at its end: the records of `qtype`, or the SOA that
     /// denies them (RFC 2308, section 2). Returns the response code, too, which is that of the last name
     /// (RFC 6604, section 3). A chain ends where it leaves our names, where it comes back to one of its own, and
-    /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` is as for [`super::Matches::write`].
-    pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> (Written, Rcode) {
-        let (links, end) = self.write_chain(qtype, reply);
+    /// after [`CHAIN_MAX`] aliases: the client sees where it leads. `rotation` and `now` are as for
+    /// [`super::Matches::write`].
+    pub fn write(&self, qtype: RType, rotation: u16, now: Moment, reply: &mut Reply<'_>) -> (Written, Rcode) {
+        let (links, end) = self.write_chain(qtype, now, reply);
         let Some(Links { owner, target_at }) = links else {
             return (Written::Cut, Rcode::NO_ERROR);
         };
@@ -48,12 +50,14 @@ impl<'s> Alias<'s> {
         };
         let (rcode, denial) = match lookup {
             Lookup::Found(answer) => {
+                let from = reply.end();
                 let whole = push_records(reply, owner, &answer);
                 let records = answer.additional_records;
                 let _ = whole && reply.push(Section::Additional, records, &[answer.additional]);
+                answer.cap_ttls(reply, from, now);
                 return (written(whole), Rcode::NO_ERROR);
             }
-            Lookup::Matches(matches) => match matches.owned_by(owner).write(qtype, rotation, reply) {
+            Lookup::Matches(matches) => match matches.owned_by(owner).write(qtype, rotation, now, reply) {
                 Written::Nothing => (Rcode::NO_ERROR, matches.zone.denial()),
                 written => return (written, Rcode::NO_ERROR),
             },
@@ -76,8 +80,8 @@ impl<'s> Alias<'s> {
 
     /// Writes the aliases alone, for a reply that others complete. Returns where in it the last one's target lies; none
     /// if they did not fit.
-    pub fn write_links(&self, qtype: RType, reply: &mut Reply<'_>) -> Option<usize> {
-        let (links, _) = self.write_chain(qtype, reply);
+    pub fn write_links(&self, qtype: RType, now: Moment, reply: &mut Reply<'_>) -> Option<usize> {
+        let (links, _) = self.write_chain(qtype, now, reply);
         links.map(|links| links.target_at)
     }
 
@@ -99,15 +103,22 @@ impl<'s> Alias<'s> {
     }
 
     /// Writes the aliases, as far as they fit: no links if not all do.
-    fn write_chain(&self, qtype: RType, reply: &mut Reply<'_>) -> (Option<Links>, Option<End<'s>>) {
+    fn write_chain(
+        &self,
+        qtype: RType,
+        now: Moment,
+        reply: &mut Reply<'_>,
+    ) -> (Option<Links>, Option<End<'s>>) {
         let asked = Folded::new(reply.qname());
         let (mut links, mut owner) = (None, OWNER_IS_QNAME);
         let end = self.follow(asked.as_ref(), qtype, |cname| {
-            let target_at = reply.end() + RDATA_AT;
+            let from = reply.end();
+            let target_at = from + RDATA_AT;
             if !push_records(reply, owner, cname) {
                 links = None;
                 return ControlFlow::Break(());
             }
+            cname.cap_ttls(reply, from, now);
             owner = pointer(target_at);
             links = Some(Links { owner, target_at });
             ControlFlow::Continue(())

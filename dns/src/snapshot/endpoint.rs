@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! chunk   | column 0: 256 × u32 | ... | column 5 | starts: 256 × u32 | arena |
-//! row     | ttl: u32 | port: u16, 0 for none | priority: u16 | weight: u16 | tier: u8 |
+//! row     | ttl: u32 | port: u16, 0 for none | priority: u16 | weight: u16 | tier, and whether it ends: u8 |
 //!         | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 | ports in views: u8 |
+//!         | moment that it ends at: u64, only where it does
 //!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views | ports in views | CNAME record, or none |
 //! view    | view: u16 | address: 16 octets, an IPv4 one mapped |
 //! port    | view: u16 | port: u16 |                                                 integers little-endian
@@ -14,6 +15,7 @@ use std::ops::ControlFlow;
 
 use super::entry::Answer;
 use super::wildcard::SRV_PRIORITY;
+use crate::moment::Moment;
 use crate::name::Name;
 use crate::record::{RDATA_AT, RecordData, View};
 use crate::wire::RType;
@@ -64,6 +66,8 @@ pub struct Endpoint {
     pub weight: u16,
     /// Time to live, in seconds.
     pub ttl_seconds: u32,
+    /// When it ends by itself, if it does: nobody is told to remember it for longer than until then.
+    pub until: Option<Moment>,
     /// Whether it answers for its kind.
     pub tier: Tier,
     /// Addresses that the clients of one view get in place of those of the same family above; at most 255.
@@ -94,11 +98,14 @@ pub(super) struct Chunk {
 #[derive(Clone, Copy)]
 pub(super) struct Row<'s> {
     head: &'s [u8; ROW_HEADER_OCTETS],
+    until: Option<Moment>,
     rest: &'s [u8],
 }
 
 /// Octets of a row before what differs in length.
 const ROW_HEADER_OCTETS: usize = 16;
+/// Beside a tier: the endpoint ends by itself.
+const ENDS: u8 = 0x80;
 
 /// The content of one row: its labels' numbers and its octets.
 pub(super) type RowContent = (Numbers, Box<[u8]>);
@@ -129,6 +136,7 @@ impl Endpoint {
             priority: SRV_PRIORITY,
             weight: SRV_WEIGHT,
             ttl_seconds,
+            until: None,
             tier: Tier::Ready,
             views: Vec::new(),
             view_ports: Vec::new(),
@@ -154,7 +162,11 @@ impl Endpoint {
         for field in [self.port.unwrap_or(0), self.priority, self.weight] {
             octets.extend_from_slice(&field.to_le_bytes());
         }
-        octets.extend_from_slice(&[self.tier as u8, label_octets, ipv4, ipv6, views, view_ports]);
+        let tier = self.tier as u8 | self.until.map_or(0, |_| ENDS);
+        octets.extend_from_slice(&[tier, label_octets, ipv4, ipv6, views, view_ports]);
+        if let Some(until) = self.until {
+            octets.extend_from_slice(&until.milliseconds().to_le_bytes());
+        }
         octets.push(label_octets.saturating_sub(1));
         octets.extend_from_slice(uuid);
         octets.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
@@ -323,14 +335,22 @@ impl Rows {
 impl<'s> Row<'s> {
     /// The row of these octets.
     pub(super) fn read(octets: &'s [u8]) -> Option<Self> {
-        let (head, rest) = octets.split_first_chunk()?;
-        Some(Self { head, rest })
+        let (head, mut rest) = octets.split_first_chunk::<ROW_HEADER_OCTETS>()?;
+        let mut until = None;
+        let &[.., tier, _, _, _, _, _] = head;
+        if tier & ENDS != 0 {
+            let (milliseconds, after) = rest.split_first_chunk()?;
+            until = Some(Moment::of_milliseconds(u64::from_le_bytes(*milliseconds)));
+            rest = after;
+        }
+        Some(Self { head, until, rest })
     }
 
-    /// Time to live, in seconds.
-    pub(super) fn ttl_seconds(&self) -> u32 {
+    /// Time to live at `now`, in seconds.
+    pub(super) fn ttl_seconds(&self, now: Moment) -> u32 {
         let &[t0, t1, t2, t3, ..] = self.head;
-        u32::from_le_bytes([t0, t1, t2, t3])
+        let most = self.until.map_or(u32::MAX, |until| until.ttl_seconds(now));
+        u32::from_le_bytes([t0, t1, t2, t3]).min(most)
     }
 
     pub(super) fn priority(&self) -> u16 {
@@ -345,7 +365,7 @@ impl<'s> Row<'s> {
 
     pub(super) fn tier(&self) -> Tier {
         let &[.., tier, _, _, _, _, _] = self.head;
-        match tier {
+        match tier & !ENDS {
             0 => Tier::Ready,
             1 => Tier::Starting,
             _ => Tier::Withheld,
@@ -414,6 +434,7 @@ impl<'s> Row<'s> {
             records: 1,
             additional_records: 0,
             stride: 0,
+            until: self.until,
             answer: cname,
             additional: &[],
         })

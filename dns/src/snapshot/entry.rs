@@ -9,6 +9,9 @@
 //! payload   | answer records of the first RRset | its additional records | of the second ... |
 //! ```
 //!
+//! Where [`FLAG_ENDS`] is set, each RRset's records stand behind eight octets: the moment that it ends at, in milliseconds,
+//! or 0.
+//!
 //! A key is a lower-cased wire name, or, behind [`LABEL_MARK`](super::table::LABEL_MARK), a label of the pattern index.
 //! `value` counts the names right below a name, or is the number of a label. [`FLAG_IS_SET`] tells a name that was set,
 //! be it without records, from one that exists because of names below it. `stride` is the length of every answer record
@@ -18,17 +21,22 @@
 //! kernel map. A port head is the RRset at `_number._protocol` below the name: stored with it, since nearly every
 //! service has such names, and each by itself would take as much room as the name. RRsets of equal octets share them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 use super::port::{Port, Protocol};
+use crate::moment::Moment;
 use crate::record::View;
-use crate::wire::RType;
+use crate::wire::{RType, Reply};
 
 const ENTRY_HEADER_OCTETS: usize = 13;
 /// Someone set this name; otherwise it exists because of names below it.
 const FLAG_IS_SET: u8 = 1;
 /// Some RRset is for the clients of one network, so the client's address is looked at.
 const FLAG_HAS_VIEWS: u8 = 2;
+/// Some RRset ends by itself, so the time is looked at. Few do, and only their names have room for it.
+const FLAG_ENDS: u8 = 4;
+/// Octets of a moment before an RRset's records.
+const UNTIL_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = 18;
 const PORT_HEAD_OCTETS: usize = 3 + HEAD_OCTETS;
 
@@ -57,6 +65,8 @@ pub struct Answer<'s> {
     pub additional_records: u16,
     /// Length of every record in `answer` if they share one, else 0.
     pub stride: u16,
+    /// When it ends by itself, if it does: no TTL may be longer than until then.
+    pub until: Option<Moment>,
     /// The answer section's octets.
     pub answer: &'s [u8],
     /// The additional section's octets.
@@ -69,13 +79,15 @@ pub(super) struct EntryOctets(Box<[u8]>);
 impl EntryOctets {
     /// Lays out the entry of a key that someone set. `ports` are ordered as port heads are.
     pub(super) fn new(key: &[u8], value: u32, rrsets: &[Answer<'_>], ports: &[(Port, Answer<'_>)]) -> Self {
-        let mut all = rrsets.iter().chain(ports.iter().map(|(_, rrset)| rrset));
-        let has_views = all.any(|rrset| rrset.view != View::EVERYONE);
-        let flags = if has_views {
-            FLAG_IS_SET | FLAG_HAS_VIEWS
-        } else {
-            FLAG_IS_SET
-        };
+        let all = rrsets.iter().chain(ports.iter().map(|(_, rrset)| rrset));
+        let flags = all.fold(FLAG_IS_SET, |flags, rrset| {
+            let has_views = if rrset.view == View::EVERYONE {
+                0
+            } else {
+                FLAG_HAS_VIEWS
+            };
+            flags | has_views | rrset.until.map_or(0, |_| FLAG_ENDS)
+        });
         Self::laid_out(key, value, flags, rrsets, ports)
     }
 
@@ -100,7 +112,10 @@ impl EntryOctets {
         octets.extend_from_slice(&port_count.to_le_bytes());
         octets.push(flags);
         octets.extend_from_slice(key);
-        let mut payload = Payload::default();
+        let mut payload = Payload {
+            has_ends: flags & FLAG_ENDS != 0,
+            ..Payload::default()
+        };
         for rrset in rrsets {
             payload.add(rrset, &mut octets);
         }
@@ -135,7 +150,9 @@ impl EntryOctets {
 #[derive(Default)]
 struct Payload<'a> {
     octets: Vec<u8>,
-    starts: HashMap<(&'a [u8], &'a [u8]), u32>,
+    starts: HashMap<(&'a [u8], &'a [u8], Option<Moment>), u32>,
+    /// Records stand behind the moment that they end at.
+    has_ends: bool,
 }
 
 impl<'a> Payload<'a> {
@@ -144,12 +161,19 @@ impl<'a> Payload<'a> {
         let lengths = [rrset.answer.len(), rrset.additional.len()]
             .map(|length| u16::try_from(length).expect("the builder keeps RRsets within a message"));
         let [answer, additional] = lengths;
-        let end = u32::try_from(self.octets.len()).expect("the builder keeps an entry below 4 GiB");
-        let start = *self.starts.entry((rrset.answer, rrset.additional)).or_insert(end);
-        if start == end {
-            self.octets.extend_from_slice(rrset.answer);
-            self.octets.extend_from_slice(rrset.additional);
-        }
+        let start = match self.starts.entry((rrset.answer, rrset.additional, rrset.until)) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(new) => {
+                if self.has_ends {
+                    let until = rrset.until.map_or(0, Moment::milliseconds);
+                    self.octets.extend_from_slice(&until.to_le_bytes());
+                }
+                let start = self.octets.len();
+                self.octets.extend_from_slice(rrset.answer);
+                self.octets.extend_from_slice(rrset.additional);
+                *new.insert(u32::try_from(start).expect("the builder keeps an entry below 4 GiB"))
+            }
+        };
         for field in [
             rrset.rtype.0,
             rrset.view.0,
@@ -228,7 +252,7 @@ impl<'s> Entry<'s> {
         let heads = heads.get(first..)?.iter();
         let of_port = heads.take_while(|head| port_of(head) == Some(port));
         let payload = self.payload();
-        let answers = of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload));
+        let answers = of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload, self.ends()));
         chosen(answers, view)
     }
 
@@ -251,6 +275,11 @@ impl<'s> Entry<'s> {
         self.flags & FLAG_HAS_VIEWS != 0
     }
 
+    /// Whether some RRset ends by itself.
+    fn ends(&self) -> bool {
+        self.flags & FLAG_ENDS != 0
+    }
+
     /// All RRsets at the name itself.
     pub(super) fn answers(&self) -> impl Iterator<Item = Answer<'s>> {
         let heads = self
@@ -258,8 +287,10 @@ impl<'s> Entry<'s> {
             .get(self.key_end..self.heads_end())
             .unwrap_or_default();
         let (heads, _) = heads.as_chunks::<HEAD_OCTETS>();
-        let payload = self.payload();
-        heads.iter().filter_map(move |head| Answer::of(head, payload))
+        let (payload, ends) = (self.payload(), self.ends());
+        heads
+            .iter()
+            .filter_map(move |head| Answer::of(head, payload, ends))
     }
 
     fn heads_end(&self) -> usize {
@@ -302,7 +333,15 @@ fn chosen<'s>(answers: impl Iterator<Item = Answer<'s>>, view: View) -> Option<A
 }
 
 impl<'s> Answer<'s> {
-    fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8]) -> Option<Self> {
+    /// Has nobody remember these records, which `reply` has from `from` on, for longer than they last after `now`.
+    pub fn cap_ttls(&self, reply: &mut Reply<'_>, from: usize, now: Moment) {
+        if let Some(until) = self.until {
+            reply.cap_ttls(from, until.ttl_seconds(now));
+        }
+    }
+
+    /// `ends`: its records stand behind a moment.
+    fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8], ends: bool) -> Option<Self> {
         let [
             t0,
             t1,
@@ -332,8 +371,15 @@ impl<'s> Answer<'s> {
             records: u16::from_le_bytes([r0, r1]),
             stride: u16::from_le_bytes([s0, s1]),
             additional_records: u16::from_le_bytes([x0, x1]),
+            until: if ends { until(payload.get(..start)?) } else { None },
             answer: payload.get(start..answer_end)?,
             additional: payload.get(answer_end..additional_end)?,
         })
     }
+}
+
+/// The moment in the last octets of `before`.
+fn until(before: &[u8]) -> Option<Moment> {
+    let milliseconds = u64::from_le_bytes(*before.last_chunk::<UNTIL_OCTETS>()?);
+    (milliseconds != 0).then(|| Moment::of_milliseconds(milliseconds))
 }

@@ -151,6 +151,7 @@ mod tests {
             records: 1,
             additional_records: 0,
             stride: 3,
+            until: None,
             answer,
             additional,
         }

@@ -27,6 +27,7 @@ use super::Zone;
 use super::chunks::Chunks;
 use super::endpoint::{ANY, GRAMMAR_LABELS, NEVER, Numbers, Row, Rows, SRV_WEIGHT, Tier};
 use super::entry::Answer;
+use crate::moment::Moment;
 use crate::record::{RDATA_AT, View};
 use crate::wire::{OWNER_IS_QNAME, RType, Reply, Section};
 
@@ -154,19 +155,20 @@ impl<'s> Matches<'s> {
         Self { owner, ..self }
     }
 
-    /// Writes the records of `qtype` into `reply`, the first one chosen by `rotation`, none of them twice.
+    /// Writes the records of `qtype` into `reply`, as they are at `now`, the first one chosen by `rotation`, none of them
+    /// twice.
     ///
     /// A and AAAA: the addresses of every endpoint that is to answer ([`Tier`]). SRV: theirs, then those of other
     /// regions where one was asked for, with addresses of the targets as additional records where they fit. ANY: one
     /// type, the first there is (RFC 8482, section 4.1).
-    pub fn write(&self, qtype: RType, rotation: u16, reply: &mut Reply<'_>) -> Written {
+    pub fn write(&self, qtype: RType, rotation: u16, now: Moment, reply: &mut Reply<'_>) -> Written {
         match qtype {
-            RType::A => self.write_addresses::<A_OCTETS>(qtype, rotation, reply),
-            RType::AAAA => self.write_addresses::<AAAA_OCTETS>(qtype, rotation, reply),
-            RType::SRV => self.write_srv(rotation, reply),
+            RType::A => self.write_addresses::<A_OCTETS>(qtype, rotation, now, reply),
+            RType::AAAA => self.write_addresses::<AAAA_OCTETS>(qtype, rotation, now, reply),
+            RType::SRV => self.write_srv(rotation, now, reply),
             RType::ANY => [RType::A, RType::AAAA, RType::SRV]
                 .into_iter()
-                .map(|rtype| self.write(rtype, rotation, reply))
+                .map(|rtype| self.write(rtype, rotation, now, reply))
                 .find(|written| *written != Written::Nothing)
                 .unwrap_or(Written::Nothing),
             _ => Written::Nothing,
@@ -178,13 +180,14 @@ impl<'s> Matches<'s> {
         &self,
         rtype: RType,
         rotation: u16,
+        now: Moment,
         reply: &mut Reply<'_>,
     ) -> Written {
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let first = records.end();
         let flow = self.each(self.admitted(), |row| {
             let whole = row.addresses(rtype, self.view, |address| {
-                records.push_address::<RECORD>(self.owner, rtype, row.ttl_seconds(), address)
+                records.push_address::<RECORD>(self.owner, rtype, row.ttl_seconds(now), address)
             });
             continued(whole)
         });
@@ -199,18 +202,18 @@ impl<'s> Matches<'s> {
         Written::Whole
     }
 
-    fn write_srv(&self, rotation: u16, reply: &mut Reply<'_>) -> Written {
+    fn write_srv(&self, rotation: u16, now: Moment, reply: &mut Reply<'_>) -> Written {
         // Health is asked of all that can answer: healthy ones elsewhere go before starting ones here.
         let anywhere = self.in_any_region();
         let all = anywhere.unwrap_or(*self);
         let admitted = all.admitted();
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let here = records.end();
-        let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, 0));
+        let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, now, 0));
         let elsewhere = records.end();
         if let (Some(all), ControlFlow::Continue(())) = (anywhere, flow) {
             flow = all.each_unlike(&self.wanted, admitted, |row| {
-                self.push_srv(&mut records, row, OTHER_REGION_PRIORITY)
+                self.push_srv(&mut records, row, now, OTHER_REGION_PRIORITY)
             });
         }
         if flow.is_break() {
@@ -229,7 +232,13 @@ impl<'s> Matches<'s> {
         Written::Whole
     }
 
-    fn push_srv(&self, records: &mut Gather<'_, '_>, row: Row<'_>, more_priority: u16) -> ControlFlow<()> {
+    fn push_srv(
+        &self,
+        records: &mut Gather<'_, '_>,
+        row: Row<'_>,
+        now: Moment,
+        more_priority: u16,
+    ) -> ControlFlow<()> {
         let Some(port) = row.port(self.view) else {
             return ControlFlow::Continue(());
         };
@@ -237,7 +246,7 @@ impl<'s> Matches<'s> {
         let target = row.target(self.zone.apex().octets());
         continued(records.push_srv(
             self.owner,
-            row.ttl_seconds(),
+            row.ttl_seconds(now),
             [priority, row.weight(), port],
             target,
         ))

@@ -71,6 +71,7 @@ impl ZoneSettings {
             (!records.is_empty()).then_some(RrSet {
                 view: View::EVERYONE,
                 ttl_seconds: self.ttl_seconds,
+                until: None,
                 records,
                 additional: Vec::new(),
             })
@@ -186,6 +187,7 @@ impl Zone {
             records: 1,
             additional_records: *additional_records,
             stride: 0,
+            until: None,
             answer,
             additional,
         }

@@ -10,6 +10,9 @@ use super::{
 /// Owner of a record whose owner is the question's name: a pointer to the end of the header.
 pub const OWNER_IS_QNAME: [u8; 2] = [0xc0, 12];
 
+/// Octets of a record between its owner and its data: type, class, TTL, RDLENGTH.
+const FIXED_OCTETS: usize = 10;
+
 /// What a reply keeps of its query once the query's octets may be overwritten.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
@@ -226,6 +229,24 @@ impl<'b> Reply<'b> {
         self.buffer.get_mut(from..self.end).unwrap_or_default()
     }
 
+    /// Has no record that was written from `from` on remembered for longer than `most` seconds.
+    pub fn cap_ttls(&mut self, from: usize, most: u32) {
+        let mut rest = self.written_mut(from);
+        while let Some(owner) = owner_octets(rest) {
+            let Some((_, after)) = std::mem::take(&mut rest).split_at_mut_checked(owner) else {
+                return;
+            };
+            let Some((&mut [_, _, _, _, ref mut ttl @ .., l0, l1], after)) =
+                after.split_first_chunk_mut::<FIXED_OCTETS>()
+            else {
+                return;
+            };
+            *ttl = u32::from_be_bytes(*ttl).min(most).to_be_bytes();
+            let rdata = usize::from(u16::from_be_bytes([l0, l1]));
+            rest = after.get_mut(rdata..).unwrap_or_default();
+        }
+    }
+
     /// Takes back the one record of `section` that was written from `from` on.
     pub fn take_back(&mut self, section: Section, from: usize) {
         self.end = self.end.min(from);
@@ -325,6 +346,19 @@ impl<'b> Reply<'b> {
             },
         );
         Some(HEADER_OCTETS)
+    }
+}
+
+/// Length of the owner of the record that `records` begins with, which is a pointer, or is written out; none behind the last
+/// record.
+fn owner_octets(records: &[u8]) -> Option<usize> {
+    let mut octets = 0;
+    loop {
+        match *records.get(octets)? {
+            0 => return Some(octets + 1),
+            0xc0.. => return Some(octets + 2),
+            label => octets += 1 + usize::from(label),
+        }
     }
 }
 
@@ -458,6 +492,32 @@ mod tests {
             (header.counts, header.flags.contains(Flags::TC)),
             ([1, 0, 0, 0], true)
         );
+    }
+
+    #[test]
+    fn what_ends_soon_is_not_told_to_last_whatever_its_owner_looks_like() {
+        let record = |owner: &[u8], ttl: u32| {
+            let fixed = [&[0, 1, 0, 1], &ttl.to_be_bytes()[..], &[0, 4, 10, 0, 0, 4]].concat();
+            [owner, &fixed].concat()
+        };
+        let owners: [&[u8]; 4] = [&[0xc0, 12], b"\x01b\x06docker\x00", b"\x01c\xc0\x0c", b"\x00"];
+        for (most, told) in [(9, [9, 7, 9]), (1, [1, 1, 1]), (31, [30, 7, 31])] {
+            let (mut buffer, head) = query();
+            let mut reply = Reply::begin(&mut buffer, head, 512, 1232);
+            assert!(reply.push(Section::Answer, 1, &[&record(owners[0], 99)]));
+            let from = reply.end();
+            for owner in owners {
+                for ttl in [30, 7, u32::MAX] {
+                    assert!(reply.push(Section::Additional, 1, &[&record(owner, ttl)]));
+                }
+            }
+            reply.cap_ttls(from, most);
+            let expected = owners
+                .map(|owner| told.map(|ttl| record(owner, ttl)).concat())
+                .concat();
+            assert_eq!(reply.written(from), expected);
+            assert_eq!(reply.written(QUERY.len())[..16], record(owners[0], 99));
+        }
     }
 
     #[test]

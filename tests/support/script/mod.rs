@@ -293,6 +293,7 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
             Some(_) => return None,
         },
         ttl_seconds: option("ttl").map_or(Some(30), |ttl| ttl.parse().ok())?,
+        until: None,
         wishes: (wishes != Wishes::default()).then(|| Box::new(wishes)),
     })
 }

@@ -290,7 +290,7 @@ fn changed(shared: &Shared, done: Done) -> Response {
 }
 
 fn shown(shared: &Shared, entry: &Entry, now: Now) -> Response {
-    let service = entry.registration.service(shared.store.defaults(), 0);
+    let service = entry.registration.service(shared.store.defaults(), None);
     let tag = (header::ETAG, condition::tag(entry.registration.revision));
     let body = json(&Shown::of(&service, Some(entry), now));
     ([tag, (JSON.0, JSON.1.to_owned())], body).into_response()

@@ -79,6 +79,7 @@ fn redis(addresses: &[(&str, &str)]) -> Service {
         ports: vec![port(Protocol::Tcp, 6379), port(Protocol::Udp, 53)],
         health: Health::None,
         ttl_seconds: 30,
+        until: None,
         wishes: None,
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn service(id: &str, version: u8) -> Service {
         ports: Vec::new(),
         health: Health::None,
         ttl_seconds: 30,
+        until: None,
         wishes: None,
     }
 }

@@ -204,3 +204,114 @@ fn a_set_too_large_for_the_client_is_left_out_whole_and_tc_set() {
     let (_, whole) = ask(&query("big.dev.docker", 1, 0, &OPT), stream, true);
     assert_eq!(line(&whole).matches("Answer").count(), 100);
 }
+
+/// Twice `web.docker` and once something for a wildcard and as an alias, all of which end; asked so many milliseconds before the
+/// first of them does.
+fn ending(asked: &str, qtype: u16, before: u64) -> String {
+    let end = 100_000;
+    let ends = |after: u64| Some(Moment::of_milliseconds(end + after));
+    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    let lasting = RrSet {
+        records: vec![RecordData::Txt(vec![b"lasts".as_slice().into()])],
+        ..addresses(&[])
+    };
+    let srv = RecordData::Srv {
+        priority: 10,
+        weight: 100,
+        port: 80,
+        target: name("u1.docker"),
+    };
+    let target = Record {
+        owner: name("u1.docker"),
+        ttl_seconds: 30,
+        data: RecordData::A([10, 0, 0, 7].into()),
+    };
+    let srv = RrSet {
+        until: ends(5_000),
+        records: vec![srv],
+        additional: vec![target],
+        ..addresses(&[])
+    };
+    let both = RrSet {
+        until: ends(0),
+        ..addresses(&[7, 7])
+    };
+    builder.set(&name("web.docker"), &[both, lasting, srv]).unwrap();
+    let cname = RrSet {
+        until: ends(10_000),
+        records: vec![RecordData::Cname(name("web.docker"))],
+        ..addresses(&[])
+    };
+    builder.set(&name("alias.docker"), &[cname]).unwrap();
+    for (uuid, until, last) in [("u1", ends(0), 7), ("u2", None, 8)] {
+        let labels = ["dev", "web", "web1", "here", "h", uuid].map(|label| label.as_bytes().into());
+        let endpoint = Endpoint {
+            ipv4: vec![[10, 0, 0, last].into()],
+            port: Some(80),
+            until,
+            ..Endpoint::new(labels, 30)
+        };
+        builder.insert_endpoint(&endpoint).unwrap();
+    }
+    let mut policy = policy(false);
+    policy.set_time(0, Moment::of_milliseconds(end - before));
+    let packet = query(asked, qtype, 0, &[]);
+    let mut buffer = vec![0; 1232];
+    buffer[..packet.len()].copy_from_slice(&packet);
+    let mut message = Message::new(&mut buffer, packet.len());
+    let client = client("127.0.0.1", Transport::Udp);
+    let outcome = respond(&builder.build(), &policy, client, &mut message);
+    let Outcome::Reply { length, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    line(&buffer[..length])
+}
+
+#[test]
+fn what_ends_is_told_with_the_seconds_that_it_has_left() {
+    let told = |before, ttl: u32| {
+        assert_eq!(
+            ending("web.docker", 1, before),
+            format!("NOERROR aa rd; Answer web.docker {ttl} 10.0.0.7; Answer web.docker {ttl} 10.0.0.7")
+        );
+    };
+    for (before, ttl) in [
+        (99_000, 30),
+        (30_000, 30),
+        (29_999, 29),
+        (1_000, 1),
+        (999, 1),
+        (0, 1),
+    ] {
+        told(before, ttl);
+    }
+    assert_eq!(
+        ending("web.docker", 16, 5_000),
+        "NOERROR aa rd; Answer web.docker 30 \"lasts\"",
+        "what does not end is told as it is"
+    );
+    assert_eq!(
+        ending("web.docker", 33, 5_000),
+        "NOERROR aa rd; Answer web.docker 10 10 100 80 u1.docker; Additional u1.docker 10 10.0.0.7"
+    );
+    assert_eq!(
+        ending("alias.docker", 1, 5_000),
+        "NOERROR aa rd; Answer alias.docker 15 web.docker.; Answer web.docker 5 10.0.0.7; Answer web.docker 5 10.0.0.7"
+    );
+}
+
+#[test]
+fn a_wildcard_over_what_ends_and_what_does_not_tells_the_least() {
+    assert_eq!(
+        ending("*.web.dev.docker", 1, 5_000),
+        "NOERROR aa rd; Answer *.web.dev.docker 5 10.0.0.7; Answer *.web.dev.docker 5 10.0.0.8"
+    );
+    assert_eq!(
+        ending("u2.*.*.*.*.*.docker", 1, 5_000),
+        "NOERROR aa rd; Answer u2.*.*.*.*.*.docker 30 10.0.0.8"
+    );
+    assert_eq!(
+        ending("u1.*.*.*.*.*.docker", 33, 5_000),
+        "NOERROR aa rd; Answer u1.*.*.*.*.*.docker 5 10 100 80 u1.docker; Additional u1.docker 5 10.0.0.7"
+    );
+}

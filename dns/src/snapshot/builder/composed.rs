@@ -1,6 +1,7 @@
 //! An RRset made into octets, within what a message can carry.
 
 use super::BuildError;
+use crate::moment::Moment;
 use crate::name::{NAME_OCTETS_MAX, Name};
 use crate::record::{RecordData, RrSet, View, character_strings};
 use crate::snapshot::entry::Answer;
@@ -18,6 +19,7 @@ pub(super) struct ComposedRrSet {
     pub(super) records: u16,
     additional_records: u16,
     stride: u16,
+    until: Option<Moment>,
     answer: Vec<u8>,
     additional: Vec<u8>,
 }
@@ -77,6 +79,7 @@ impl ComposedRrSet {
             records: fits(lengths.len()),
             additional_records: fits(additional_lengths.len()),
             stride: stride.map_or(0, fits),
+            until: rrset.until,
             answer,
             additional,
         })
@@ -90,6 +93,7 @@ impl ComposedRrSet {
             records: 0,
             additional_records: 0,
             stride: 0,
+            until: None,
             answer: Vec::new(),
             additional: Vec::new(),
         }
@@ -102,6 +106,7 @@ impl ComposedRrSet {
             records: self.records,
             additional_records: self.additional_records,
             stride: self.stride,
+            until: self.until,
             answer: &self.answer,
             additional: &self.additional,
         }

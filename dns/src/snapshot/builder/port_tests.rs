@@ -37,6 +37,7 @@ fn srv(view: View, port: u16, weight: u16) -> RrSet {
     RrSet {
         view,
         ttl_seconds: 30,
+        until: None,
         records: vec![RecordData::Srv {
             priority: 10,
             weight,

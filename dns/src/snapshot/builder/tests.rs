@@ -19,6 +19,7 @@ fn a(last: u8) -> RrSet {
     RrSet {
         view: View::EVERYONE,
         ttl_seconds: 30,
+        until: None,
         records,
         additional: Vec::new(),
     }
@@ -187,6 +188,7 @@ fn a_set_too_large_for_a_message_keeps_what_fits() {
             &[RrSet {
                 view: View::EVERYONE,
                 ttl_seconds: 1,
+                until: None,
                 records,
                 additional,
             }],
@@ -226,6 +228,7 @@ fn a_refused_change_changes_nothing() {
     let empty = RrSet {
         view: View::EVERYONE,
         ttl_seconds: 1,
+        until: None,
         records: Vec::new(),
         additional: Vec::new(),
     };
