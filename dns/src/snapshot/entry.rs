@@ -146,11 +146,14 @@ impl EntryOctets {
     }
 }
 
+/// Answer records, additional ones, and when they end: what stands together in a payload.
+type Run<'a> = (&'a [u8], &'a [u8], Option<Moment>);
+
 /// The records of an entry, each run of octets once.
 #[derive(Default)]
 struct Payload<'a> {
     octets: Vec<u8>,
-    starts: HashMap<(&'a [u8], &'a [u8], Option<Moment>), u32>,
+    starts: HashMap<Run<'a>, u32>,
     /// Records stand behind the moment that they end at.
     has_ends: bool,
 }
