@@ -10,8 +10,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 use crate::world::{Container, World};
+
+const IMAGE_ID: &str = "sha256:7f15c10b5e9eeaefb33976564318392ab39d7e7470715abe717463f8432ea97a";
+const NETWORK_ID: &str = "b67e7ca9a7044e1135b91efa14bc5ebbbb0a6d3fff0d1d1326919c7df80a5891";
 
 /// The engine. Its threads end with the process.
 #[derive(Clone, Debug)]
@@ -164,7 +168,8 @@ fn answer(path: &str, state: &State) -> Option<String> {
         return Some(r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#.to_owned());
     }
     if path.ends_with("/networks") {
-        return Some("[]".to_owned());
+        // Without subnets, so that answers do not depend on where a client is.
+        return Some(r#"[{"Name":"bridge","Driver":"bridge","Internal":false,"IPAM":{"Config":[]}}]"#.to_owned());
     }
     if path.ends_with("/containers/json") {
         let mut list = String::from("[");
@@ -186,9 +191,14 @@ fn answer(path: &str, state: &State) -> Option<String> {
     Some(inspect(&it, replaced))
 }
 
+/// As long as Docker's own lines are, without labels and mounts.
 fn summary(it: &Container, replaced: u8) -> String {
+    let ports = it
+        .port
+        .map(|port| format!(r#"{{"PrivatePort":{port},"Type":"tcp"}}"#))
+        .unwrap_or_default();
     format!(
-        r#"{{"Id":"{}","Names":["/{}"],"Image":"{}","State":"running","Status":"Up 2 minutes (healthy)","NetworkSettings":{{"Networks":{}}}}}"#,
+        r#"{{"Id":"{}","Names":["/{}"],"Image":"{}:1","ImageID":"{IMAGE_ID}","Command":"/bin/sleep 3600","Created":1795423796,"Ports":[{ports}],"Labels":{{}},"State":"running","Status":"Up 2 minutes (healthy)","HostConfig":{{"NetworkMode":"default"}},"NetworkSettings":{{"Networks":{}}},"Mounts":[]}}"#,
         it.id(),
         it.instance,
         it.image,
@@ -202,7 +212,7 @@ fn inspect(it: &Container, replaced: u8) -> String {
         .map(|port| format!(r#""{port}/tcp":{{}}"#))
         .unwrap_or_default();
     format!(
-        r#"{{"Id":"{}","Name":"/{}","Image":"sha256:3aa1c901cb4f","State":{{"Status":"running","Running":true,"Paused":false,"Restarting":false,"Health":{{"Status":"healthy"}}}},"Config":{{"Image":"{}:1","ExposedPorts":{{{ports}}}}},"NetworkSettings":{{"Networks":{}}}}}"#,
+        r#"{{"Id":"{}","Name":"/{}","Image":"{IMAGE_ID}","State":{{"Status":"running","Running":true,"Paused":false,"Restarting":false,"Health":{{"Status":"healthy"}}}},"HostConfig":{{"NetworkMode":"default"}},"Config":{{"Image":"{}:1","ExposedPorts":{{{ports}}}}},"NetworkSettings":{{"Networks":{}}}}}"#,
         it.id(),
         it.instance,
         it.image,
@@ -219,14 +229,26 @@ fn address(it: &Container, replaced: u8) -> Ipv4Addr {
 
 fn networks(it: &Container, replaced: u8) -> String {
     let address = address(it, replaced);
-    format!(r#"{{"bridge":{{"IPAddress":"{address}","GlobalIPv6Address":""}}}}"#)
+    format!(
+        r#"{{"bridge":{{"IPAMConfig":null,"Links":null,"Aliases":null,"NetworkID":"{NETWORK_ID}","EndpointID":"{}","Gateway":"172.17.0.1","IPAddress":"{address}","IPPrefixLen":16,"IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"MacAddress":"02:42:ac:11:00:02","DriverOpts":null}}}}"#,
+        it.id()
+    )
 }
 
 fn event(action: &str, it: &Container) -> String {
     let (id, image, name) = (it.id(), &it.image, &it.instance);
     format!(
-        r#"{{"status":"{action}","id":"{id}","from":"{image}:1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}:1","name":"{name}"}}}},"scope":"local","time":1795409981,"timeNano":1795409981545894611}}"#
+        r#"{{"status":"{action}","id":"{id}","from":"{image}:1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}:1","name":"{name}"}}}},"scope":"local",{}}}"#,
+        now()
     ) + "\n"
+}
+
+/// This moment, as events have it.
+pub(crate) fn now() -> String {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(r#""time":{},"timeNano":{}"#, now.as_secs(), now.as_nanos())
 }
 
 #[cfg(test)]

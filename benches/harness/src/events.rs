@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Cores, Outcome, say};
 use crate::dockerd::Dockerd;
-use crate::engine::Engine;
+use crate::engine::{Engine, now};
 use crate::field::{Ground, Running};
 use crate::network;
 use crate::question::Question;
@@ -344,7 +344,8 @@ fn check(id: &str, image: &str, name: &str) -> String {
     let exec = "ee58e204ed2923dcdefed5b3db4bedc6c3a932724b71165cc10e3669132a8bb5";
     let event = |action: &str, more: &str| {
         format!(
-            r#"{{"status":"{action}","id":"{id}","from":"{image}","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"execID":"{exec}",{more}"image":"{image}","name":"{name}"}}}},"scope":"local","time":1795438733,"timeNano":1795438733434442766}}"#
+            r#"{{"status":"{action}","id":"{id}","from":"{image}","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"execID":"{exec}",{more}"image":"{image}","name":"{name}"}}}},"scope":"local",{}}}"#,
+            now()
         ) + "\n"
     };
     let created = event("exec_create: /bin/sh -c test -e /well", "");
@@ -353,14 +354,16 @@ fn check(id: &str, image: &str, name: &str) -> String {
 
 fn health(id: &str, image: &str, name: &str) -> String {
     format!(
-        r#"{{"status":"health_status: healthy","id":"{id}","from":"{image}","Type":"container","Action":"health_status: healthy","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local","time":1795438733,"timeNano":1795438733434442766}}"#
+        r#"{{"status":"health_status: healthy","id":"{id}","from":"{image}","Type":"container","Action":"health_status: healthy","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local",{}}}"#,
+        now()
     ) + "\n"
 }
 
 /// The event of a health check, changed or not, as Podman 5 tells it.
 fn podman_health(id: &str, image: &str, name: &str) -> String {
     format!(
-        r#"{{"status":"health_status","id":"{id}","from":"{image}","Type":"container","Action":"health_status","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local","time":1795438733,"timeNano":1795438733434442766,"HealthStatus":"healthy"}}"#
+        r#"{{"status":"health_status","id":"{id}","from":"{image}","Type":"container","Action":"health_status","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local",{},"HealthStatus":"healthy"}}"#,
+        now()
     ) + "\n"
 }
 

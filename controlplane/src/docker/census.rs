@@ -31,18 +31,36 @@ pub struct Sighting {
 #[derive(Clone, Debug, Default)]
 pub struct Census(Arc<Mutex<HashMap<Arc<str>, Entry>>>);
 
+/// A sighting; its id is what it is found by. There may be a hundred thousand, few of them with complaints.
 #[derive(Debug)]
 struct Entry {
-    sighting: Sighting,
+    name: Arc<str>,
+    image: Arc<str>,
+    complaints: Option<Box<Arc<[Complaint]>>>,
     /// How many events had come when this was learned.
     clock: u64,
+    standing: Standing,
+}
+
+impl Entry {
+    fn sighting(&self, id: &Arc<str>) -> Sighting {
+        Sighting {
+            id: id.clone(),
+            name: self.name.clone(),
+            image: self.image.clone(),
+            standing: self.standing,
+            complaints: self.complaints.as_deref().cloned().unwrap_or_default(),
+        }
+    }
 }
 
 impl Census {
     /// All of them, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Sighting> {
-        let mut all: Vec<_> = self.entries().values().map(|it| it.sighting.clone()).collect();
+        let entries = self.entries();
+        let mut all: Vec<_> = entries.iter().map(|(id, it)| it.sighting(id)).collect();
+        drop(entries);
         all.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         all
     }
@@ -52,7 +70,7 @@ impl Census {
     pub fn counts(&self) -> Vec<(Standing, usize)> {
         let mut counts: HashMap<Standing, usize> = HashMap::new();
         for entry in self.entries().values() {
-            *counts.entry(entry.sighting.standing).or_default() += 1;
+            *counts.entry(entry.standing).or_default() += 1;
         }
         let count = |standing| counts.get(standing).copied().unwrap_or_default();
         Standing::ALL
@@ -74,15 +92,13 @@ impl Census {
     /// An inspect showed it.
     pub(super) fn saw(&self, sighting: Sighting, clock: u64) {
         let mut entries = self.entries();
-        if entries.len() < SIGHTINGS_MAX || entries.contains_key(&sighting.id) {
-            entries.insert(sighting.id.clone(), Entry { sighting, clock });
-        }
+        put(&mut entries, sighting, clock);
     }
 
     /// An event, or an inspect that found nothing, tells where a container stands now.
     pub(super) fn stands(&self, id: &str, standing: Standing, clock: u64) {
         if let Some(entry) = self.entries().get_mut(id) {
-            entry.sighting.standing = standing;
+            entry.standing = standing;
             entry.clock = clock;
         }
     }
@@ -92,40 +108,70 @@ impl Census {
         self.entries().remove(id);
     }
 
-    /// The list shows who is there, and who has ended. What was learned since it was asked for stands.
-    pub(super) fn listed(&self, asked: ListTicket, lines: &[Listed], clock: u64) {
+    /// The list shows who is there, who has ended, and why others have names or none. What was learned since it was asked
+    /// for stands.
+    pub(super) fn listed(&self, asked: ListTicket, lines: Vec<Listed>, clock: u64) {
         let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
         let mut entries = self.entries();
         entries.retain(|id, entry| present.contains(&**id) || !asked.is_after(entry.clock));
+        drop(present);
         for line in lines {
-            let is_full = entries.len() >= SIGHTINGS_MAX;
-            let ended = line.life.standing();
-            match entries.get_mut(&line.id) {
-                Some(entry) if asked.is_after(entry.clock) => {
-                    if let Some(standing) = ended {
-                        entry.sighting.standing = standing;
-                    }
-                }
-                Some(_) => {}
-                None if is_full => {}
-                None => {
-                    let sighting = Sighting {
-                        id: line.id.clone(),
-                        name: line.name.as_str().into(),
-                        image: line.image.as_str().into(),
-                        // One that runs is inspected next, and then it is known.
-                        standing: ended.unwrap_or(Standing::Unread),
-                        complaints: Arc::default(),
-                    };
-                    entries.insert(line.id.clone(), Entry { sighting, clock });
-                }
+            let known = entries.get_mut(&line.id);
+            if known.as_ref().is_some_and(|known| !asked.is_after(known.clock)) {
+                continue;
             }
+            let ended = line.life.standing();
+            let (standing, complaints) = match (ended, known, line.told) {
+                (Some(ended), Some(known), _) => {
+                    known.standing = ended;
+                    continue;
+                }
+                (None, _, Some(told)) => (told.standing, told.complaints),
+                // It is inspected next, and then it is known.
+                (None, Some(_), None) => continue,
+                (ended, None, _) => (ended.unwrap_or(Standing::Unread), Vec::new()),
+            };
+            let sighting = Sighting {
+                id: line.id,
+                name: line.name,
+                image: line.image,
+                standing,
+                complaints: complaints.into(),
+            };
+            put(&mut entries, sighting, clock);
         }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
         // Whoever panicked while it held the lock had written one whole entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes a sighting, if there is room for it. Words that it had before are kept: others may share them.
+fn put(entries: &mut HashMap<Arc<str>, Entry>, sighting: Sighting, clock: u64) {
+    let Sighting {
+        id,
+        name,
+        image,
+        standing,
+        complaints,
+    } = sighting;
+    let is_full = entries.len() >= SIGHTINGS_MAX;
+    let mut new = Entry {
+        name,
+        image,
+        complaints: (!complaints.is_empty()).then(|| Box::new(complaints)),
+        clock,
+        standing,
+    };
+    if let Some(known) = entries.get_mut(&id) {
+        if known.name == new.name {
+            new.name = known.name.clone();
+        }
+        *known = new;
+    } else if !is_full {
+        entries.insert(id, new);
     }
 }
 
@@ -139,10 +185,11 @@ mod tests {
     fn line(id: &str, life: Life) -> Listed {
         Listed {
             id: id.into(),
-            name: format!("name-of-{id}"),
-            image: "web".to_owned(),
+            name: format!("name-of-{id}").into(),
+            image: "web".into(),
             life,
             fingerprint: Fingerprint::of(id, &[], Health::None),
+            told: None,
         }
     }
 
@@ -170,7 +217,7 @@ mod tests {
             line("b", Life::Stopped),
             line("c", Life::Paused),
         ];
-        census.listed(ListTicket::at(0), &lines, 0);
+        census.listed(ListTicket::at(0), lines.into(), 0);
         assert_eq!(shown(&census), "a unread, b stopped, c paused");
         census.saw(sighting("a", Standing::NotOptedIn), 0);
         assert_eq!(shown(&census), "a not-opted-in, b stopped, c paused");
@@ -184,7 +231,7 @@ mod tests {
         census.saw(sighting("old", Standing::Published), 3);
         census.saw(sighting("new", Standing::Published), 5);
         census.saw(sighting("both", Standing::Published), 5);
-        census.listed(ListTicket::at(4), &[line("both", Life::Stopped)], 5);
+        census.listed(ListTicket::at(4), vec![line("both", Life::Stopped)], 5);
         assert_eq!(shown(&census), "both published, new published");
         census.stands("both", Standing::Stopping, 6);
         census.stands("nobody", Standing::Stopped, 6);

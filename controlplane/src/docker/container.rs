@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!  wire::Inspect ──from_inspect──▶ Container ──publish──▶ Service
+//!  wire::Summary ──listed──────────────▲ where the list tells enough
 //! ```
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::attachment::{Attachment, attachments};
@@ -47,8 +47,8 @@ pub(crate) struct Container {
     /// When it was started last, RFC 3339.
     pub(crate) started: String,
     pub(crate) health: Health,
-    /// How it is stopped.
-    pub(crate) stop: Stop,
+    /// How it is stopped; none where only the list was seen.
+    pub(crate) stop: Option<Stop>,
     pub(crate) network_mode: NetworkMode,
     /// Where it stands, primary network first.
     pub(crate) attachments: Vec<Attachment>,
@@ -88,13 +88,12 @@ impl Container {
     pub(crate) fn from_inspect(id: Arc<str>, inspect: wire::Inspect) -> Self {
         let config = inspect.config;
         let network = inspect.network_settings;
-        let image_id = inspect.image;
-        let keys = config.exposed_ports.keys().chain(network.ports.keys());
+        let (ports, published_ports) = port::inspected(config.exposed_ports.keys(), &network.ports);
         Self {
             id,
             name: without_slashes(&inspect.name),
             image: config.image,
-            image_id: image_id.rsplit(':').next().unwrap_or_default().to_owned(),
+            image_id: without_algorithm(&inspect.image),
             created: inspect.created,
             hostname: config.hostname,
             domainname: config.domainname,
@@ -103,11 +102,11 @@ impl Container {
             status: inspect.state.status,
             started: inspect.state.started_at,
             health: health(&inspect.state.health.status),
-            stop: Stop::of(&config.stop_signal, config.stop_timeout),
+            stop: Some(Stop::of(&config.stop_signal, config.stop_timeout)),
             network_mode: NetworkMode::of(&inspect.host_config.network_mode),
             attachments: attachments(network.networks),
-            ports: ports(keys),
-            published_ports: published_ports(&network.ports),
+            ports,
+            published_ports,
             compose: compose(&config.labels),
             labels: config.labels,
         }
@@ -181,7 +180,7 @@ impl Life {
 }
 
 impl NetworkMode {
-    fn of(mode: &str) -> Self {
+    pub(super) fn of(mode: &str) -> Self {
         match mode.split_once(':') {
             Some(("container", other)) if !other.is_empty() => Self::Of(other.into()),
             _ if mode == "host" => Self::Host,
@@ -189,6 +188,11 @@ impl NetworkMode {
             _ => Self::Own,
         }
     }
+}
+
+/// `sha256:ab12` as `ab12`.
+pub(super) fn without_algorithm(id: &str) -> String {
+    id.rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn without_slashes(name: &str) -> String {
@@ -206,7 +210,7 @@ pub(crate) fn health(status: &str) -> Health {
 }
 
 /// What the container is for Compose. What `docker compose run` starts is nobody's replica, so it is nothing.
-fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
+pub(super) fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
     let label = |name: &str| {
         labels
             .get(name)
@@ -219,45 +223,6 @@ fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
         project: project.into(),
         service: service.into(),
         number: label(COMPOSE_NUMBER).and_then(|number| number.parse().ok()),
-    })
-}
-
-/// Reads keys such as `80/tcp`; what is no port is left out.
-fn ports<'k>(keys: impl Iterator<Item = &'k String>) -> Vec<Port> {
-    let mut ports: Vec<Port> = keys.filter_map(|key| port::parse(key)).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
-/// Reads which of the host's ports lead to the container's.
-fn published_ports(bindings: &HashMap<String, Vec<wire::Binding>>) -> Vec<PublishedPort> {
-    let published = bindings
-        .iter()
-        .filter_map(|(key, bindings)| Some((port::parse(key)?, bindings)));
-    let mut published: Vec<_> = published
-        .flat_map(|(port, bindings)| {
-            bindings
-                .iter()
-                .filter_map(move |binding| published_port(port, binding))
-        })
-        .collect();
-    published.sort_unstable_by_key(|it| (it.port, it.host_number, it.host_ip));
-    published.dedup();
-    published
-}
-
-fn published_port(port: Port, binding: &wire::Binding) -> Option<PublishedPort> {
-    let host_number = binding.host_port.parse().ok().filter(|&number| number != 0)?;
-    // Podman leaves the address of all interfaces out.
-    let host_ip = match binding.host_ip.as_str() {
-        "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        text => text.parse().ok()?,
-    };
-    Some(PublishedPort {
-        host_ip,
-        host_number,
-        port,
     })
 }
 

@@ -12,12 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, Stream};
+use futures_util::{StreamExt, TryStreamExt};
 
+use super::elements::{Elements, TooLong};
 use super::endpoint::{Address, Endpoint};
-use super::events::HEARD;
+use super::events::{HEARD, News};
 use super::failure::Failure;
-use super::listed::Listed;
 use super::networks::{self, List};
 use super::stream::Lines;
 use super::wire;
@@ -29,8 +30,13 @@ const API_OLDEST_TRIED: (usize, usize) = (1, 41);
 /// before the first event comes, so this is no deadline; the periodic list finds out whether the engine lives.
 const EVENTS_ANSWER_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Longest answer that is read, in octets: a list of a hundred thousand containers. What is longer counts as failed.
-const ANSWER_OCTETS_MAX: usize = 256 << 20;
+/// How long before a connection events are wanted, too. An engine that stops many containers at once takes seconds from
+/// the event of an end until its list shows it.
+const HINDSIGHT: Duration = Duration::from_secs(10);
+
+/// Longest answer that is read whole, in octets: one container with labels of megabytes, or all networks. What is longer
+/// counts as failed. The list of containers is read line by line.
+const ANSWER_OCTETS_MAX: usize = 64 << 20;
 
 /// A connection to an engine. Each request opens its own socket, so it is a plan to connect rather than a connection.
 #[derive(Clone)]
@@ -79,16 +85,19 @@ impl Engine {
         })
     }
 
-    /// The engine's events about containers and networks, from now on.
+    /// What the engine's events about containers and networks mean, from now on; none for those that mean nothing to us.
     ///
     /// Nothing shows when the engine has taken the subscription in. So it is told from when on we want events, and
     /// sends what happened in between from memory: whatever a list misses that is asked for after this call is in the
     /// events. An engine on another host has another clock and is not told; what might be lost there the list shows
     /// that follows soon after the first.
     ///
+    /// What happened in the last seconds before is told, too, and in hindsight: an engine lists a container as running for a
+    /// while after it has told of its end.
+    ///
     /// Only what changes names is asked for: health checks alone would make the engine tell of hundreds of processes
     /// that come and go.
-    pub(crate) fn events(&self) -> impl Stream<Item = Result<wire::Event, Failure>> + use<> {
+    pub(crate) fn events(&self) -> impl Stream<Item = Result<Option<News>, Failure>> + use<> {
         let words = |words: &[&str]| {
             words
                 .iter()
@@ -102,25 +111,42 @@ impl Engine {
             words(&HEARD)
         );
         let mut path = format!("{}/events?filters={}", self.prefix, escaped(&filters));
-        if self.same_clock
-            && let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)
-        {
-            path += &format!("&since={}.{:09}", now.as_secs(), now.subsec_nanos());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+        let now = now.filter(|_| self.same_clock);
+        if let Some(now) = now {
+            let since = now.saturating_sub(HINDSIGHT);
+            path += &format!("&since={}.{:09}", since.as_secs(), since.subsec_nanos());
         }
+        let now_nano = now.and_then(|now| i64::try_from(now.as_nanos()).ok());
         let docker = self.docker.clone().with_timeout(EVENTS_ANSWER_DEADLINE);
-        let octets = stream(&docker, &path);
-        Lines::new(octets).map(|line| {
-            let event = wire::read(&line?);
-            event.map_err(|error| Failure::EventsBroke(error.into()))
+        Lines::new(octets(&docker, &path)).map(move |line| {
+            let event: wire::Event = wire::read(&line?).map_err(|error| Failure::EventsBroke(error.into()))?;
+            let is_past = event.time_nano.zip(now_nano).is_some_and(|(at, now)| at < now);
+            let news = News::of(event);
+            Ok(if is_past { news.map(News::in_hindsight) } else { news })
         })
     }
 
-    /// All containers: those that run, paused ones, those between two restarts, and those that have ended.
-    pub(crate) async fn list(&self) -> Result<Vec<Listed>, Failure> {
-        let what = "list containers";
-        let answer = self.get("/containers/json?all=1", what).await?;
-        let lines: Vec<wire::Summary> = read(what, wire::read_list(&answer))?;
-        Ok(lines.into_iter().filter_map(Listed::from_summary).collect())
+    /// All containers, as many at once as come together: those that run, paused ones, those between two restarts, and
+    /// those that have ended.
+    pub(crate) fn list(&self) -> impl Stream<Item = Result<Vec<wire::Summary>, Failure>> + use<> {
+        let (what, deadline) = ("list containers", self.deadline);
+        let octets = octets(&self.docker, &format!("{}/containers/json?all=1", self.prefix));
+        let list = Elements::default();
+        stream::try_unfold((octets, list), move |(mut octets, mut list)| async move {
+            let chunk = tokio::time::timeout(deadline, octets.next()).await;
+            let Some(chunk) = chunk.map_err(|_| late(what, deadline))? else {
+                read(what, list.finish())?;
+                return Ok(None);
+            };
+            let chunk = chunk.map_err(|error| Failure::Request { what, error })?;
+            let mut lines = Vec::new();
+            list.take(&chunk, |line| lines.push(wire::read_entry(line)))
+                .map_err(|TooLong| Failure::TooLong { what })?;
+            let lines: Result<Vec<Option<wire::Summary>>, _> = lines.into_iter().collect();
+            let lines = read(what, lines)?.into_iter().flatten().collect();
+            Ok(Some((lines, (octets, list))))
+        })
     }
 
     /// All networks that have addresses to give.
@@ -190,7 +216,7 @@ async fn get(
     what: &'static str,
 ) -> Result<Vec<u8>, Failure> {
     let whole = async {
-        let mut octets = stream(docker, path);
+        let mut octets = octets(docker, path);
         let mut answer = Vec::new();
         while let Some(chunk) = octets.next().await {
             let chunk = chunk.map_err(|error| Failure::Request { what, error })?;
@@ -201,18 +227,22 @@ async fn get(
         }
         Ok(answer)
     };
-    let late = |_| Failure::Deadline {
+    let whole = tokio::time::timeout(deadline, whole).await;
+    whole.map_err(|_| late(what, deadline))?
+}
+
+fn late(what: &'static str, deadline: Duration) -> Failure {
+    Failure::Deadline {
         what,
         seconds: deadline.as_secs_f32(),
-    };
-    tokio::time::timeout(deadline, whole).await.map_err(late)?
+    }
 }
 
 /// The answer to GET `path`, as it comes.
 ///
 /// Of all that the library offers, only the export of an image hands octets on as they are; so that is what we ask it
 /// for, and send it elsewhere.
-fn stream(docker: &Docker, path: &str) -> impl Stream<Item = Result<Vec<u8>, Error>> + Unpin + use<> {
+fn octets(docker: &Docker, path: &str) -> impl Stream<Item = Result<Vec<u8>, Error>> + Unpin + use<> {
     let path: Arc<str> = path.into();
     let docker = docker
         .clone()

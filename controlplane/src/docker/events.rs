@@ -47,6 +47,13 @@ pub(crate) enum Effect {
     Forget,
 }
 
+impl Effect {
+    /// Whether it says that the container ends, or may.
+    pub(crate) fn is_of_an_end(self) -> bool {
+        matches!(self, Self::Signal(_) | Self::Withdraw | Self::Forget)
+    }
+}
+
 impl News {
     /// Reads an engine's event; `None` for those that change nothing in DNS.
     pub(crate) fn of(event: wire::Event) -> Option<Self> {
@@ -55,6 +62,7 @@ impl News {
             action,
             actor,
             health_status,
+            time_nano: _,
         } = event;
         let attribute = |name: &str| actor.attributes.get(name);
         let standing = match action.as_str() {
@@ -84,6 +92,17 @@ impl News {
                 standing,
             })
         })
+    }
+}
+
+impl News {
+    /// What it asks for, if it happened before we asked to be told: the container has been through more since, perhaps, so
+    /// it is only looked at.
+    pub(crate) fn in_hindsight(self) -> Self {
+        match self {
+            Self::Container(event) => Self::Container(Event::look_at(event.container)),
+            Self::Networks => Self::Networks,
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,6 +105,7 @@ impl FakeEngine {
             "Image": "sha256:3aa1c901cb4f",
             "State": {"Status": "running", "Running": true, "Paused": false, "Restarting": false},
             "Config": {"Image": "registry:5000/team/web:1", "ExposedPorts": {"80/tcp": {}}},
+            "HostConfig": {"NetworkMode": "default"},
             "NetworkSettings": {"Networks": {"bridge": {"IPAddress": address, "GlobalIPv6Address": ""}}},
         });
         self.world().containers.insert(id(name), answer);
@@ -117,6 +118,15 @@ impl FakeEngine {
         self.world().networks.push(network);
     }
 
+    /// Makes a network other than it was.
+    pub(super) fn change_network(&self, name: &str, options: &Value) {
+        let mut world = self.world();
+        let network = world.networks.iter_mut().find(|it| it["Name"] == name).unwrap();
+        for (key, value) in options.as_object().unwrap() {
+            network[key] = value.clone();
+        }
+    }
+
     /// Makes it true that the container's health check says this.
     pub(super) fn health(&self, name: &str, status: &str) {
         let mut world = self.world();
@@ -126,6 +136,11 @@ impl FakeEngine {
     /// Makes the container's inspect and line of the list other than they were.
     pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
         change(self.world().containers.get_mut(&id(name)).unwrap());
+    }
+
+    /// Has the list say less of the container, as Podman's does, so that only an inspect tells what it is.
+    pub(super) fn list_little_of(&self, name: &str) {
+        self.change(name, |it| it["HostConfig"] = json!({}));
     }
 
     /// Makes it true that the container is paused.
@@ -242,12 +257,13 @@ pub(super) fn inspect_path(name: &str) -> String {
     format!("/containers/{}/json", id(name))
 }
 
-/// An event as engines of API 1.41 write it, newline included.
+/// An event of this moment as engines of API 1.41 write it, newline included.
 pub(super) fn event(action: &str, name: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let event = json!({
         "status": action, "id": id(name), "from": "web:1", "Type": "container", "Action": action,
         "Actor": {"ID": id(name), "Attributes": {"image": "web:1", "name": name}},
-        "scope": "local", "time": 1_795_409_981, "timeNano": 1_795_409_981_545_894_611_i64,
+        "scope": "local", "time": now.as_secs(), "timeNano": i64::try_from(now.as_nanos()).unwrap(),
     });
     format!("{event}\n")
 }
@@ -329,12 +345,22 @@ fn summary(inspect: &Value) -> Value {
         Some(health) => format!("Up 2 seconds ({health})"),
         None => "Up 2 seconds".to_owned(),
     };
+    let ports = inspect["Config"]["ExposedPorts"].as_object().into_iter().flatten();
+    let port = |key: &String| {
+        let (number, protocol) = key.split_once('/').unwrap();
+        json!({"PrivatePort": number.parse::<u16>().unwrap(), "Type": protocol})
+    };
+    let ports: Vec<_> = ports.map(|(key, _)| port(key)).collect();
     json!({
         "Status": status,
         "Id": inspect["Id"],
         "Names": [inspect["Name"]],
         "Image": inspect["Config"]["Image"],
+        "ImageID": inspect["Image"],
+        "Labels": inspect["Config"]["Labels"],
+        "Ports": ports,
         "State": inspect["State"]["Status"],
+        "HostConfig": inspect["HostConfig"],
         "NetworkSettings": {"Networks": inspect["NetworkSettings"]["Networks"]},
     })
 }

@@ -31,7 +31,7 @@ const HISTORIES: u64 = 96;
 const STEPS: usize = 80;
 /// Long ones among them, and what happens in one: 2000 events and more.
 const LONG_HISTORIES: u64 = 2;
-const LONG_STEPS: usize = 1000;
+const LONG_STEPS: usize = 1100;
 const LONG_EVENTS_MIN: usize = 2000;
 /// Containers, fewer than what happens to them, so that ids come again.
 const CONTAINERS: usize = 6;
@@ -154,6 +154,9 @@ impl World {
         self.engine.run(word, &address.to_string());
         self.engine
             .change(word, |it| it["Name"] = json!(format!("/{instance}")));
+        if self.dice.roll(3) == 0 {
+            self.engine.list_little_of(word);
+        }
         let truth = Truth {
             instance: instance.to_owned(),
             address,

@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Watch;
+use super::{Watch, wire};
 use super::census::{Census, Sighting};
 use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
 use super::label::Complaint;
-use super::listed::Listed;
+use super::listed::{Listed, Told};
 use super::networks::List;
 use super::publish::{Context, Owner, publish};
 use super::sharing::{Sharing, Whose};
@@ -34,6 +34,8 @@ pub(super) struct Memory {
     host: Vec<Address>,
     /// Names of networks that were listed, and of those that were seen since; none while no list has come.
     networks: Option<HashSet<Arc<str>>>,
+    /// Networks of whose containers the list shows every port.
+    shows_ports: HashSet<Arc<str>>,
     /// A container is on a network that was not listed.
     is_missing_networks: bool,
     /// Hashes of container and complaint.
@@ -84,6 +86,7 @@ impl Memory {
             sharing: Sharing::default(),
             host: Vec::new(),
             networks: None,
+            shows_ports: HashSet::new(),
             is_missing_networks: false,
             told: HashSet::new(),
         }
@@ -112,6 +115,7 @@ impl Memory {
 
     /// Takes in the list of networks: what there is, and where the engine's host is reached.
     pub(super) fn networks(&mut self, list: &List, now: Instant) {
+        self.shows_ports = list.shows_ports.iter().cloned().collect();
         self.networks = Some(list.networks.iter().map(|network| network.name.clone()).collect());
         if self.host != list.host {
             self.host.clone_from(&list.host);
@@ -124,11 +128,42 @@ impl Memory {
         std::mem::take(&mut self.is_missing_networks)
     }
 
+    /// Reads a line of the list; none without an id. What it tells of a container counts on the first list of a connection:
+    /// of others a container is inspected where its line is new. Plugins are shown what only an inspect tells.
+    pub(super) fn line(&mut self, line: wire::Summary, watch: &Watch) -> Option<Listed> {
+        let (mut listed, container) = Listed::from_summary(line)?;
+        if watch.plugins.is_none() && self.tracker.is_unlisted() {
+            listed.told = container.map(|container| Box::new(self.told(container, None, watch)));
+        }
+        listed.image = self.words.shared(&listed.image);
+        if let Some(told) = &listed.told {
+            listed.name = shared_name(&listed.name, &told.running);
+        }
+        Some(listed)
+    }
+
     /// Takes in the list.
     pub(super) fn listed(&mut self, asked: ListTicket, mut lines: Vec<Listed>, now: Instant) {
-        self.census.listed(asked, &lines, self.tracker.clock());
-        lines.retain(Listed::is_alive);
-        self.tracker.listed(asked, &lines, now);
+        for line in &mut lines {
+            line.told.take_if(|told| !self.shows_ports(&told.running));
+        }
+        self.tracker.listed(asked, &mut lines, now);
+        for line in &lines {
+            if let Some(told) = &line.told {
+                self.sharing.note(&line.id, None);
+                self.complain(&line.id, &line.name, &told.complaints);
+            }
+        }
+        self.census.listed(asked, lines, self.tracker.clock());
+    }
+
+    /// Whether a container, of which the list shows this, has no other ports.
+    fn shows_ports(&self, running: &Running) -> bool {
+        let Some(services) = &running.services else {
+            return true;
+        };
+        let shows_all = |it: &Address| it.network.as_ref().is_some_and(|it| self.shows_ports.contains(it));
+        !services.first().ports.is_empty() || running.claims.iter().all(shows_all)
     }
 
     /// Takes in what an inspect found.
@@ -189,52 +224,60 @@ impl Memory {
             standing: Standing::Stopped,
             complaints: Arc::default(),
         };
-        let inspection = match container.life.standing() {
-            Some(standing) => {
-                sighting.standing = standing;
-                Inspection::Absent
-            }
-            None => {
-                for address in container.addresses() {
-                    let network = address.network.into_iter();
-                    // Each once: one that has no subnet is never listed.
-                    let new =
-                        network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
-                    self.is_missing_networks |= new.count() > 0;
-                }
-                let (seen, stop, health) = (container.fingerprint(), container.stop, container.health);
-                let claims = container.own_addresses();
-                let described = watch.plugins.is_some().then(|| Described::from(&container));
-                let context = Context {
-                    source: &self.source,
-                    settings: &watch.settings,
-                    host: &self.host,
-                };
-                let publication = publish(container, owner, context, &mut self.words);
-                sighting.standing = publication.standing;
-                sighting.complaints = publication.complaints.into();
-                let services = publication.services;
-                let running = Running {
-                    services,
-                    seen,
-                    health,
-                    stop,
-                    claims,
-                };
-                if let (Some(described), Some(services)) = (described, &running.services) {
-                    let built_in = Service::clone(services.first());
-                    return Some(Step::Plugins(Box::new(Question {
-                        seen: described.seen(&built_in.addresses),
-                        built_in,
-                        sighting,
-                        running,
-                    })));
-                }
-                Inspection::Running(running)
-            }
-        };
-        self.settle(id, inspection, Some(sighting), now);
+        if let Some(standing) = container.life.standing() {
+            sighting.standing = standing;
+            self.settle(id, Inspection::Absent, Some(sighting), now);
+            return None;
+        }
+        let described = watch.plugins.is_some().then(|| Described::from(&container));
+        let Told {
+            running,
+            standing,
+            complaints,
+        } = self.told(container, owner, watch);
+        sighting.standing = standing;
+        sighting.complaints = complaints.into();
+        sighting.name = shared_name(&sighting.name, &running);
+        if let (Some(described), Some(services)) = (described, &running.services) {
+            let built_in = Service::clone(services.first());
+            return Some(Step::Plugins(Box::new(Question {
+                seen: described.seen(&built_in.addresses),
+                built_in,
+                sighting,
+                running,
+            })));
+        }
+        self.settle(id, Inspection::Running(running), Some(sighting), now);
         None
+    }
+
+    /// What a container that runs is held as.
+    fn told(&mut self, container: Container, owner: Option<Owner>, watch: &Watch) -> Told {
+        let (seen, stop, health) = (container.fingerprint(), container.stop, container.health);
+        let claims = container.own_addresses();
+        for address in container.addresses() {
+            let network = address.network.into_iter();
+            // Each once: one that has no subnet is never listed.
+            let new = network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
+            self.is_missing_networks |= new.count() > 0;
+        }
+        let context = Context {
+            source: &self.source,
+            settings: &watch.settings,
+            host: &self.host,
+        };
+        let publication = publish(container, owner, context, &mut self.words);
+        Told {
+            running: Running {
+                services: publication.services,
+                seen,
+                health,
+                stop,
+                claims,
+            },
+            standing: publication.standing,
+            complaints: publication.complaints,
+        }
     }
 
     /// Takes in what the plugins made of a container.
@@ -265,7 +308,7 @@ impl Memory {
         let clock = self.tracker.clock();
         match (verdict, sighting) {
             (Verdict::Held, Some(sighting)) => {
-                self.complain(&sighting);
+                self.complain(&sighting.id, &sighting.name, &sighting.complaints);
                 self.census.saw(sighting, clock);
             }
             (Verdict::Held, None) => self.census.forget(id),
@@ -284,14 +327,14 @@ impl Memory {
     }
 
     /// Tells the operator what is wrong with a container's labels, once.
-    fn complain(&mut self, sighting: &Sighting) {
-        for complaint in &*sighting.complaints {
+    fn complain(&mut self, id: &str, name: &str, complaints: &[Complaint]) {
+        for complaint in complaints {
             if self.told.len() >= COMPLAINTS_TOLD_MAX {
                 self.told.clear();
             }
-            if self.told.insert(hash(&sighting.id, complaint)) {
-                let short = sighting.id.get(..12).unwrap_or(&sighting.id);
-                tracing::warn!("container {} ({short}): {complaint}", sighting.name);
+            if self.told.insert(hash(id, complaint)) {
+                let short = id.get(..12).unwrap_or(id);
+                tracing::warn!("container {name} ({short}): {complaint}");
             }
         }
     }
@@ -301,6 +344,12 @@ impl Memory {
             self.tracker.event(&Event::look_at(sharer), now);
         }
     }
+}
+
+/// `name` as the container's service has it, where that is called so: held once.
+fn shared_name(name: &Arc<str>, running: &Running) -> Arc<str> {
+    let instance = running.services.as_ref().map(|it| &it.first().instance);
+    instance.filter(|it| *it == name).unwrap_or(name).clone()
 }
 
 fn hash(container: &str, complaint: &Complaint) -> u64 {

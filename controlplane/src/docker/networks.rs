@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -38,6 +39,9 @@ pub(super) struct List {
     pub(super) networks: Vec<Network>,
     /// Where the engine's host is reached on them: its address on each bridge, the default one first.
     pub(super) host: Vec<Address>,
+    /// Names of networks of whose containers the list of containers shows every port: bridges that lead outside. Of
+    /// others it shows none, exposed or not.
+    pub(super) shows_ports: Vec<Arc<str>>,
 }
 
 /// Reads the engine's list.
@@ -52,10 +56,15 @@ pub(super) fn read(list: Vec<wire::Network>) -> List {
         let rank = |it: &Address| it.network.clone().map(|name| (rank(&name).0, name));
         rank(a).cmp(&rank(b))
     });
+    let shows_ports = by_name
+        .values()
+        .filter(|it| it.driver == "bridge" && !it.internal);
+    let shows_ports = shows_ports.map(|it| it.name.as_str().into()).collect();
     let networks = by_name.into_values().filter_map(network);
     List {
         networks: networks.take(NETWORKS_MAX).collect(),
         host,
+        shows_ports,
     }
 }
 

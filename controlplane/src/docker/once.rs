@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
+
 use super::container::{Container, NetworkMode};
 use super::engine::Engine;
 use super::failure::Failure;
+use super::listed::Listed;
 use super::publish::{ContainerSettings, Context, Owner, publish};
 use super::words::Words;
 use super::{Endpoint, PACE, Standing, wire};
@@ -94,9 +97,10 @@ pub async fn look(
     let ids: Vec<Arc<str>> = match named {
         Some(named) => vec![named.into()],
         None => {
-            let listed = engine.list().await.map_err(explained)?;
-            let running = listed.into_iter().filter(|it| it.life.standing().is_none());
-            running.map(|it| it.id).collect()
+            let listed: Vec<_> = engine.list().try_collect().await.map_err(explained)?;
+            let listed = listed.into_iter().flatten().filter_map(Listed::from_summary);
+            let running = listed.filter(|(it, _)| it.life.standing().is_none());
+            running.map(|(it, _)| it.id).collect()
         }
     };
     let mut all = Vec::new();

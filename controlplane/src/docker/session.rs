@@ -1,9 +1,9 @@
 //! One connection to the engine, from the first request until it breaks.
 //!
 //! ```text
-//!  connect ─▶ subscribe to events ─▶ list ─▶ inspect all ─▶ one Change::Reset ─▶ follow the events
-//!                                  │  ▲                          ▲                   │
-//!                                  │  └─ soon after the first, then every few minutes ┘
+//!  connect ─▶ subscribe to events ─▶ list ─▶ inspect whom it tells too little of ─▶ one Change::Reset ─▶ follow the
+//!                                  │  ▲                                               events, inspect the rest  │
+//!                                  │  └─ soon after the first, then every few minutes ──────────────────────────┘
 //!                                  └─▶ list networks ─▶ Change::Networks, again when one comes or goes
 //! ```
 //!
@@ -15,8 +15,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesUnordered, Stream};
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +29,12 @@ use super::memory::{Look, Memory, Step};
 use super::networks::Networks;
 use super::state::EngineState;
 use super::tracker::{CONTAINERS_MAX, ListTicket, Tracker};
-use super::{Pace, Watch};
+use super::{Pace, Watch, wire};
 use crate::plugin::Plugins;
 use crate::service::Change;
+
+/// Lines that a list may have; those of containers that have ended among them. A longer one counts as failed.
+const LISTED_MAX: usize = 8 * CONTAINERS_MAX;
 
 /// Why a session ended without a fault.
 pub(super) struct Stopped;
@@ -98,7 +101,7 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
             event = events.next() => {
                 let event = event.ok_or(Failure::EventsEnded)??;
                 watch.counters.count_event();
-                match News::of(event) {
+                match event {
                     Some(News::Container(event)) => {
                         tracing::debug!(container = %event.container, effect = ?event.effect, "engine event");
                         memory.event(&event, Instant::now());
@@ -107,9 +110,14 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                     None => {}
                 }
             }
-            (asked, containers) = Listing::finish(&mut listing) => {
-                memory.listed(asked, containers?, Instant::now());
-                lists.done();
+            lines = Listing::next(&mut listing) => {
+                if let Some(lines) = lines? {
+                    let lines = lines.into_iter().filter_map(|line| memory.line(line, watch));
+                    Listing::take(&mut listing, lines)?;
+                } else if let Some(Listing { asked, lines, .. }) = listing.take() {
+                    memory.listed(asked, lines, Instant::now());
+                    lists.done();
+                }
             }
             Some((id, found)) = inspects.next() => {
                 if !matches!(found, Look::Asked(..)) {
@@ -208,7 +216,8 @@ async fn look(engine: &Engine, watch: &Watch, id: Arc<str>, step: Step) -> (Arc<
     let asked = shares.as_ref().map_or(&id, |(_, owner)| owner).clone();
     let found = match engine.inspect(&asked).await {
         Ok(Some(answer)) => {
-            let found: Arc<str> = if answer.id.is_empty() {
+            // One id for a container, held once.
+            let found: Arc<str> = if answer.id.is_empty() || answer.id == *asked {
                 asked.clone()
             } else {
                 answer.id.as_str().into()
@@ -243,27 +252,42 @@ async fn changed(plugins: &mut Option<watch::Receiver<u64>>) {
 }
 
 /// A list that is under way.
-struct Listing<'e> {
+struct Listing {
     asked: ListTicket,
-    answer: Pin<Box<dyn Future<Output = Result<Vec<Listed>, Failure>> + Send + 'e>>,
+    answer: Pin<Box<dyn Stream<Item = Result<Vec<wire::Summary>, Failure>> + Send>>,
+    /// What has come of it.
+    lines: Vec<Listed>,
 }
 
-impl<'e> Listing<'e> {
-    fn begin(engine: &'e Engine, tracker: &Tracker) -> Self {
+impl Listing {
+    fn begin(engine: &Engine, tracker: &Tracker) -> Self {
         Self {
             asked: tracker.list_began(),
             answer: Box::pin(engine.list()),
+            lines: Vec::new(),
         }
     }
 
-    /// Waits for the list, if one is under way, and takes it away.
-    async fn finish(listing: &mut Option<Self>) -> (ListTicket, Result<Vec<Listed>, Failure>) {
-        let Some(Self { asked, answer }) = listing else {
-            return std::future::pending().await;
+    /// Waits for more of the list, if one is under way; none when that was all.
+    async fn next(listing: &mut Option<Self>) -> Result<Option<Vec<wire::Summary>>, Failure> {
+        match listing {
+            Some(Self { answer, .. }) => answer.try_next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Keeps what was read of it.
+    fn take(listing: &mut Option<Self>, lines: impl Iterator<Item = Listed>) -> Result<(), Failure> {
+        let Some(Self { lines: kept, .. }) = listing else {
+            return Ok(());
         };
-        let (asked, answer) = (*asked, answer.await);
-        *listing = None;
-        (asked, answer)
+        kept.extend(lines);
+        if kept.len() > LISTED_MAX {
+            return Err(Failure::TooLong {
+                what: "list containers",
+            });
+        }
+        Ok(())
     }
 }
 

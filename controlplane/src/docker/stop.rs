@@ -4,16 +4,17 @@
 //! finishes what it has and wants nothing new, so its names go then, not when it has ended. Any other signal
 //! (`docker kill -s HUP`) changes nothing.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 /// `SIGKILL`, after which nothing runs on.
-const KILL: u8 = 9;
+pub(super) const KILL: u8 = 9;
 /// `SIGTERM`, the stop signal of a container that names none.
-const TERM: u8 = 15;
+const TERM: NonZeroU8 = NonZeroU8::new(15).unwrap();
 /// Time between the stop signal and the kill where none is set, in seconds: the engine's own default.
-const TIMEOUT_SECONDS: i64 = 10;
+const TIMEOUT_SECONDS: u16 = 10;
 /// Longest such time that is believed, in seconds.
-const TIMEOUT_SECONDS_MAX: i64 = 600;
+const TIMEOUT_SECONDS_MAX: u16 = 600;
 /// Time after the kill by which a container is certain to have ended.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -26,19 +27,18 @@ const NAMES: [(&str, u8); 10] = [
     ("KILL", KILL),
     ("USR1", 10),
     ("USR2", 12),
-    ("TERM", TERM),
+    ("TERM", TERM.get()),
     ("WINCH", 28),
     ("PWR", 30),
 ];
 /// First and last of the real-time signals.
 const REAL_TIME: (u8, u8) = (34, 64);
 
-/// How one container is stopped.
+/// How one container is stopped. There is one for each container, so it is small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stop {
-    signal: u8,
-    /// Who still runs this long after its stop signal goes on running.
-    pub(crate) grace: Duration,
+    signal: NonZeroU8,
+    timeout_seconds: u16,
 }
 
 impl Default for Stop {
@@ -50,18 +50,22 @@ impl Default for Stop {
 impl Stop {
     /// Reads `Config.StopSignal` and `Config.StopTimeout`; what is missing or unknown is the engine's default.
     pub(crate) fn of(signal: &str, timeout_seconds: Option<i64>) -> Self {
-        let seconds = timeout_seconds
-            .unwrap_or(TIMEOUT_SECONDS)
-            .clamp(0, TIMEOUT_SECONDS_MAX);
+        let seconds = timeout_seconds.unwrap_or(i64::from(TIMEOUT_SECONDS));
+        let timeout_seconds = u16::try_from(seconds.max(0)).unwrap_or(u16::MAX);
         Self {
-            signal: number(signal).unwrap_or(TERM),
-            grace: Duration::from_secs(seconds.unsigned_abs()) + MARGIN,
+            signal: number(signal).and_then(NonZeroU8::new).unwrap_or(TERM),
+            timeout_seconds: timeout_seconds.min(TIMEOUT_SECONDS_MAX),
         }
     }
 
     /// Whether `signal` is the beginning of the container's end.
     pub(crate) fn is_begun_by(self, signal: u8) -> bool {
-        signal == self.signal || signal == KILL
+        signal == self.signal.get() || signal == KILL
+    }
+
+    /// Who still runs this long after its stop signal goes on running.
+    pub(crate) fn grace(self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into()) + MARGIN
     }
 }
 
@@ -132,8 +136,8 @@ mod tests {
             [1, 2, 3, 9, 15].map(|signal| nginx.is_begun_by(signal)),
             [false, false, true, true, false]
         );
-        assert_eq!((plain.grace.as_secs(), nginx.grace.as_secs()), (11, 31));
-        assert_eq!(Stop::of("", Some(i64::MIN)).grace.as_secs(), 1);
-        assert_eq!(Stop::of("", Some(i64::MAX)).grace.as_secs(), 601);
+        assert_eq!((plain.grace().as_secs(), nginx.grace().as_secs()), (11, 31));
+        assert_eq!(Stop::of("", Some(i64::MIN)).grace().as_secs(), 1);
+        assert_eq!(Stop::of("", Some(i64::MAX)).grace().as_secs(), 601);
     }
 }

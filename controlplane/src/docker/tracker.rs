@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!  event ────────────────┬─▶ planned ─next_inspect─▶ (the engine) ─inspected─▶ held ─next_change─▶ pipeline
-//!  list: what differs ───┘      ▲                                       │
+//!  list: what differs ───┘      ▲                                       │        ▲
+//!    └─ the first: what it tells is held at once, and inspected later   │        │
+//!                  └────────────────────────────────────────────────────┼────────┘
 //!                               └─ an event came meanwhile, or it failed ◀┘
 //! ```
 //!
@@ -21,8 +23,10 @@
 //! came late, after the container had started anew, does not lose it. One that is sent its stop signal is withdrawn
 //! before it ends, and put back if it still runs when its time to stop is over.
 //!
-//! After a (re)connection everything that is listed is inspected, and the pipeline is told of it all in one
-//! [`Change::Reset`]. Until then nothing is told, and what it was told before keeps serving.
+//! After a (re)connection what the list tells of a container is held as if an inspect had, and inspected in its own
+//! time, behind all else. Containers of which it tells too little are inspected at once, and the pipeline is told of all
+//! in one [`Change::Reset`]. Until then nothing is told, and what it was told before keeps serving. A list may be older
+//! than an event that came before it: whoever had one since the connection began is not taken from the list.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -35,10 +39,14 @@ use super::stop::Stop;
 use crate::service::{Address, Health, Services, Source};
 
 mod claims;
+mod entry;
+mod leaving;
 mod outbox;
 mod plan;
 mod sync;
 
+use entry::{Entry, Work};
+use leaving::{Leaving, Signal};
 pub(crate) use sync::ListTicket;
 use sync::{SYNC_STALL, Sync};
 
@@ -46,13 +54,19 @@ use sync::{SYNC_STALL, Sync};
 /// while that starts or stops, up to seconds: enough that some may wait. The next ones stay queued.
 pub(crate) const INSPECTS_MAX: usize = 16;
 
+/// How many of them may be of containers that the list told of. Nobody waits for these, and the engine has other work.
+const LATER_MAX: usize = 4;
+
+/// How long after the list the first of them begins: by then the names that it told are served.
+const LATER_AFTER: Duration = Duration::from_secs(1);
+
 /// Containers known at once; a record of each is in memory. Beyond any host's: what is above is not looked at, until
 /// others have gone and the periodic list shows it.
 pub(crate) const CONTAINERS_MAX: usize = 1 << 17;
 
 /// Inspects of one container that may fail in a row and be repeated. After that the record it has stays, and the
 /// next event or the periodic list brings it back.
-pub(crate) const RETRIES_MAX: u32 = 4;
+pub(crate) const RETRIES_MAX: u8 = 4;
 
 /// Wait before the first repeat of a failed inspect; each further one waits four times as long, so 8.5 s in all.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -81,8 +95,8 @@ pub(crate) struct Running {
     pub(crate) seen: Fingerprint,
     /// What its health check says.
     pub(crate) health: Health,
-    /// How it is stopped.
-    pub(crate) stop: Stop,
+    /// How it is stopped; none where only the list was seen.
+    pub(crate) stop: Option<Stop>,
     /// Addresses that it alone has on the engine's networks.
     pub(crate) claims: Vec<Address>,
 }
@@ -108,6 +122,10 @@ pub(crate) struct Tracker {
     clock: u64,
     /// Entries whose work is [`Work::Planned`], under the time it is planned for.
     planned: BTreeSet<(Instant, Arc<str>)>,
+    /// Entries whose work is [`Work::Later`], and others that were so once. Each at most once for a connection.
+    later: VecDeque<Arc<str>>,
+    /// From when on these are inspected.
+    later_from: Instant,
     /// How many entries' work is [`Work::UnderWay`].
     under_way: usize,
     /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first. Empty until the first
@@ -122,42 +140,12 @@ pub(crate) struct Tracker {
     overflowed: u64,
 }
 
-/// One container.
-#[derive(Default)]
-struct Entry {
-    /// What the pipeline shall hold for it; the last inspect that counted.
-    services: Option<Services>,
-    /// Whether the pipeline may hold anything for it.
-    announced: bool,
-    /// What that inspect saw, if it runs, published or not.
-    seen: Option<Fingerprint>,
-    /// What its health check said then.
-    health: Health,
-    /// Whether the pipeline must still be told; the entry is then in the outbox.
-    unsent: bool,
-    /// [`Tracker::clock`] at its last event.
-    changed_at: u64,
-    work: Work,
-    /// How it is stopped, as the last inspect said.
-    stop: Stop,
-    /// It was told to stop: until this time it may still run, and is withdrawn all the same.
-    stopping_until: Option<Instant>,
-    /// Inspects that failed in a row.
-    failures: u32,
-    /// Another was seen to have an address of its, and it is looked at again for that.
-    is_doubted: bool,
-    /// Whether the first complete state waits for it.
-    awaited: bool,
-}
-
-#[derive(Default)]
-enum Work {
-    #[default]
-    Idle,
-    /// In `planned` under this time.
-    Planned(Instant),
-    /// Being inspected; with a time, the result is void and another inspect follows then.
-    UnderWay { again: Option<Instant> },
+/// What an event comes to for a container.
+enum Todo {
+    /// Inspect it then.
+    Look(Instant),
+    /// It is withdrawn; look then whether that is right.
+    Withdraw(Option<Instant>),
 }
 
 impl Tracker {
@@ -167,6 +155,8 @@ impl Tracker {
             entries: HashMap::new(),
             clock: 0,
             planned: BTreeSet::new(),
+            later: VecDeque::new(),
+            later_from: Instant::now(),
             under_way: 0,
             outbox: VecDeque::new(),
             holders: HashMap::new(),
@@ -179,6 +169,7 @@ impl Tracker {
     /// Forgets all work: the connection it went over is gone. What the pipeline was told is kept.
     pub(crate) fn disconnected(&mut self) {
         self.planned.clear();
+        self.later.clear();
         self.outbox.clear();
         self.under_way = 0;
         self.sync = Sync::Unlisted;
@@ -188,7 +179,7 @@ impl Tracker {
             entry.awaited = false;
             entry.failures = 0;
             // An engine that ends gives up its stops, or has seen them through and starts some of these anew.
-            entry.stopping_until = None;
+            entry.leaving = None;
         }
     }
 
@@ -215,53 +206,57 @@ impl Tracker {
     /// Takes in an event, and tells whether the container is withdrawn by it.
     pub(crate) fn event(&mut self, event: &Event, now: Instant) -> bool {
         self.clock += 1;
-        let clock = self.clock;
-        let effect = match event.effect {
-            Effect::Signal(signal) => match self.entries.get_mut(&event.container) {
-                Some(entry) if entry.stop.is_begun_by(signal) => {
-                    let until = now + entry.stop.grace;
-                    // The kill that ends the wait for a stop does not make it longer.
-                    entry.stopping_until = entry.stopping_until.or(Some(until));
-                    event.effect
-                }
-                _ => return false,
-            },
-            Effect::Health(health) => match self.entries.get(&event.container) {
-                Some(entry) if entry.is_known_to_be(health) => return false,
-                _ => Effect::Inspect,
-            },
-            effect => effect,
-        };
-        let withdraw = !matches!(effect, Effect::Inspect | Effect::Hint | Effect::Health(_));
-        // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that.
-        if withdraw && !self.entries.contains_key(&event.container) {
-            return true;
+        let (id, clock) = (&event.container, self.clock);
+        let is_unlisted = self.is_unlisted();
+        if event.effect.is_of_an_end() && !is_unlisted && !self.entries.contains_key(id) {
+            // Nothing is known of it, so there is nothing to withdraw, and no entry to make for that. But a list that is
+            // under way may show it as it was.
+            return !matches!(event.effect, Effect::Signal(_));
         }
-        let Some(entry) = self.entry(&event.container) else {
+        let Some(entry) = self.entry(id) else {
             return false;
+        };
+        let todo = match event.effect {
+            Effect::Health(health) if entry.is_known_to_be(health) => return false,
+            Effect::Inspect | Effect::Health(_) => Todo::Look(now),
+            Effect::Hint => {
+                // One that is being looked at may be found to run, and then it counts at once.
+                let may_run = entry.seen.is_some() || matches!(entry.work, Work::UnderWay { .. });
+                Todo::Look(if may_run { now } else { now + CONFIRM_AFTER })
+            }
+            Effect::Signal(signal) => match entry.signalled(signal, now) {
+                Signal::Nothing => return false,
+                Signal::Ask => Todo::Look(now),
+                Signal::Withdraw(until) => Todo::Withdraw(Some(until)),
+            },
+            Effect::Withdraw => {
+                entry.leaving = None;
+                Todo::Withdraw(Some(now + CONFIRM_AFTER))
+            }
+            Effect::Forget => {
+                entry.leaving = None;
+                Todo::Withdraw(is_unlisted.then_some(now + CONFIRM_AFTER))
+            }
         };
         entry.changed_at = clock;
         entry.failures = 0;
-        if matches!(effect, Effect::Withdraw | Effect::Forget) {
-            entry.stopping_until = None;
-        }
-        let stopping_until = entry.stopping_until;
-        // One that is being looked at may be found to run, and then it counts at once.
-        let may_run = entry.seen.is_some() || matches!(entry.work, Work::UnderWay { .. });
-        if withdraw {
-            self.hold(&event.container, None, None);
-            self.unplan(&event.container, now + CONFIRM_AFTER);
-            self.release(&event.container);
-        }
-        match effect {
-            Effect::Inspect | Effect::Health(_) => self.plan(&event.container, now),
-            Effect::Hint => self.plan(&event.container, if may_run { now } else { now + CONFIRM_AFTER }),
-            Effect::Signal(_) => self.plan(&event.container, stopping_until.unwrap_or(now)),
-            Effect::Withdraw => self.plan(&event.container, now + CONFIRM_AFTER),
-            Effect::Forget => {}
-        }
-        self.tidy(&event.container);
-        withdraw
+        let is_withdrawn = match todo {
+            Todo::Look(at) => {
+                self.plan(id, at);
+                false
+            }
+            Todo::Withdraw(look_at) => {
+                self.hold(id, None, None);
+                self.unplan(id, now + CONFIRM_AFTER);
+                self.release(id);
+                if let Some(at) = look_at {
+                    self.plan(id, at);
+                }
+                true
+            }
+        };
+        self.tidy(id);
+        is_withdrawn
     }
 
     /// Takes in what the inspect of `id` came to. It counts only if no event for `id` came since it began.
@@ -278,7 +273,7 @@ impl Tracker {
         match (again, outcome) {
             (Some(at), _) => self.plan(id, at),
             (None, Inspection::Failed) if entry.failures < RETRIES_MAX => {
-                let wait = RETRY_AFTER * 4_u32.pow(entry.failures);
+                let wait = RETRY_AFTER * 4_u32.pow(entry.failures.into());
                 entry.failures += 1;
                 self.plan(id, now + wait);
             }
@@ -293,15 +288,13 @@ impl Tracker {
                 } = running;
                 entry.failures = 0;
                 entry.health = health;
-                entry.stop = stop;
-                match entry.stopping_until.filter(|until| now < *until) {
+                match entry.stops(stop, now) {
                     Some(until) => {
                         verdict = Verdict::Stopping;
                         self.hold(id, None, None);
                         self.plan(id, until);
                     }
                     None => {
-                        entry.stopping_until = None;
                         verdict = Verdict::Held;
                         self.hold(id, services, Some(seen));
                         self.claim(id, &claims, now);
@@ -310,6 +303,7 @@ impl Tracker {
             }
             (None, Inspection::Absent) => {
                 entry.failures = 0;
+                entry.leaving = None;
                 verdict = Verdict::Held;
                 self.hold(id, None, None);
             }
@@ -335,25 +329,11 @@ impl Tracker {
         Some(self.entries.entry(id.clone()).or_default())
     }
 
-    /// Drops the entry if nothing is left to remember about it.
+    /// Drops the entry if nothing is left to remember about it. Until the first list has come, that it had an event is.
     fn tidy(&mut self, id: &Arc<str>) {
-        if self.entries.get(id).is_some_and(Entry::is_spent) {
+        if !self.is_unlisted() && self.entries.get(id).is_some_and(Entry::is_spent) {
             self.entries.remove(id);
         }
-    }
-}
-
-impl Entry {
-    /// Whether it runs, its check says that, and nothing has happened since that was seen. One that was given up is
-    /// not known.
-    fn is_known_to_be(&self, health: Health) -> bool {
-        let is_seen = self.seen.is_some() && self.failures == 0;
-        is_seen && self.health == health && matches!(self.work, Work::Idle)
-    }
-
-    fn is_spent(&self) -> bool {
-        let is_gone = self.services.is_none() && self.seen.is_none() && !self.announced;
-        is_gone && !self.unsent && matches!(self.work, Work::Idle)
     }
 }
 

@@ -6,8 +6,11 @@
 
 use std::collections::HashMap;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
+
+use super::lenient::{Field, Nothing, Perhaps, lenient};
 
 /// `GET /version`.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -19,7 +22,7 @@ pub(super) struct Version {
     pub(super) api_version: String,
     #[serde(rename = "MinAPIVersion", deserialize_with = "lenient")]
     pub(super) min_api_version: String,
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) components: Vec<Component>,
 }
 
@@ -91,13 +94,13 @@ pub(super) struct Config {
     pub(super) hostname: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) domainname: String,
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) env: Vec<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) image: String,
-    #[serde(deserialize_with = "map")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) labels: HashMap<String, String>,
-    #[serde(deserialize_with = "map")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) exposed_ports: HashMap<String, Nothing>,
     #[serde(deserialize_with = "lenient")]
     pub(super) stop_signal: String,
@@ -118,10 +121,10 @@ pub(super) struct HostConfig {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
-    #[serde(deserialize_with = "map")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) networks: HashMap<String, Endpoint>,
     /// By `80/tcp`; an exposed port that is published nowhere has none.
-    #[serde(deserialize_with = "map")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) ports: HashMap<String, Vec<Binding>>,
 }
 
@@ -139,7 +142,7 @@ pub(super) struct Endpoint {
     pub(super) ipv6_gateway: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) mac_address: String,
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) aliases: Vec<String>,
 }
 
@@ -159,17 +162,44 @@ pub(super) struct Binding {
 pub(super) struct Summary {
     #[serde(deserialize_with = "lenient")]
     pub(super) id: String,
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) names: Vec<String>,
+    /// As it was given when the container was created; the image's id once that name is another image's.
     #[serde(deserialize_with = "lenient")]
     pub(super) image: String,
+    #[serde(rename = "ImageID", deserialize_with = "lenient")]
+    pub(super) image_id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) labels: HashMap<String, String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) ports: Vec<ListedPort>,
     #[serde(deserialize_with = "lenient")]
     pub(super) state: String,
     /// A sentence: `Up 2 minutes (healthy)`.
     #[serde(deserialize_with = "lenient")]
     pub(super) status: String,
+    /// Since API 1.52.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) health: Health,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) host_config: HostConfig,
     #[serde(deserialize_with = "lenient")]
     pub(super) network_settings: NetworkSettings,
+}
+
+/// A port in the list: one that is exposed, or where one is published.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct ListedPort {
+    #[serde(rename = "IP", deserialize_with = "lenient")]
+    pub(super) ip: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) private_port: Option<i64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) public_port: Option<i64>,
+    /// `tcp`.
+    #[serde(rename = "Type", deserialize_with = "lenient")]
+    pub(super) protocol: String,
 }
 
 /// One line of `GET /networks`.
@@ -180,9 +210,12 @@ pub(super) struct Network {
     pub(super) name: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) driver: String,
+    /// Whether its containers reach nobody outside.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) internal: bool,
     #[serde(rename = "IPAM", deserialize_with = "lenient")]
     pub(super) ipam: Ipam,
-    #[serde(deserialize_with = "map")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) options: HashMap<String, String>,
 }
 
@@ -190,7 +223,7 @@ pub(super) struct Network {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct Ipam {
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) config: Vec<Pool>,
 }
 
@@ -217,6 +250,9 @@ pub(super) struct Event {
     /// Podman's word for it, where Docker has it in the action.
     #[serde(rename = "HealthStatus", deserialize_with = "lenient")]
     pub(super) health_status: String,
+    /// When it happened, in nanoseconds since 1970 by the engine's clock.
+    #[serde(rename = "timeNano", deserialize_with = "lenient")]
+    pub(super) time_nano: Option<i64>,
 }
 
 /// What an event is about.
@@ -225,18 +261,8 @@ pub(super) struct Event {
 pub(super) struct Actor {
     #[serde(rename = "ID", deserialize_with = "lenient")]
     pub(super) id: String,
-    #[serde(rename = "Attributes", deserialize_with = "map")]
+    #[serde(rename = "Attributes", deserialize_with = "lenient")]
     pub(super) attributes: HashMap<String, String>,
-}
-
-/// Whatever stands there.
-#[derive(Debug, Default)]
-pub(super) struct Nothing;
-
-impl<'de> Deserialize<'de> for Nothing {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
 }
 
 /// Reads an answer.
@@ -248,51 +274,55 @@ pub(super) fn read<'de, T: Deserialize<'de>>(octets: &'de [u8]) -> Result<T, ser
     serde_json::from_slice(octets)
 }
 
+/// Reads one entry of a list; none for one that is no object.
+///
+/// # Errors
+///
+/// What is not JSON.
+pub(super) fn read_entry<T: Field>(octets: &[u8]) -> Result<Option<T>, serde_json::Error> {
+    read(octets).map(|Perhaps(entry)| entry)
+}
+
 /// Reads an answer that is a list; entries that are no objects are left out.
 ///
 /// # Errors
 ///
 /// What is not JSON, or no list.
-pub(super) fn read_list<'de, T: Deserialize<'de>>(octets: &'de [u8]) -> Result<Vec<T>, serde_json::Error> {
-    let entries: Vec<&RawValue> = match serde_json::from_slice(octets) {
-        Ok(entries) => entries,
-        // Podman gives null for a list without entries.
-        Err(_) if octets.trim_ascii() == b"null" => Vec::new(),
-        Err(error) => return Err(error),
+pub(super) fn read_list<T: Field>(octets: &[u8]) -> Result<Vec<T>, serde_json::Error> {
+    let list: Option<Vec<Perhaps<T>>> = serde_json::from_slice(octets)?;
+    // Podman gives null for a list without entries.
+    let entries = list.unwrap_or_default().into_iter();
+    Ok(entries.filter_map(|Perhaps(entry)| entry).collect())
+}
+
+/// Has objects of a field's type read as that type.
+macro_rules! objects {
+    ($($shape:ty),* $(,)?) => {
+        $(impl Field for $shape {
+            fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+                Self::deserialize(MapAccessDeserializer::new(object)).map(Some)
+            }
+        })*
     };
-    Ok(entries.into_iter().filter_map(of).collect())
 }
 
-/// A field as it should be, or the default.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    let raw = raw(deserializer)?;
-    Ok(of(raw).unwrap_or_default())
-}
-
-/// The entries of a list that are as they should be.
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let entries: Vec<&RawValue> = of(raw(deserializer)?).unwrap_or_default();
-    Ok(entries.into_iter().filter_map(of).collect())
-}
-
-/// The entries of a map, those that are not as they should be with the default.
-fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<HashMap<String, T>, D::Error> {
-    let entries: HashMap<String, &RawValue> = of(raw(deserializer)?).unwrap_or_default();
-    let entries = entries.into_iter();
-    Ok(entries
-        .map(|(key, raw)| (key, of(raw).unwrap_or_default()))
-        .collect())
-}
-
-fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de RawValue, D::Error> {
-    <&RawValue>::deserialize(deserializer).map_err(D::Error::custom)
-}
-
-fn of<'de, T: Deserialize<'de>>(raw: &'de RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
+objects!(
+    Component,
+    Inspect,
+    State,
+    Health,
+    Config,
+    HostConfig,
+    NetworkSettings,
+    Endpoint,
+    Binding,
+    Summary,
+    ListedPort,
+    Network,
+    Ipam,
+    Pool,
+    Actor,
+);
 
 #[cfg(test)]
 mod tests {

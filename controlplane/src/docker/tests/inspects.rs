@@ -1,5 +1,7 @@
 //! Inspects that come late, come to nothing, fail or hang.
 
+use serde_json::json;
+
 use super::*;
 
 #[tokio::test]
@@ -27,7 +29,7 @@ async fn a_container_that_dies_while_its_inspect_is_under_way_stays_gone() {
     engine.script(&inspect_path("a"), Reply::Gate(gate.clone()));
     engine.run("a", "10.0.0.2");
     engine.event("start", "a");
-    engine.saw(&inspect_path("a"), 2).await;
+    engine.saw(&inspect_path("a"), 1).await;
     engine.end("a");
     engine.event("die", "a");
     rig.expect(&["-a"]).await;
@@ -72,6 +74,7 @@ async fn an_inspect_that_hangs_at_the_start_does_not_hold_up_the_others_names() 
     engine.start();
     engine.run("a", "10.0.0.1");
     engine.run("hung", "10.0.0.2");
+    engine.list_little_of("hung");
     engine.script(&inspect_path("hung"), Reply::Hang);
     let mut rig = Rig::start(
         &engine.socket(),
@@ -82,6 +85,77 @@ async fn an_inspect_that_hangs_at_the_start_does_not_hold_up_the_others_names() 
     );
     rig.expect(&["=a=10.0.0.1"]).await;
     rig.connected(1).await;
+}
+
+#[tokio::test]
+async fn what_the_list_tells_is_served_while_no_inspect_is_answered() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.network("bridge", &["10.0.0.0/24"]);
+    for (name, address) in [("a", "10.0.0.1"), ("b", "10.0.0.2")] {
+        engine.run(name, address);
+        engine.script(&inspect_path(name), Reply::Hang);
+    }
+    let pace = Pace {
+        deadline: HOUR,
+        ..TEST_PACE
+    };
+    let mut rig = Rig::start(&engine.socket(), pace);
+    rig.expect(&["=a=10.0.0.1,b=10.0.0.2"]).await;
+    rig.connected(2).await;
+    // They are asked for in the end, and others are not held up by them.
+    engine.saw(&inspect_path("b"), 1).await;
+    engine.run("c", "10.0.0.3");
+    engine.event("start", "c");
+    rig.expect(&["+c=10.0.0.3"]).await;
+    engine.event("die", "a");
+    rig.expect(&["-a"]).await;
+}
+
+// The list of an engine says nothing of the ports of a container on an internal network.
+#[tokio::test]
+async fn a_container_whose_ports_the_list_may_not_show_is_inspected_before_it_is_served() {
+    for (options, is_waited_for) in [
+        (json!({"Internal": true}), true),
+        (json!({"Driver": "macvlan"}), true),
+        (json!({}), false),
+    ] {
+        let mut engine = FakeEngine::new();
+        engine.start();
+        engine.network("bridge", &["10.0.0.0/24"]);
+        engine.change_network("bridge", &options);
+        engine.run("a", "10.0.0.1");
+        engine.change("a", |it| it["Config"]["ExposedPorts"] = json!({}));
+        engine.script(&inspect_path("a"), Reply::Hang);
+        let pace = Pace {
+            deadline: HOUR,
+            ..TEST_PACE
+        };
+        let mut rig = Rig::start(&engine.socket(), pace);
+        let told = if is_waited_for { "=" } else { "=a=10.0.0.1" };
+        rig.expect(&[told]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_happened_before_the_connection_is_looked_at_and_withdraws_nobody() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.network("bridge", &["10.0.0.0/24"]);
+    for (name, address) in [("ended", "10.0.0.1"), ("back", "10.0.0.2"), ("c", "10.0.0.3")] {
+        engine.run(name, address);
+    }
+    let (ended, back) = (event("die", "ended"), event("die", "back"));
+    let gate = Arc::new(Notify::new());
+    engine.script("/containers/json", Reply::Gate(gate.clone()));
+    let mut rig = Rig::start(&engine.socket(), TEST_PACE);
+    engine.subscribed().await;
+    engine.octets((ended + &back).as_bytes());
+    // The list shows it as it was, and the inspect as it is.
+    engine.script(&inspect_path("ended"), Reply::Status(404));
+    engine.saw(&inspect_path("ended"), 1).await;
+    gate.notify_one();
+    rig.expect(&["=back=10.0.0.2,c=10.0.0.3"]).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::docker::attachment::Attachment;
 use crate::docker::container::Life;
+use crate::docker::listed::Told;
+use crate::docker::standing::Standing;
 use crate::service::{Change, Service, ServiceId};
 
 pub(super) fn source() -> Source {
@@ -44,7 +46,7 @@ pub(super) fn running(id: &str, version: u8) -> Inspection {
         services: Some(service(id, version).into()),
         seen: seen(id, version),
         health: Health::Healthy,
-        stop: Stop::default(),
+        stop: Some(Stop::default()),
         claims: Vec::new(),
     })
 }
@@ -71,10 +73,26 @@ pub(super) fn seen(id: &str, version: u8) -> Fingerprint {
 pub(super) fn listed(id: &str, version: u8) -> Listed {
     Listed {
         id: id.into(),
-        name: id.to_owned(),
-        image: "web".to_owned(),
+        name: id.into(),
+        image: "web".into(),
         life: Life::Running,
         fingerprint: seen(id, version),
+        told: None,
+    }
+}
+
+/// The same, of a container of which the list tells what it is.
+pub(super) fn told(id: &str, version: u8) -> Listed {
+    let Inspection::Running(running) = running(id, version) else {
+        unreachable!("it runs");
+    };
+    Listed {
+        told: Some(Box::new(Told {
+            running: Running { stop: None, ..running },
+            standing: Standing::Published,
+            complaints: Vec::new(),
+        })),
+        ..listed(id, version)
     }
 }
 
@@ -127,11 +145,19 @@ impl Bench {
 
     pub(super) fn list(&mut self, containers: &[(&str, u8)]) -> &mut Self {
         let asked = self.tracker.list_began();
-        let containers: Vec<Listed> = containers
-            .iter()
-            .map(|(id, version)| listed(id, *version))
-            .collect();
-        self.tracker.listed(asked, &containers, self.now);
+        let lines = containers.iter().map(|(id, version)| listed(id, *version));
+        self.take_list(asked, lines)
+    }
+
+    /// A list that tells what these containers are.
+    pub(super) fn tell(&mut self, containers: &[(&str, u8)]) -> &mut Self {
+        let asked = self.tracker.list_began();
+        let lines = containers.iter().map(|(id, version)| told(id, *version));
+        self.take_list(asked, lines)
+    }
+
+    pub(super) fn take_list(&mut self, asked: ListTicket, lines: impl Iterator<Item = Listed>) -> &mut Self {
+        self.tracker.listed(asked, &mut lines.collect::<Vec<_>>(), self.now);
         self
     }
 

@@ -20,7 +20,7 @@ fn a_list_does_not_undo_an_event_that_came_after_it_was_asked_for() {
         .runs("b", 1)
         .event("a", Effect::Withdraw)
         .expect("-a +b1");
-    bench.tracker.listed(asked, &[listed("a", 1)], bench.now);
+    bench.take_list(asked, [listed("a", 1)].into_iter());
     assert_eq!(bench.begin(), "");
     bench.expect("");
 }
@@ -62,9 +62,7 @@ fn events_before_the_list_and_during_the_inspects_are_part_of_the_first_state() 
     let mut bench = Bench::new();
     let asked = bench.tracker.list_began();
     bench.event("new", Effect::Inspect).runs("new", 1);
-    bench
-        .tracker
-        .listed(asked, &[listed("a", 1), listed("dead", 1)], bench.now);
+    bench.take_list(asked, [listed("a", 1), listed("dead", 1)].into_iter());
     bench.begin();
     bench.event("dead", Effect::Withdraw);
     bench.end("a", running("a", 1));
@@ -176,4 +174,111 @@ fn an_answer_from_before_all_are_asked_about_anew_is_void() {
     bench.end("a", running("a", 6));
     bench.drain();
     assert_eq!(bench.told, ["=a6"]);
+}
+
+#[test]
+fn what_the_list_tells_is_served_before_anything_is_inspected() {
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1), ("b", 1)]).expect("=a1,b1");
+    assert_eq!(bench.begin(), "", "they have time");
+    bench.pass(LATER_AFTER);
+    assert_eq!(bench.begin(), "a,b");
+    bench.end("a", running("a", 1));
+    bench.end("b", running("b", 2));
+    bench.expect("+b2");
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.begin(), "", "each once");
+}
+
+#[test]
+fn who_is_not_told_by_the_list_is_waited_for_and_goes_first() {
+    let mut bench = Bench::new();
+    let asked = bench.tracker.list_began();
+    bench.take_list(asked, [told("a", 1), listed("b", 1)].into_iter());
+    assert_eq!(bench.expect("").begin(), "b");
+    bench.end("b", running("b", 1));
+    bench.expect("=a1,b1");
+}
+
+#[test]
+fn a_container_that_has_an_event_is_inspected_before_all_that_only_were_listed() {
+    let ids: Vec<String> = (0..10 * INSPECTS_MAX).map(|n| format!("c{n:03}")).collect();
+    let mut bench = Bench::new();
+    let lines: Vec<_> = ids.iter().map(|id| (id.as_str(), 1)).collect();
+    bench.tell(&lines).drain().pass(LATER_AFTER).begin();
+    assert_eq!(bench.open.len(), LATER_MAX, "the engine has other work");
+    bench.event("c159", Effect::Inspect).event("new", Effect::Inspect).begin();
+    let begun: Vec<&str> = bench.open.iter().skip(LATER_MAX).map(|id| &**id).collect();
+    assert_eq!(begun, ["c159", "new"]);
+}
+
+#[test]
+fn the_list_is_not_believed_about_who_had_an_event_since_the_connection() {
+    for effect in [Effect::Withdraw, Effect::Forget, Effect::Signal(15), Effect::Inspect] {
+        let mut bench = Bench::new();
+        let asked = bench.tracker.list_began();
+        bench.event("ended", effect);
+        bench.take_list(asked, [told("a", 1), told("ended", 1)].into_iter());
+        if matches!(effect, Effect::Withdraw | Effect::Forget) {
+            bench.expect("=a1").pass(CONFIRM_AFTER);
+        }
+        // It is looked at in time, and that counts.
+        assert!(bench.begin().contains("ended"), "{effect:?}");
+        bench.end("ended", Inspection::Absent);
+        bench.drain();
+        assert_eq!(bench.held.keys().collect::<Vec<_>>(), ["a"], "{effect:?}");
+        assert!(!bench.tracker.entries.contains_key("ended"), "{effect:?}");
+    }
+}
+
+#[test]
+fn a_second_list_has_inspected_what_it_shows_otherwise() {
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1)]).expect("=a1");
+    bench.event("a", Effect::Withdraw).expect("-a");
+    // An engine lists as running what it has just told the end of.
+    bench.tell(&[("a", 1)]).expect("");
+    assert_eq!(bench.begin(), "a");
+    bench.end("a", Inspection::Absent);
+    bench.expect("");
+}
+
+#[test]
+fn after_a_reconnection_only_what_the_list_shows_otherwise_is_inspected() {
+    let mut bench = Bench::synced(&[("a", 1), ("b", 1), ("c", 1)]);
+    bench.tracker.disconnected();
+    bench.tell(&[("a", 1), ("b", 2), ("d", 1)]).expect("=a1,b2,d1");
+    bench.pass(LATER_AFTER);
+    assert_eq!(bench.begin(), "b,d");
+}
+
+#[test]
+fn whether_a_signal_is_the_end_of_one_that_was_only_listed_an_inspect_tells() {
+    let quits = |version| match running("a", version) {
+        Inspection::Running(running) => Inspection::Running(Running {
+            stop: Some(Stop::of("SIGQUIT", Some(30))),
+            ..running
+        }),
+        other => other,
+    };
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1)]).expect("=a1");
+    bench.event("a", Effect::Signal(15)).expect("");
+    assert_eq!(bench.begin(), "a", "at once");
+    bench.end("a", quits(1));
+    bench.expect("");
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1)]).expect("=a1");
+    bench.event("a", Effect::Signal(3)).begin();
+    let signalled_at = bench.now;
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.end("a", quits(1)), Verdict::Stopping);
+    bench.expect("-a");
+    bench.now = signalled_at + Duration::from_secs(31);
+    assert_eq!(bench.begin(), "a");
+    bench.end("a", quits(1));
+    bench.expect("+a1");
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1)]).expect("=a1");
+    bench.event("a", Effect::Signal(9)).expect("-a");
 }

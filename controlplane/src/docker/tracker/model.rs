@@ -1,9 +1,9 @@
 //! The tracker beside an engine that is simple enough to be right, in every order of what may happen.
 
-use super::bench::{Bench, listed, running};
+use super::bench::{Bench, listed, running, told};
 use super::*;
 use crate::fixture::Dice;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const EFFECTS: [Effect; 5] = [
     Effect::Inspect,
@@ -184,8 +184,9 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
                         *containers = Some(world.truth.clone());
                     }
                     Some((asked, Some(containers))) => {
-                        let lines: Vec<Listed> = containers.iter().map(|(id, v)| listed(id, *v)).collect();
-                        bench.tracker.listed(*asked, &lines, bench.now);
+                        let mut line = |id: &str, v: u8| [listed, told][dice.roll(2)](id, v);
+                        let lines: Vec<_> = containers.iter().map(|(id, v)| line(id, *v)).collect();
+                        bench.take_list(*asked, lines.into_iter());
                         listing = None;
                     }
                     None if dice.roll(3) == 0 => listing = Some((bench.tracker.list_began(), None)),
@@ -208,6 +209,8 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
                 "`once-queued`, seed {seed}"
             );
             assert!(bench.tracker.outbox.len() <= known, "`once-queued`, seed {seed}");
+            let later: BTreeSet<_> = bench.tracker.later.iter().collect();
+            assert_eq!(later.len(), bench.tracker.later.len(), "`once-queued`, seed {seed}");
             assert_eq!(bench.tracker.under_way, bench.open.len(), "seed {seed}");
             let services = bench
                 .tracker
@@ -224,10 +227,8 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
             bench.end(&id, answer);
         }
         if !bench.tracker.is_synced() {
-            let lines: Vec<Listed> = world.truth.iter().map(|(id, v)| listed(id, *v)).collect();
-            bench
-                .tracker
-                .listed(bench.tracker.list_began(), &lines, bench.now);
+            let asked = bench.tracker.list_began();
+            bench.take_list(asked, world.truth.iter().map(|(id, v)| told(id, *v)));
         }
         quiesce(&mut bench, &world.truth);
         assert_eq!(bench.held, world.truth, "seed {seed}");

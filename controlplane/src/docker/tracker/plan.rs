@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{INSPECTS_MAX, SYNC_STALL, Sync, Tracker, Work};
+use super::{INSPECTS_MAX, LATER_MAX, SYNC_STALL, Sync, Tracker, Work};
 
 impl Tracker {
     /// The container to inspect now, unless as many as may are under way or none is due. Its result must be given to
     /// [`Tracker::inspected`].
     pub(crate) fn next_inspect(&mut self, now: Instant) -> Option<Arc<str>> {
-        if self.under_way >= INSPECTS_MAX || self.planned.first().is_none_or(|(at, _)| *at > now) {
+        if self.under_way >= INSPECTS_MAX {
             return None;
         }
-        let (_, id) = self.planned.pop_first()?;
+        let id = match self.planned.first() {
+            Some((at, _)) if *at <= now => self.planned.pop_first()?.1,
+            _ => self.next_later(now)?,
+        };
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.work = Work::UnderWay { again: None };
         }
@@ -33,7 +36,38 @@ impl Tracker {
             .first()
             .map(|(at, _)| *at)
             .filter(|_| self.under_way < INSPECTS_MAX);
-        due_at.into_iter().chain(stalled_at).min()
+        let later_at = self.may_look_later().then_some(self.later_from);
+        [due_at, stalled_at, later_at].into_iter().flatten().min()
+    }
+
+    /// The next of those that the list told of.
+    fn next_later(&mut self, now: Instant) -> Option<Arc<str>> {
+        if !self.may_look_later() || now < self.later_from {
+            return None;
+        }
+        let entries = &self.entries;
+        let is_later = |id: &Arc<str>| entries.get(id).is_some_and(|it| matches!(it.work, Work::Later));
+        while let Some(id) = self.later.pop_front() {
+            if is_later(&id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn may_look_later(&self) -> bool {
+        let is_told = matches!(self.sync, Sync::Sent);
+        is_told && !self.later.is_empty() && self.under_way < LATER_MAX
+    }
+
+    /// Has it inspected when there is nothing else to do, if nothing is planned for it.
+    pub(super) fn put_off(&mut self, id: &Arc<str>) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && matches!(entry.work, Work::Idle)
+        {
+            entry.work = Work::Later;
+            self.later.push_back(id.clone());
+        }
     }
 
     /// Plans an inspect at `at`, or earlier if it was; the one under way is void then.
@@ -44,7 +78,7 @@ impl Tracker {
         match &mut entry.work {
             Work::UnderWay { again } => *again = Some(at),
             Work::Planned(before) if *before <= at => {}
-            Work::Planned(_) | Work::Idle => {
+            Work::Planned(_) | Work::Later | Work::Idle => {
                 if let Work::Planned(before) = std::mem::replace(&mut entry.work, Work::Planned(at)) {
                     self.planned.remove(&(before, id.clone()));
                 }
@@ -64,17 +98,8 @@ impl Tracker {
                 self.planned.remove(&(*before, id.clone()));
                 entry.work = Work::Idle;
             }
+            Work::Later => entry.work = Work::Idle,
             Work::Idle => {}
-        }
-    }
-}
-
-impl Work {
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        match self {
-            Work::Idle => false,
-            Work::Planned(at) => *at <= now,
-            Work::UnderWay { .. } => true,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, Listed, Tracker, Work};
+use super::{Entry, LATER_AFTER, Listed, Running, Tracker, Work};
 
 /// How long after the last inspect came back the first complete state is sent without those that are still under way.
 /// One container that hangs must not hold up the names of all others.
@@ -51,20 +51,37 @@ impl Tracker {
         ListTicket(self.clock)
     }
 
-    /// Takes in the list of all containers that are alive: after a connection all are inspected, later those that differ
-    /// from what an inspect last showed. What is not listed is withdrawn. A container that had an event since the list was asked for is left
-    /// as the event made it.
-    pub(crate) fn listed(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
-        let syncing = matches!(self.sync, Sync::Unlisted);
+    /// Whether no list has come on this connection yet: it is the next one that tells what containers are.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        matches!(self.sync, Sync::Unlisted)
+    }
+
+    /// Takes in the list of all containers. What is not listed, or has ended, is withdrawn. A container that had an event
+    /// since the list was asked for is left as the event made it.
+    ///
+    /// After a connection, what the list tells of a container is held, and all others are inspected; what was not held
+    /// loses its [`Listed::told`]. Later those are inspected that differ from what was last seen of them, for an engine may
+    /// list as running what it has just told the end of.
+    pub(crate) fn listed(&mut self, asked: ListTicket, containers: &mut [Listed], now: Instant) {
+        let syncing = self.is_unlisted();
         let mut awaited = 0;
-        for listed in containers {
+        for listed in containers.iter_mut().filter(|it| it.is_alive()) {
+            let told = listed.told.take();
             let Some(entry) = self.entry(&listed.id) else {
                 continue;
             };
+            let is_current = entry.changed_at <= asked.0;
             let doubtful = entry.failures > 0 || listed.differs_from(entry.seen);
-            if entry.changed_at <= asked.0 && (syncing || doubtful) {
-                entry.failures = 0;
-                self.plan(&listed.id, now);
+            match told.filter(|_| syncing && is_current) {
+                Some(told) => {
+                    self.told(&listed.id, &told.running, now);
+                    listed.told = Some(told);
+                }
+                None if is_current && (syncing || doubtful) => {
+                    entry.failures = 0;
+                    self.plan(&listed.id, now);
+                }
+                None => {}
             }
             if syncing
                 && let Some(entry) = self.entries.get_mut(&listed.id)
@@ -76,7 +93,8 @@ impl Tracker {
             }
             self.tidy(&listed.id);
         }
-        let present: HashSet<&str> = containers.iter().map(|listed| &*listed.id).collect();
+        let present = containers.iter().filter(|it| it.is_alive());
+        let present: HashSet<&str> = present.map(|it| &*it.id).collect();
         let gone =
             |(id, entry): &(&Arc<str>, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
         for id in self
@@ -91,6 +109,7 @@ impl Tracker {
             self.tidy(&id);
         }
         if syncing {
+            self.later_from = now + LATER_AFTER;
             self.sync = Sync::Inspecting {
                 awaited,
                 idle_since: None,
@@ -100,11 +119,25 @@ impl Tracker {
         }
     }
 
+    /// Holds what the list tells of a container. It is inspected in its own time, unless that is what an inspect showed.
+    fn told(&mut self, id: &Arc<str>, running: &Running, now: Instant) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let is_known = entry.seen.is_some() && entry.stop.is_some() && entry.services == running.services;
+        entry.health = running.health;
+        self.hold(id, running.services.clone(), Some(running.seen));
+        self.claim(id, &running.claims, now);
+        if !is_known {
+            self.put_off(id);
+        }
+    }
+
     /// Has every container that runs inspected anew, because what they are called is decided otherwise from now on. The
     /// pipeline is told of all in one [`Change::Reset`], and until then only of those that leave.
     pub(crate) fn renew(&mut self, now: Instant) {
         // Without a list yet, all are to be inspected anyway.
-        if matches!(self.sync, Sync::Unlisted) {
+        if self.is_unlisted() {
             return;
         }
         let renewing = self.is_told();

@@ -118,7 +118,7 @@ fn a_container_is_removed_at_its_stop_signal_and_put_back_if_it_runs_on() {
     bench.event("a", Effect::Signal(15)).expect("-a");
     bench.event("a", Effect::Inspect).runs("a", 1).expect("");
     bench.list(&[("a", 1)]).runs("a", 1).expect("");
-    bench.pass(Stop::default().grace).runs("a", 1).expect("+a1");
+    bench.pass(Stop::default().grace()).runs("a", 1).expect("+a1");
 }
 
 #[test]
