@@ -1,4 +1,4 @@
-//! What `docs/behaviour.md` promises has a test behind each line, by a name that is there.
+//! What `docs/behaviour.md` and `docs/engine.md` promise has a test behind each line, by a name that is there.
 //!
 //! ```text
 //! | input | what is said | test |
@@ -201,18 +201,18 @@ fn rows(page: &str) -> Vec<Row> {
     rows
 }
 
-#[test]
-fn every_line_of_the_page_about_behaviour_names_a_test_that_is_there() {
+/// Every table of the page has a column for tests, with those that are there; at least so many lines.
+fn check(page: &str, lines_min: usize) {
     let known = Known::here();
-    let page = std::fs::read_to_string(known.root.join("docs/behaviour.md")).expect("it is there");
-    let rows = rows(&page);
-    let tables = page.lines().filter(|line| line.starts_with("|---")).count();
-    let with_tests = page.lines().filter(|line| line.ends_with("| test |")).count();
+    let text = std::fs::read_to_string(known.root.join(page)).expect("it is there");
+    let rows = rows(&text);
+    let tables = text.lines().filter(|line| line.starts_with("|---")).count();
+    let with_tests = text.lines().filter(|line| line.ends_with("| test |")).count();
     assert_eq!(tables, with_tests, "every table has a column for tests");
     let wrong: Vec<_> = rows
         .iter()
         .flat_map(|row| known.wrong(row).into_iter().map(move |wrong| (row, wrong)))
-        .map(|(row, wrong)| format!("docs/behaviour.md:{}: {wrong}\n    {}", row.line, row.tests))
+        .map(|(row, wrong)| format!("{page}:{}: {wrong}\n    {}", row.line, row.tests))
         .collect();
     assert!(
         wrong.is_empty(),
@@ -221,7 +221,17 @@ fn every_line_of_the_page_about_behaviour_names_a_test_that_is_there() {
         rows.len(),
         wrong.join("\n")
     );
-    assert!(rows.len() > 100, "{}", rows.len());
+    assert!(rows.len() >= lines_min, "{}", rows.len());
+}
+
+#[test]
+fn every_line_of_the_page_about_behaviour_names_a_test_that_is_there() {
+    check("docs/behaviour.md", 100);
+}
+
+#[test]
+fn every_line_of_the_page_about_engines_names_a_test_that_is_there() {
+    check("docs/engine.md", 25);
 }
 
 #[test]

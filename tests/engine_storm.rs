@@ -14,7 +14,7 @@ use support::{eventually, raw, unique};
 
 /// Containers of the storm. Most have their address from a label instead of a network, which takes the engine a fraction
 /// of the time and changes nothing for us.
-const CONTAINERS: usize = 200;
+const CONTAINERS: usize = 300;
 /// Clients of the engine at work at once.
 const CLIENTS: usize = 8;
 /// How long what is answered may take to become what is true, once the storm is over. A container that died is looked at

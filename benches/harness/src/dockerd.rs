@@ -8,6 +8,8 @@ use crate::cli::Outcome;
 
 /// The script, from the repository's root.
 const SCRIPT: &str = "tests/support/engine.sh";
+/// How long one order of the docker client may take.
+const CLIENT_SECONDS_MAX: &str = "30";
 /// The image of its containers: busybox, asleep.
 const IMAGE: &str = "bench";
 
@@ -119,7 +121,8 @@ impl Dockerd {
     ///
     /// What it said when it failed.
     pub(crate) fn docker(&self, words: &[&str]) -> Outcome<String> {
-        let output = Command::new("docker")
+        let output = Command::new("timeout")
+            .args([CLIENT_SECONDS_MAX, "docker"])
             .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
             .env("DOCKER_CONFIG", self.directory.path().join("docker"))
             .args(words)
@@ -128,7 +131,11 @@ impl Dockerd {
         if output.status.success() {
             return Ok(String::from_utf8(output.stdout)?.trim_end().to_owned());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = match output.status.code() {
+            // `timeout` says so.
+            Some(124) => format!("not done within {CLIENT_SECONDS_MAX} s").into(),
+            _ => String::from_utf8_lossy(&output.stderr),
+        };
         Err(format!("docker {}: {}", words.join(" "), said.trim_end()).into())
     }
 }

@@ -169,7 +169,9 @@ fn answer(path: &str, state: &State) -> Option<String> {
     }
     if path.ends_with("/networks") {
         // Without subnets, so that answers do not depend on where a client is.
-        return Some(r#"[{"Name":"bridge","Driver":"bridge","Internal":false,"IPAM":{"Config":[]}}]"#.to_owned());
+        return Some(
+            r#"[{"Name":"bridge","Driver":"bridge","Internal":false,"IPAM":{"Config":[]}}]"#.to_owned(),
+        );
     }
     if path.ends_with("/containers/json") {
         let mut list = String::from("[");

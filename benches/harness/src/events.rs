@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Cores, Outcome, say};
 use crate::dockerd::Dockerd;
-use crate::engine::{Engine, now};
+use crate::engine::Engine;
 use crate::field::{Ground, Running};
 use crate::network;
 use crate::question::Question;
@@ -21,25 +21,44 @@ use crate::relay::Relay;
 use crate::servers::Kind;
 use crate::table::table;
 use crate::world::{World, ZONE};
+use rest::{CHECKED, at_rest};
+
+mod rest;
 
 /// How long one answer may take to become right.
-const SEEN_AFTER_MAX: Duration = Duration::from_secs(30);
+const SEEN_AFTER_MAX: Duration = Duration::from_secs(20);
 /// Between two questions for an answer that is awaited: a share of a millisecond, and most of the CPU left to others.
 const BETWEEN_QUESTIONS: Duration = Duration::from_micros(200);
 /// Times that an engine goes and comes back, or has its connection cut.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Time that an engine stays away: more than one try to reach it.
 const AWAY: Duration = Duration::from_millis(700);
 /// Time that it stays before it leaves: after less, skydock takes longer and longer to come back to it, as to one that
 /// breaks off again and again.
 const STAY: Duration = Duration::from_millis(5_500);
-/// Containers with a health check, and the time between two of its checks.
-const CHECKED: u32 = 300;
-const CHECK_EVERY: Duration = Duration::from_secs(2);
-/// How long an engine at rest is watched.
-const REST: Duration = Duration::from_secs(20);
-/// Names of skydock's worker threads, before the number of their core; all else is the control plane.
-const WORKER: &str = "skydock-";
+/// How long all of it may take. One step more may be under way then, which has its own bound.
+const WHOLE_MAX: Duration = Duration::from_secs(180);
+
+/// What is done, told on the way; no step begins once it has been too long.
+pub(super) struct Steps(Instant);
+
+impl Steps {
+    /// # Errors
+    ///
+    /// There is no time for it any more.
+    fn begin(&self, step: &str) -> Outcome<()> {
+        let elapsed = self.0.elapsed();
+        if elapsed > WHOLE_MAX {
+            return Err(format!("not done after {}, and still to do: {step}", shown(elapsed)).into());
+        }
+        say(&format!("{:>6} {step}", shown(elapsed)));
+        Ok(())
+    }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{:.1}s", time.as_secs_f64())
+}
 
 /// Measures `skydock` beside the containers of `world`, and gives tables.
 ///
@@ -52,7 +71,8 @@ pub(crate) fn run(skydock: &Path, world: World, starts: usize, running: usize) -
     everywhere.push(cores.server);
     let directory = tempfile::tempdir()?;
     let fake = Engine::start(world, &directory.path().join("docker.sock"))?;
-    say("starting an engine");
+    let steps = Steps(Instant::now());
+    steps.begin("starting an engine")?;
     let dockerd = Dockerd::start()?;
     let relay = Relay::start(&directory.path().join("relay.sock"), &dockerd.socket())?;
     let (first, second) = (fake.endpoint(), relay.endpoint());
@@ -69,17 +89,18 @@ pub(crate) fn run(skydock: &Path, world: World, starts: usize, running: usize) -
         };
         Running::start(Kind::Skydock, &ground)
     };
+    steps.begin("starting skydock")?;
     let server = start(&[&first, &second], world)?;
     let mut text = format!("{} names beside\n\n", world.many());
-    text += &start_many(&server, &dockerd, &relay, starts)?;
-    text += &return_of_fake(&server, &fake, world)?;
-    text += &return_of_true(&server, &dockerd, &relay, running)?;
+    text += &start_many(&server, &dockerd, &relay, starts, &steps)?;
+    text += &return_of_fake(&server, &fake, world, &steps)?;
+    text += &return_of_true(&server, &dockerd, &relay, running, &steps)?;
     drop(server);
 
     let world = World::new(CHECKED);
     let fake = Engine::start(world, &directory.path().join("rest.sock"))?;
     let server = start(&[&fake.endpoint()], world)?;
-    text += &at_rest(&server, &fake, world);
+    text += &at_rest(&server, &fake, world, &steps)?;
     Ok(text)
 }
 
@@ -136,15 +157,21 @@ impl Asker {
 }
 
 /// Starts containers one after another, each asked for until it is answered.
-fn start_many(server: &Running, dockerd: &Dockerd, relay: &Relay, starts: usize) -> Outcome<String> {
-    say("making containers");
+fn start_many(
+    server: &Running,
+    dockerd: &Dockerd,
+    relay: &Relay,
+    starts: usize,
+    steps: &Steps,
+) -> Outcome<String> {
+    steps.begin(&format!("making {starts} containers"))?;
     let names: Vec<_> = (0..starts).map(|number| format!("start{number}")).collect();
     names.iter().try_for_each(|name| dockerd.create(name))?;
-    say("starting them");
     let asker = Asker::of(server)?;
     let (mut all, mut told, mut asked, mut engine, mut ours) = (vec![], vec![], vec![], vec![], vec![]);
     let mut inspects_in_all = 0;
     for name in &names {
+        steps.begin(&format!("starting {name} of {starts}"))?;
         let (address, seen) = thread::scope(|scope| -> Outcome<_> {
             let start = scope.spawn(|| {
                 dockerd
@@ -196,8 +223,10 @@ fn start_many(server: &Running, dockerd: &Dockerd, relay: &Relay, starts: usize)
 
 /// When the engine's event says that it was started.
 fn started(dockerd: &Dockerd, name: &str) -> Outcome<SystemTime> {
-    let until = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 1;
-    let (until, container) = (until.to_string(), format!("container={name}"));
+    // To the nanosecond: a second that is not over yet would be waited for.
+    let until = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let until = format!("{}.{:09}", until.as_secs(), until.subsec_nanos());
+    let container = format!("container={name}");
     let words = [
         "events",
         "--since",
@@ -213,11 +242,13 @@ fn started(dockerd: &Dockerd, name: &str) -> Outcome<SystemTime> {
 }
 
 /// The engine that is not there leaves, has every container replaced and comes back; or is cut off and found at once.
-fn return_of_fake(server: &Running, fake: &Engine, world: World) -> Outcome<String> {
-    say("the fake engine leaves and comes back");
+fn return_of_fake(server: &Running, fake: &Engine, world: World, steps: &Steps) -> Outcome<String> {
     let asker = Asker::of(server)?;
     let mut took = Vec::new();
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
+        steps.begin(&format!(
+            "the fake engine leaves and comes back, {round} of {ROUNDS}"
+        ))?;
         thread::sleep(STAY);
         fake.leave()?;
         thread::sleep(AWAY);
@@ -246,10 +277,16 @@ fn return_of_fake(server: &Running, fake: &Engine, world: World) -> Outcome<Stri
 }
 
 /// The same with containers that run; one is renamed meanwhile, and its new name tells.
-fn return_of_true(server: &Running, dockerd: &Dockerd, relay: &Relay, running: usize) -> Outcome<String> {
-    say("the true engine leaves and comes back");
+fn return_of_true(
+    server: &Running,
+    dockerd: &Dockerd,
+    relay: &Relay,
+    running: usize,
+    steps: &Steps,
+) -> Outcome<String> {
     let stopped = dockerd.docker(&["ps", "--quiet"])?;
     for name in (stopped.lines().count()..running).map(|number| format!("run{number}")) {
+        steps.begin(&format!("starting {name} of {running}"))?;
         dockerd.create(&name)?;
         dockerd.docker(&["start", &name])?;
     }
@@ -266,6 +303,9 @@ fn return_of_true(server: &Running, dockerd: &Dockerd, relay: &Relay, running: u
     let (address, _) = asker.await_any(&format!("back0.{ZONE}"))?;
     let mut took = Vec::new();
     for round in 1..=ROUNDS {
+        steps.begin(&format!(
+            "the true engine leaves and comes back, {round} of {ROUNDS}"
+        ))?;
         thread::sleep(STAY);
         relay.leave()?;
         let (old, new) = (format!("back{}", round - 1), format!("back{round}"));
@@ -287,84 +327,6 @@ fn return_of_true(server: &Running, dockerd: &Dockerd, relay: &Relay, running: u
         row("dockerd", took),
     ];
     Ok(format!("{}\n", table(&rows)))
-}
-
-/// What the control plane takes of a core: while nothing is told, while one container in two seconds changes its health,
-/// and while an engine that leaves nothing out tells of every check, too.
-fn at_rest(server: &Running, fake: &Engine, world: World) -> String {
-    say("the engine at rest");
-    let containers: Vec<_> = world.containers().collect();
-    let changing: Vec<_> = containers.iter().take(2).collect();
-    let watch = |what: &str, tell: &dyn Fn(u32)| {
-        say(what);
-        let control = || server.process.cpu_seconds() - server.process.thread_seconds(WORKER);
-        let (before, began) = (control(), Instant::now());
-        let ticks = u32::try_from(containers.len()).unwrap_or(1);
-        let mut tick = 0;
-        while began.elapsed() < REST {
-            thread::sleep((CHECK_EVERY / ticks * tick).saturating_sub(began.elapsed()));
-            tell(tick);
-            tick += 1;
-        }
-        let share = (control() - before) / began.elapsed().as_secs_f64();
-        vec![what.to_owned(), format!("{:.3}", share * 100.0)]
-    };
-    let turn = |tick: u32| {
-        let ticks = u32::try_from(containers.len()).unwrap_or(1);
-        if tick.is_multiple_of(ticks)
-            && let Some(it) = changing.get((tick / ticks) as usize % 2)
-        {
-            fake.tell(&health(&it.id(), &it.image, &it.instance));
-        }
-    };
-    let rows = [
-        vec![
-            format!("control plane, {CHECKED} containers checked every {CHECK_EVERY:?}"),
-            "% of a core".to_owned(),
-        ],
-        watch("nothing is told", &|_| ()),
-        watch("what engines tell who ask as we do", &turn),
-        watch("the health after every check, as Podman tells", &|tick| {
-            if let Some(it) = containers.get(tick as usize % containers.len().max(1)) {
-                fake.tell(&podman_health(&it.id(), &it.image, &it.instance));
-            }
-        }),
-        watch("every check is told, though nobody asked", &|tick| {
-            turn(tick);
-            if let Some(it) = containers.get(tick as usize % containers.len().max(1)) {
-                fake.tell(&check(&it.id(), &it.image, &it.instance));
-            }
-        }),
-    ];
-    table(&rows)
-}
-
-/// The three events of a health check that succeeds, as Docker 20.10 tells them.
-fn check(id: &str, image: &str, name: &str) -> String {
-    let exec = "ee58e204ed2923dcdefed5b3db4bedc6c3a932724b71165cc10e3669132a8bb5";
-    let event = |action: &str, more: &str| {
-        format!(
-            r#"{{"status":"{action}","id":"{id}","from":"{image}","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"execID":"{exec}",{more}"image":"{image}","name":"{name}"}}}},"scope":"local",{}}}"#,
-            now()
-        ) + "\n"
-    };
-    let created = event("exec_create: /bin/sh -c test -e /well", "");
-    created + &event("exec_start: /bin/sh -c test -e /well", "") + &event("exec_die", r#""exitCode":"0","#)
-}
-
-fn health(id: &str, image: &str, name: &str) -> String {
-    format!(
-        r#"{{"status":"health_status: healthy","id":"{id}","from":"{image}","Type":"container","Action":"health_status: healthy","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local",{}}}"#,
-        now()
-    ) + "\n"
-}
-
-/// The event of a health check, changed or not, as Podman 5 tells it.
-fn podman_health(id: &str, image: &str, name: &str) -> String {
-    format!(
-        r#"{{"status":"health_status","id":"{id}","from":"{image}","Type":"container","Action":"health_status","Actor":{{"ID":"{id}","Attributes":{{"image":"{image}","name":"{name}"}}}},"scope":"local",{},"HealthStatus":"healthy"}}"#,
-        now()
-    ) + "\n"
 }
 
 fn milliseconds(from: SystemTime, to: SystemTime) -> f64 {

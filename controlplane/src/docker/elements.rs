@@ -137,7 +137,8 @@ mod tests {
     fn elements(pieces: &[&[u8]]) -> (Vec<String>, bool) {
         let (mut list, mut found) = (Elements::default(), Vec::new());
         for piece in pieces {
-            let mut keep = |element: &[u8]| found.push(String::from_utf8(element.trim_ascii().to_vec()).unwrap());
+            let mut keep =
+                |element: &[u8]| found.push(String::from_utf8(element.trim_ascii().to_vec()).unwrap());
             list.take(piece, &mut keep).unwrap();
         }
         (found, list.finish().is_ok())

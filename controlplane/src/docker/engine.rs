@@ -120,10 +120,15 @@ impl Engine {
         let now_nano = now.and_then(|now| i64::try_from(now.as_nanos()).ok());
         let docker = self.docker.clone().with_timeout(EVENTS_ANSWER_DEADLINE);
         Lines::new(octets(&docker, &path)).map(move |line| {
-            let event: wire::Event = wire::read(&line?).map_err(|error| Failure::EventsBroke(error.into()))?;
+            let event: wire::Event =
+                wire::read(&line?).map_err(|error| Failure::EventsBroke(error.into()))?;
             let is_past = event.time_nano.zip(now_nano).is_some_and(|(at, now)| at < now);
             let news = News::of(event);
-            Ok(if is_past { news.map(News::in_hindsight) } else { news })
+            Ok(if is_past {
+                news.map(News::in_hindsight)
+            } else {
+                news
+            })
         })
     }
 

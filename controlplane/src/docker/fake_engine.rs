@@ -345,7 +345,10 @@ fn summary(inspect: &Value) -> Value {
         Some(health) => format!("Up 2 seconds ({health})"),
         None => "Up 2 seconds".to_owned(),
     };
-    let ports = inspect["Config"]["ExposedPorts"].as_object().into_iter().flatten();
+    let ports = inspect["Config"]["ExposedPorts"]
+        .as_object()
+        .into_iter()
+        .flatten();
     let port = |key: &String| {
         let (number, protocol) = key.split_once('/').unwrap();
         json!({"PrivatePort": number.parse::<u16>().unwrap(), "Type": protocol})

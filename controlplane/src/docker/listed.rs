@@ -210,12 +210,22 @@ mod tests {
     #[test]
     fn a_line_tells_what_a_container_is_if_it_shows_all_that_an_inspect_would() {
         let told = read(|_| {}).1.unwrap();
-        assert_eq!((told.name.as_str(), told.ports.len(), told.stop), ("redis1", 1, None));
+        assert_eq!(
+            (told.name.as_str(), told.ports.len(), told.stop),
+            ("redis1", 1, None)
+        );
         assert_eq!(told.addresses().len(), 2);
-        assert!(read(|line| line["Status"] = "Up 5 seconds (unhealthy)".into()).1.is_some());
+        assert!(
+            read(|line| line["Status"] = "Up 5 seconds (unhealthy)".into())
+                .1
+                .is_some()
+        );
         // API 1.52 says it by itself.
         let health = serde_json::json!({"Status": "starting", "FailingStreak": 0});
-        assert_eq!(read(|line| line["Health"] = health).1.unwrap().health, Health::Starting);
+        assert_eq!(
+            read(|line| line["Health"] = health).1.unwrap().health,
+            Health::Starting
+        );
         for (place, value) in [
             ("/State", "paused"),
             ("/State", "a new word"),

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Watch, wire};
 use super::census::{Census, Sighting};
 use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
@@ -17,6 +16,7 @@ use super::sharing::{Sharing, Whose};
 use super::standing::Standing;
 use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
 use super::words::Words;
+use super::{Watch, wire};
 use crate::plugin::{Described, Seen};
 use crate::service::{Address, Service, Services, Source};
 
@@ -162,7 +162,11 @@ impl Memory {
         let Some(services) = &running.services else {
             return true;
         };
-        let shows_all = |it: &Address| it.network.as_ref().is_some_and(|it| self.shows_ports.contains(it));
+        let shows_all = |it: &Address| {
+            it.network
+                .as_ref()
+                .is_some_and(|it| self.shows_ports.contains(it))
+        };
         !services.first().ports.is_empty() || running.claims.iter().all(shows_all)
     }
 

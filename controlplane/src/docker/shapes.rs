@@ -79,7 +79,10 @@ fn check(text: &str, networks: &[&str], addresses: &str, health: Health) -> Said
     // Docker's list tells as much as an inspect does; Podman's does not say whose network a container has.
     assert_eq!(told.is_none(), text.contains("Podman"));
     if let Some(told) = told {
-        let told = Container { id: ID.into(), ..told };
+        let told = Container {
+            id: ID.into(),
+            ..told
+        };
         assert_eq!(publish(told, None, context, &mut Words::default()), publication);
     }
     let services = publication.services.unwrap();

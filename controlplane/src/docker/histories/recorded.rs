@@ -96,6 +96,7 @@ async fn what_a_real_engine_told_is_followed_without_any_list() {
         "kill",
         "destroy",
         "rename",
+        "update",
         "pause",
         "unpause",
         "health_status",

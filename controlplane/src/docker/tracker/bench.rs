@@ -88,7 +88,10 @@ pub(super) fn told(id: &str, version: u8) -> Listed {
     };
     Listed {
         told: Some(Box::new(Told {
-            running: Running { stop: None, ..running },
+            running: Running {
+                stop: None,
+                ..running
+            },
             standing: Standing::Published,
             complaints: Vec::new(),
         })),
@@ -157,7 +160,8 @@ impl Bench {
     }
 
     pub(super) fn take_list(&mut self, asked: ListTicket, lines: impl Iterator<Item = Listed>) -> &mut Self {
-        self.tracker.listed(asked, &mut lines.collect::<Vec<_>>(), self.now);
+        self.tracker
+            .listed(asked, &mut lines.collect::<Vec<_>>(), self.now);
         self
     }
 

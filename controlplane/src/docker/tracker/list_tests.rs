@@ -207,14 +207,22 @@ fn a_container_that_has_an_event_is_inspected_before_all_that_only_were_listed()
     let lines: Vec<_> = ids.iter().map(|id| (id.as_str(), 1)).collect();
     bench.tell(&lines).drain().pass(LATER_AFTER).begin();
     assert_eq!(bench.open.len(), LATER_MAX, "the engine has other work");
-    bench.event("c159", Effect::Inspect).event("new", Effect::Inspect).begin();
+    bench
+        .event("c159", Effect::Inspect)
+        .event("new", Effect::Inspect)
+        .begin();
     let begun: Vec<&str> = bench.open.iter().skip(LATER_MAX).map(|id| &**id).collect();
     assert_eq!(begun, ["c159", "new"]);
 }
 
 #[test]
 fn the_list_is_not_believed_about_who_had_an_event_since_the_connection() {
-    for effect in [Effect::Withdraw, Effect::Forget, Effect::Signal(15), Effect::Inspect] {
+    for effect in [
+        Effect::Withdraw,
+        Effect::Forget,
+        Effect::Signal(15),
+        Effect::Inspect,
+    ] {
         let mut bench = Bench::new();
         let asked = bench.tracker.list_began();
         bench.event("ended", effect);

@@ -210,7 +210,11 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
             );
             assert!(bench.tracker.outbox.len() <= known, "`once-queued`, seed {seed}");
             let later: BTreeSet<_> = bench.tracker.later.iter().collect();
-            assert_eq!(later.len(), bench.tracker.later.len(), "`once-queued`, seed {seed}");
+            assert_eq!(
+                later.len(),
+                bench.tracker.later.len(),
+                "`once-queued`, seed {seed}"
+            );
             assert_eq!(bench.tracker.under_way, bench.open.len(), "seed {seed}");
             let services = bench
                 .tracker
