@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use controlplane::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
+use dataplane::forward::Conditions;
 use dataplane::{Counters, Totals};
 
-/// A closure that reads `counters`, for whoever shows them.
-pub(crate) fn of(counters: Counters) -> CountCores {
+use crate::conditions;
+
+/// A closure that reads `counters`, and how upstreams are, for whoever shows them.
+pub(crate) fn of(counters: Counters, conditions: Conditions) -> CountCores {
     Arc::new(move || {
         let cores = counters.per_core();
         let streams = counters.streams();
@@ -25,6 +28,7 @@ pub(crate) fn of(counters: Counters) -> CountCores {
                     .map(|(why, count)| (why.label(), count))
                     .collect(),
             },
+            upstreams: conditions::states(&conditions),
         }
     })
 }

@@ -15,6 +15,7 @@ mod admin;
 mod caching;
 mod cli;
 mod command;
+mod conditions;
 mod counts;
 mod engines;
 mod failure;

@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::signals::Readable;
 use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
-use crate::{admin, counts, engines, rehearsal};
+use crate::{admin, conditions, counts, engines, rehearsal};
 
 /// How long the report waits for the names of the engine. Thousands of containers are listed within this; an engine
 /// that takes longer is reported as it is.
@@ -148,7 +148,7 @@ impl Planes {
                 ttl_seconds: settings.ttl_seconds,
             },
             data_dir: settings.rest.data_dir.clone(),
-            count_cores: counts::of(workers.counters()),
+            count_cores: counts::of(workers.counters(), workers.conditions()),
             rehearse: rehearsal::of(workers.rehearsal()),
             flush_cache: flush(workers.flusher()),
         };
@@ -271,7 +271,7 @@ impl Planes {
         };
         let ended = tokio::select! {
             ended = &mut *control => ended,
-            _ = async { tokio::join!(tell, follow) } => control.await,
+            _ = async { tokio::join!(tell, follow, conditions::tell(workers.conditions())) } => control.await,
         };
         match ended {
             Ok(Err(ended)) => Failure::Runtime(ended.to_string()),

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use dataplane::cache::{Cache, Flush, Rules};
-use dataplane::forward::{Action, Asked, Config, Forwarder, Local, ReturnPath, Waiter};
+use dataplane::forward::{Action, Asked, Config, Forwarder, Local, ReturnPath, Trouble, Waiter};
 use dataplane::respond::{Client, Message, Outcome, Transport, fail, is_proven, respond, slip};
 use dns::wire::Head;
 use dns::{Query, Rcode, RecordData, Reply, RrSet, View};
@@ -240,7 +240,7 @@ fn waiting_for_upstreams_allocates_nothing() {
                     reply[2] |= 0x80;
                     forwarder.on_reply(place, &reply[..length], now, &mut sink);
                 }
-                (Some((place, _)), 1) => forwarder.on_error(place, now, &mut sink),
+                (Some((place, _)), 1) => forwarder.on_error(place, Trouble::Unreachable, now, &mut sink),
                 _ => {}
             }
             forwarder.on_timeout(now, &mut sink);

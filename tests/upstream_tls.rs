@@ -51,10 +51,28 @@ fn everything_is_asked_by_one_connection_that_is_kept_and_nothing_in_the_clear()
 // RFC 8310, section 5: with the strict profile there is no service rather than one that nobody vouches for.
 #[test]
 fn a_certificate_for_another_name_or_over_or_of_a_stranger_is_refused_at_once() {
-    for (name, year, is_trusted) in [
-        ("other.example", 4000, true),
-        (NAME, 2020, true),
-        (NAME, 4000, false),
+    for (name, year, is_trusted, state, said) in [
+        (
+            "other.example",
+            4000,
+            true,
+            "certificate_for_another_name",
+            "its certificate is for another name",
+        ),
+        (
+            NAME,
+            2020,
+            true,
+            "certificate_expired",
+            "its certificate has expired",
+        ),
+        (
+            NAME,
+            4000,
+            false,
+            "certificate_of_unknown_issuer",
+            "its certificate is from nobody who is trusted",
+        ),
     ] {
         let Some(world) = World::start(name, year) else {
             return;
@@ -79,6 +97,19 @@ fn a_certificate_for_another_name_or_over_or_of_a_stranger_is_refused_at_once() 
             start.elapsed()
         );
         assert!(daemon.metric("skydock_dns_forward_tls_failures_total", "") >= 1.0);
+        let state = format!("state=\"{state}\"");
+        assert_eq!(daemon.metric("skydock_dns_upstream_state", &state), 1.0);
+        // Whoever runs it is told why, once, however many ask.
+        let line = format!(
+            "upstream {}#{NAME} gives no answers: {said}",
+            world.middle.address
+        );
+        daemon.await_log(&line);
+        for number in 0..3 {
+            daemon.dig(&format!("n{number}.example.org A +time=5"));
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(daemon.log().matches(&line).count(), 1);
         world.middle.assert_nothing_in_the_clear();
         // Another server steps in.
         let upstream = Upstream::start();
@@ -103,10 +134,13 @@ fn a_connection_that_ends_is_made_anew_and_a_server_that_comes_back_is_found() {
     assert!(daemon.metric("skydock_dns_forward_tls_ends_total", "") >= 5.0);
     world.unbound.kill();
     assert_eq!(daemon.dig("www.example.org A +time=5").status, "SERVFAIL");
+    daemon.await_log("gives no answers: it ends connections before it has answered");
     world.unbound.start_again();
     eventually("Unbound again", 6 * SOON, || {
         is_answered(&daemon, "www.example.org A")
     });
+    daemon.await_log("answers again");
+    assert_eq!(daemon.metric("skydock_dns_upstream_state", "state=\"ok\""), 1.0);
 }
 
 #[test]

@@ -53,7 +53,7 @@ use tracing::error;
 pub use api::{
     Access, FlushCache, Rehearse, Rehearsed, Renewal, Secret, SecretError, Setting, Tls, TlsError,
 };
-pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, WorkerCounts};
+pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, UpstreamState, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;
 pub use service::{
     Address, Change, Compose, Health, NamedPort, Network, Port, Protocol, Publish, PublishedPort, Service,

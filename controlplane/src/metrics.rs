@@ -27,7 +27,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use cores::encode_cores;
+use cores::{encode_cores, encode_upstreams};
 
 use crate::docker::EngineCounters;
 use crate::service::Change;
@@ -43,6 +43,17 @@ pub struct WorkerCounts {
     pub cores: Vec<CoreCounts>,
     /// Of TCP connections.
     pub streams: StreamCounts,
+    /// How each upstream is.
+    pub upstreams: Vec<UpstreamState>,
+}
+
+/// How an upstream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Its address, and the name that its certificate must be for.
+    pub upstream: String,
+    /// `ok`, or one word for why it gives no answers.
+    pub state: &'static str,
 }
 
 /// What became of TCP connections.
@@ -250,6 +261,7 @@ impl Collector for Planes {
         encode_status(&mut encoder, &status)?;
         let counts = (self.count_cores)();
         encode_cores(&mut encoder, &counts.cores)?;
+        encode_upstreams(&mut encoder, &counts.upstreams)?;
         encode_streams(&mut encoder, &counts.streams)
     }
 }

@@ -310,6 +310,12 @@ impl Handle {
         self.rehearsal.clone()
     }
 
+    /// How the upstreams are. What it shows stays as it was once the workers have stopped.
+    #[must_use]
+    pub fn conditions(&self) -> forward::Conditions {
+        self.routes.conditions()
+    }
+
     /// Has `upstreams` asked from now on. Each worker looks once a batch; queries that wait go on waiting, and what is
     /// known of upstreams that stay is kept.
     ///

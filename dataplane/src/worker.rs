@@ -31,7 +31,7 @@ pub(crate) use self::recall::Share;
 use self::recall::{Recall, count_told};
 use crate::counters::Writer;
 use crate::forward::config;
-use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Place, ReturnPath};
+use crate::forward::{Action, Ask, Cause, Forwarder, Heard, Place, ReturnPath, Trouble};
 use crate::io::udp::{Batch, Datagram, Unusable};
 use crate::limits::REPLY_OCTETS_MAX;
 use crate::path::StreamKey;
@@ -277,12 +277,18 @@ impl Worker {
         }
     }
 
-    /// The socket of `place` reported an error.
-    pub(crate) fn on_error(&mut self, place: Place, now: Instant, outlet: &mut impl Outlet) {
+    /// The socket of `place` is of no use, because of `trouble`.
+    pub(crate) fn on_error(
+        &mut self,
+        place: Place,
+        trouble: Trouble,
+        now: Instant,
+        outlet: &mut impl Outlet,
+    ) {
         let failures = &self.counters.forward_tls_failures;
         failures.add(u64::from(place.is_kept()));
         let (forwarder, mut sink) = self.forwarding(now, outlet);
-        forwarder.on_error(place, now, &mut sink);
+        forwarder.on_error(place, trouble, now, &mut sink);
     }
 
     /// The connection of `place`, which had served before, has ended.
@@ -317,6 +323,7 @@ impl Worker {
             policy,
             counters,
             originals,
+            routes,
             reply,
             ..
         } = self;
@@ -327,6 +334,7 @@ impl Worker {
                 counters.forward_tls.add(u64::from(ask.place.is_kept()));
                 outlet.ask(&ask);
             }
+            Action::Turned(turned) => routes.note(turned.upstream, turned.trouble),
             Action::NoStream => counters.forward_stream_bounds.increment(),
             Action::Late(late) => {
                 let (asked, snapshot) = (late.asked, reader.load());

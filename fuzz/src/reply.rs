@@ -75,6 +75,7 @@ fn note(seen: &mut Seen) -> impl FnMut(Action<'_>) {
             seen.told += ended.served.count();
         }
         Action::Late(_) => unreachable!("its client has nothing older"),
+        Action::Turned(_) => {}
         Action::NoStream => unreachable!("one question needs one stream"),
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::connections::{CONNECTIONS_MAX, HEAD_OCTETS_MAX};
 use super::*;
 use crate::docker::{Census, EngineCounters, EngineState};
-use crate::metrics::{CoreCounts, Metrics, StreamCounts, WorkerCounts};
+use crate::metrics::{CoreCounts, Metrics, StreamCounts, UpstreamState, WorkerCounts};
 use crate::naming::Naming;
 use crate::service::{Change, Source};
 use crate::status::{EngineStatus, Published};
@@ -45,6 +45,10 @@ async fn listening(
                 closed: vec![("idle", 7)],
                 ..StreamCounts::default()
             },
+            upstreams: vec![UpstreamState {
+                upstream: "192.0.2.1:853#dns.example".to_owned(),
+                state: "certificate_expired",
+            }],
         }),
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -187,6 +191,7 @@ async fn metrics_show_both_planes_in_the_shapes_of_coredns() {
         "skydock_tcp_connections_accepted_total 9",
         "skydock_tcp_connections_open 2",
         "skydock_tcp_connections_closed_total{reason=\"idle\"} 7",
+        "skydock_dns_upstream_state{upstream=\"192.0.2.1:853#dns.example\",state=\"certificate_expired\"} 1",
         "skydock_dns_drops_total{core=\"3\",proto=\"udp\",reason=\"short\"} 1",
         "skydock_engine_connected{engine=\"unix:///e\"} 0",
         "skydock_engine_connected{engine=\"tcp://f:2375\"} 1",

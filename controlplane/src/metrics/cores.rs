@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::{CacheCounts, CoreCounts, Reading};
+use super::{CacheCounts, CoreCounts, Reading, UpstreamState};
 
 /// All that workers count.
 pub(super) fn encode_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreCounts]) -> fmt::Result {
@@ -138,6 +138,17 @@ fn encode_words<Word: AsRef<str>>(
             let labels = [core, transport, (kind, word.as_ref())];
             ConstCounter::new(*times).encode(family.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+/// How upstreams are: of all states the one that each is in.
+pub(super) fn encode_upstreams(to: &mut DescriptorEncoder<'_>, upstreams: &[UpstreamState]) -> fmt::Result {
+    let help = "Whether an upstream answers (ok), or why not, as was last found out";
+    let mut family = to.encode_descriptor("dns_upstream_state", help, None, MetricType::Gauge)?;
+    for UpstreamState { upstream, state } in upstreams {
+        let labels = [("upstream", upstream.as_str()), ("state", state)];
+        ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

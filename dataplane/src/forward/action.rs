@@ -6,9 +6,11 @@ use dns::Rcode;
 use dns::wire::ExtendedError;
 use rustls::pki_types::ServerName;
 
+use super::config::Upstream;
 use super::place::Place;
 use super::question::Asked;
 use super::reply::Foreign;
+use super::trouble::Trouble;
 use super::upstream::Nobody;
 use super::waiters::{Served, Standing};
 
@@ -21,6 +23,8 @@ pub enum Action<'a> {
     Ended(Ended<'a>),
     /// Tell those who wait what is past its time, if that is still there. The exchange goes on.
     Late(Late<'a>),
+    /// An upstream is no longer as it was.
+    Turned(Turned<'a>),
     /// A reply was cut, and every connection there may be is taken: it is not asked for over TCP.
     NoStream,
 }
@@ -39,6 +43,15 @@ pub struct Ask<'a> {
     pub tls: Option<&'a ServerName<'static>>,
     /// The message.
     pub octets: &'a [u8],
+}
+
+/// An upstream that is no longer as it was.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Turned<'a> {
+    /// Which.
+    pub upstream: &'a Upstream,
+    /// What is wrong with it; none: it has answered.
+    pub trouble: Option<Trouble>,
 }
 
 /// The end of an exchange.

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Cache};
 use dns::{Name, NameRef};
 use rustls::pki_types::ServerName;
 
+use super::trouble::{Cell, Trouble};
 use crate::limits::{ROUTES_MAX, UPSTREAMS_IN_ALL_MAX, UPSTREAMS_MAX};
 
 /// Who is asked what is not ours.
@@ -181,21 +182,59 @@ pub(crate) fn is_within(name: NameRef<'_>, domain: &Name) -> bool {
     name.start_of(domain).is_some()
 }
 
+/// A configuration, and where workers note how its upstreams are.
+#[derive(Debug)]
+struct Current {
+    config: Config,
+    conditions: Vec<(Upstream, Cell)>,
+}
+
+impl Current {
+    /// `config`, and what is known of upstreams that were among those of `before`.
+    fn new(config: Config, before: &[(Upstream, Cell)]) -> Self {
+        let upstreams = config.upstreams().into_iter();
+        let conditions = upstreams
+            .map(|upstream| {
+                let known = before.iter().find(|(other, _)| *other == upstream);
+                let cell = known.map(|(_, cell)| cell.clone()).unwrap_or_default();
+                (upstream, cell)
+            })
+            .collect();
+        Self { config, conditions }
+    }
+}
+
 /// The writing end of a configuration that may change while workers run.
 #[derive(Debug)]
-pub(crate) struct Writer(Arc<ArcSwap<Config>>);
+pub(crate) struct Writer(Arc<ArcSwap<Current>>);
 
 /// A reading end; each worker has its own.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    cache: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
+    cache: Cache<Arc<ArcSwap<Current>>, Arc<Current>>,
     /// What was read last.
-    seen: Option<Arc<Config>>,
+    seen: Option<Arc<Current>>,
+}
+
+/// How upstreams are, as workers last found. Cheap to clone; made by [`crate::Handle::conditions`].
+#[derive(Clone, Debug)]
+pub struct Conditions(Arc<ArcSwap<Current>>);
+
+impl Conditions {
+    /// Each upstream, in the order of the configuration, and what is wrong with it. None: nothing that is known.
+    #[must_use]
+    pub fn read(&self) -> Vec<(Upstream, Option<Trouble>)> {
+        let current = self.0.load();
+        let conditions = current.conditions.iter();
+        conditions
+            .map(|(upstream, cell)| (upstream.clone(), cell.read()))
+            .collect()
+    }
 }
 
 /// Connects a writer with its first reader; `first` is what is read until something else is written.
 pub(crate) fn channel(first: Config) -> (Writer, Reader) {
-    let current = Arc::new(ArcSwap::from_pointee(first));
+    let current = Arc::new(ArcSwap::from_pointee(Current::new(first, &[])));
     let reader = Reader {
         cache: Cache::new(Arc::clone(&current)),
         seen: None,
@@ -206,7 +245,13 @@ pub(crate) fn channel(first: Config) -> (Writer, Reader) {
 impl Writer {
     /// Makes `config` what every reader sees at its next look.
     pub(crate) fn set(&self, config: Config) {
-        self.0.store(Arc::new(config));
+        let current = Current::new(config, &self.0.load().conditions);
+        self.0.store(Arc::new(current));
+    }
+
+    /// How the upstreams are.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions(Arc::clone(&self.0))
     }
 }
 
@@ -220,7 +265,15 @@ impl Reader {
             return None;
         }
         self.seen = Some(Arc::clone(newest));
-        self.seen.as_deref()
+        self.seen.as_deref().map(|seen| &seen.config)
+    }
+
+    /// Notes what is wrong with an upstream of the configuration that was read last; none: nothing.
+    pub(crate) fn note(&self, upstream: &Upstream, trouble: Option<Trouble>) {
+        let mut conditions = self.seen.iter().flat_map(|seen| &seen.conditions);
+        if let Some((_, cell)) = conditions.find(|(other, _)| other == upstream) {
+            cell.note(trouble);
+        }
     }
 }
 
@@ -321,5 +374,27 @@ mod tests {
         assert_eq!(reader.changed(), Some(&newest));
         assert_eq!(reader.changed(), None);
         assert_eq!(other.changed(), Some(&newest));
+    }
+
+    #[test]
+    fn how_an_upstream_is_outlives_a_change_of_the_others() {
+        let (writer, mut reader) = channel(Config::all_to(upstreams(1..3)));
+        let (conditions, second) = (writer.conditions(), Upstream::from(upstreams(2..3)[0]));
+        reader.note(&second, Some(Trouble::Silent));
+        assert!(
+            conditions.read().iter().all(|(_, trouble)| trouble.is_none()),
+            "whoever has read nothing knows of no upstream"
+        );
+        reader.changed();
+        reader.note(&second, Some(Trouble::Silent));
+        writer.set(Config::all_to(upstreams(2..4)));
+        let third = Upstream::from(upstreams(3..4)[0]);
+        assert_eq!(
+            conditions.read(),
+            [(second.clone(), Some(Trouble::Silent)), (third, None)]
+        );
+        // By a worker that has not looked yet.
+        reader.note(&second, None);
+        assert!(conditions.read().iter().all(|(_, trouble)| trouble.is_none()));
     }
 }

@@ -37,9 +37,11 @@ impl Forwarder {
             self.ask_again(index, upstream, now, sink);
             return Heard::Reply;
         }
-        if let Some(upstream) = upstream {
-            self.upstreams
-                .succeeded(upstream, Some(now.saturating_duration_since(made.sent)));
+        let waited = now.saturating_duration_since(made.sent);
+        if let Some(upstream) = upstream
+            && self.upstreams.succeeded(upstream, Some(waited))
+        {
+            self.tell(upstream, sink);
         }
         if self.is_probe(index) {
             self.discard(index);

@@ -41,6 +41,7 @@ mod reply;
 #[cfg(test)]
 mod simulation;
 mod table;
+mod trouble;
 mod upstream;
 mod waiters;
 
@@ -50,10 +51,10 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Late, Refusal, Submitted};
+pub use self::action::{Action, Ask, Cause, Ended, Failure, Heard, Late, Refusal, Submitted, Turned};
 use self::asking::Over;
 use self::case::Case;
-pub use self::config::{Config, ConfigError, Policy, Route, Upstream};
+pub use self::config::{Conditions, Config, ConfigError, Policy, Route, Upstream};
 pub(crate) use self::place::PLACES;
 pub use self::place::Place;
 use self::place::UpstreamIndex;
@@ -61,6 +62,7 @@ use self::question::ASK_OCTETS_MAX;
 pub use self::question::Asked;
 pub use self::reply::Foreign;
 use self::table::{Exchange, Index, Table, Try, TryIndex};
+pub use self::trouble::Trouble;
 pub use self::upstream::Nobody;
 use self::upstream::Upstreams;
 use self::waiters::{Line, Waiters};
@@ -159,13 +161,21 @@ impl Forwarder {
         }
     }
 
-    /// The socket of `place` reported an error: nobody listens at that upstream, or there is no way to it. Whoever
-    /// waits there is moved on to the next upstream.
-    pub fn on_error(&mut self, place: Place, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
+    /// The socket of `place` is of no use, because of `trouble`: nobody listens at that upstream, say, or not who should.
+    /// Whoever waits there is moved on to the next upstream.
+    pub fn on_error(
+        &mut self,
+        place: Place,
+        trouble: Trouble,
+        now: Instant,
+        sink: &mut impl FnMut(Action<'_>),
+    ) {
         let upstream = self.upstreams.owner(place);
         // A stream says nothing of datagrams: many a firewall lets those pass alone.
-        if let Some(upstream) = upstream.filter(|_| !place.is_stream()) {
-            self.upstreams.refused(upstream, now);
+        if let Some(upstream) = upstream.filter(|_| !place.is_stream())
+            && self.upstreams.refused(upstream, trouble, now)
+        {
+            self.tell(upstream, sink);
         }
         // What is moved on must not come back to where it left from.
         self.upstreams.hold(place);
@@ -224,7 +234,9 @@ impl Forwarder {
                 && now.saturating_duration_since(made.sent) >= TRY_TIMEOUT_MIN
                 && let Some(upstream) = self.upstreams.owner(made.key.place)
             {
-                self.upstreams.timed_out(upstream, now);
+                if self.upstreams.timed_out(upstream, now) {
+                    self.tell(upstream, sink);
+                }
                 if made.key.place.is_stream() {
                     // It was worth one connection, and no more.
                     self.drop_try(at);
@@ -352,6 +364,16 @@ impl Forwarder {
                 .tries()
                 .for_each(|made| self.upstreams.release(made.key.place));
             while self.waiters.pop(&mut exchange.line).is_some() {}
+        }
+    }
+
+    /// Tells that `upstream` is no longer as it was.
+    fn tell(&self, upstream: UpstreamIndex, sink: &mut impl FnMut(Action<'_>)) {
+        if let Some(server) = self.upstreams.server(upstream) {
+            sink(Action::Turned(Turned {
+                upstream: server,
+                trouble: self.upstreams.trouble(upstream),
+            }));
         }
     }
 

@@ -21,7 +21,8 @@ use rand_core::{Rng, SeedableRng};
 use self::clients::{client, is_forgotten};
 use self::upstream::Character;
 use super::{
-    Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Upstream, Waiter,
+    Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Trouble, Upstream,
+    Waiter,
 };
 
 const SEEDS: u64 = 20_000;
@@ -254,10 +255,13 @@ impl Network {
                     self.generations.insert(place, generation + 1);
                     match self.served.contains(&(place, generation)) {
                         true => self.forwarder.on_end(place, now, &mut note(&mut steps)),
-                        false => self.forwarder.on_error(place, now, &mut note(&mut steps)),
+                        false => self
+                            .forwarder
+                            .on_error(place, Trouble::Closed, now, &mut note(&mut steps)),
                     }
                 } else if !place.is_kept() && self.is_heard(place, generation) {
-                    self.forwarder.on_error(place, now, &mut note(&mut steps));
+                    self.forwarder
+                        .on_error(place, Trouble::Unreachable, now, &mut note(&mut steps));
                 }
             }
             Event::Reconfigure => self.reconfigure(),
@@ -359,6 +363,7 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
                         .collect(),
                 }
             }
+            Action::Turned(_) => return,
             Action::NoStream => panic!("there are not so many questions"),
         });
     }

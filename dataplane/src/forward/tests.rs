@@ -60,6 +60,8 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
                 cause: ended.cause,
             },
             Action::Late(late) => Step::Late(late.standing.map(|waiter| waiter.head.id()).collect()),
+            // A test of its own is about that.
+            Action::Turned(_) => return,
             Action::NoStream => Step::NoStream,
         });
     }
@@ -113,7 +115,7 @@ impl Bench {
 
     fn error(&mut self, place: Place) {
         self.forwarder
-            .on_error(place, self.now, &mut note(&mut self.steps));
+            .on_error(place, Trouble::Unreachable, self.now, &mut note(&mut self.steps));
     }
 
     fn step(&mut self) -> Option<Step> {

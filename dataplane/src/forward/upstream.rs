@@ -19,6 +19,7 @@ use super::config::{Config, Policy, Upstream, is_within, longest_first};
 use super::health::Health;
 use super::manners::Manners;
 use super::place::{PLACES, Place, Set, UpstreamIndex};
+use super::trouble::Trouble;
 use crate::limits::{
     EXPLORE_ONE_IN, SHARE_OF_FREE, UPSTREAM_SOCKETS_EACH_MAX, UPSTREAM_SOCKETS_MAX, UPSTREAMS_IN_ALL_MAX,
 };
@@ -40,10 +41,19 @@ struct Slot {
     server: Upstream,
     health: Health,
     manners: Manners,
+    /// What is wrong with it, as was last told.
+    trouble: Option<Trouble>,
     /// Places with a socket for datagrams towards it.
     places: Vec<Place>,
     /// Tries that wait for it.
     tries: usize,
+}
+
+impl Slot {
+    /// Notes what is wrong with it, if anything. Returns whether it was not so before.
+    fn turn(&mut self, trouble: Option<Trouble>) -> bool {
+        std::mem::replace(&mut self.trouble, trouble) != trouble
+    }
 }
 
 /// Who uses a place.
@@ -108,6 +118,7 @@ impl Upstreams {
                 server,
                 health: Health::default(),
                 manners: Manners::default(),
+                trouble: None,
                 tries: 0,
                 places: Vec::with_capacity(UPSTREAM_SOCKETS_EACH_MAX),
             };
@@ -203,25 +214,34 @@ impl Upstreams {
         self.held.get(place.index())?.upstream
     }
 
-    /// A reply came from `upstream`, after `waited` if that is known.
-    pub(crate) fn succeeded(&mut self, upstream: UpstreamIndex, waited: Option<Duration>) {
-        if let Some(slot) = self.slot_mut(upstream) {
+    /// A reply came from `upstream`, after `waited` if that is known. Returns whether it is news that it answers.
+    pub(crate) fn succeeded(&mut self, upstream: UpstreamIndex, waited: Option<Duration>) -> bool {
+        self.slot_mut(upstream).is_some_and(|slot| {
             slot.health.succeeded(waited);
-        }
+            slot.turn(None)
+        })
     }
 
-    /// A try of `upstream` was not answered in time.
-    pub(crate) fn timed_out(&mut self, upstream: UpstreamIndex, now: Instant) {
-        if let Some(slot) = self.slot_mut(upstream) {
+    /// A try of `upstream` was not answered in time. Returns whether it is news that it does not answer.
+    pub(crate) fn timed_out(&mut self, upstream: UpstreamIndex, now: Instant) -> bool {
+        self.slot_mut(upstream).is_some_and(|slot| {
             slot.health.timed_out(now);
-        }
+            // What was wrong before may be why.
+            !slot.health.is_well() && slot.trouble.is_none() && slot.turn(Some(Trouble::Silent))
+        })
     }
 
-    /// Nobody is at `upstream`, or there is no way to it.
-    pub(crate) fn refused(&mut self, upstream: UpstreamIndex, now: Instant) {
-        if let Some(slot) = self.slot_mut(upstream) {
+    /// `upstream` cannot be asked, because of `trouble`. Returns whether that is news.
+    pub(crate) fn refused(&mut self, upstream: UpstreamIndex, trouble: Trouble, now: Instant) -> bool {
+        self.slot_mut(upstream).is_some_and(|slot| {
             slot.health.refused(now);
-        }
+            slot.turn(Some(trouble))
+        })
+    }
+
+    /// What is wrong with `upstream`.
+    pub(crate) fn trouble(&self, upstream: UpstreamIndex) -> Option<Trouble> {
+        self.slot(upstream)?.trouble
     }
 
     /// How `upstream` wants to be asked.

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::outbound_stream::OutboundStream;
 use super::outbound_tls::OutboundTls;
 use super::udp::{PollSet, ignore_path_mtu};
-use crate::forward::{Ask, Forwarder, PLACES, Place};
+use crate::forward::{Ask, Forwarder, PLACES, Place, Trouble};
 
 /// The open sockets of one core.
 pub(crate) struct Outbound {
@@ -32,6 +32,8 @@ pub(crate) struct Failed {
     pub(crate) place: Place,
     /// When that was found out.
     pub(crate) since: Instant,
+    /// Why.
+    pub(crate) trouble: Trouble,
     /// It was a connection that had served before: a new one may be worth a try.
     pub(crate) is_end: bool,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Received {
     /// Nothing more for now.
     Nothing,
     /// There is no way to the upstream, or nobody there, or not who should be.
-    Failed,
+    Failed(Trouble),
     /// The connection, which had served before, has ended.
     Ended,
 }
@@ -112,6 +114,7 @@ impl Outbound {
                 self.failed.push(Failed {
                     place,
                     since: Instant::now(),
+                    trouble: Trouble::of(&error),
                     is_end,
                 });
             }
@@ -145,7 +148,7 @@ impl Outbound {
             Ok(length) => Received::Packet(length),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
             Err(_) if give_up(slot) => Received::Ended,
-            Err(_) => Received::Failed,
+            Err(error) => Received::Failed(Trouble::of(&error)),
         }
     }
 
@@ -170,6 +173,7 @@ impl Outbound {
                     failed.push(Failed {
                         place,
                         since: now,
+                        trouble: Trouble::Silent,
                         is_end,
                     });
                 }

@@ -101,8 +101,8 @@ impl Relay {
                     worker.on_reply(place, packet, now, outlet);
                 }
                 Received::Nothing => break,
-                Received::Failed => {
-                    worker.on_error(place, now, outlet);
+                Received::Failed(trouble) => {
+                    worker.on_error(place, trouble, now, outlet);
                     break;
                 }
                 Received::Ended => {
@@ -130,11 +130,17 @@ impl Relay {
         worker: &mut Worker,
         mut deliver: impl FnMut(&Answer<'_>, &Writer),
     ) {
-        while let Some(Failed { place, is_end, .. }) = self.outbound.take_failed() {
+        while let Some(Failed {
+            place,
+            trouble,
+            is_end,
+            ..
+        }) = self.outbound.take_failed()
+        {
             let (now, outlet) = (Instant::now(), &mut self.outlet(&mut deliver));
             match is_end {
                 true => worker.on_end(place, now, outlet),
-                false => worker.on_error(place, now, outlet),
+                false => worker.on_error(place, trouble, now, outlet),
             }
         }
     }

@@ -180,3 +180,52 @@ fn new_upstreams_are_asked_by_retries_too_and_old_ones_may_still_answer() {
     assert!(bench.steps.iter().any(|step| matches!(step, Step::Ended { .. })));
     bench.assert_idle();
 }
+
+/// What is told of upstreams while `act` is done.
+fn turned(
+    bench: &mut Bench,
+    act: impl FnOnce(&mut Forwarder, Instant, &mut dyn FnMut(Action<'_>)),
+) -> Vec<Option<Trouble>> {
+    let mut told = Vec::new();
+    act(&mut bench.forwarder, bench.now, &mut |action| {
+        if let Action::Turned(turned) = action {
+            told.push(turned.trouble);
+        }
+    });
+    told
+}
+
+#[test]
+fn that_an_upstream_is_no_longer_as_it_was_is_told_once_each_time_and_with_the_reason() {
+    let mut bench = Bench::new(1);
+    for _ in 0..3 {
+        for (trouble, is_news) in [
+            (Trouble::Expired, true),
+            (Trouble::Expired, false),
+            (Trouble::Unreachable, true),
+        ] {
+            let (place, ..) = bench.ask(&query(1));
+            let told = turned(&mut bench, |forwarder, now, mut sink| {
+                forwarder.on_error(place, trouble, now, &mut sink);
+            });
+            assert_eq!(told, Vec::from_iter(is_news.then_some(Some(trouble))));
+        }
+        for is_news in [true, false] {
+            let (place, _, question) = bench.ask(&query(2));
+            let told = turned(&mut bench, |forwarder, now, mut sink| {
+                forwarder.on_reply(place, &reply(&question), now, &mut sink);
+            });
+            assert_eq!(told, Vec::from_iter(is_news.then_some(None)));
+        }
+        // One try without a reply is nothing. Several in a row are.
+        for number in 1..=crate::limits::UPSTREAM_FAILURES_MAX {
+            bench.ask(&query(3));
+            bench.now += FORWARD_TIMEOUT;
+            let told = turned(&mut bench, |forwarder, now, mut sink| {
+                forwarder.on_timeout(now, &mut sink);
+            });
+            let is_news = number == crate::limits::UPSTREAM_FAILURES_MAX;
+            assert_eq!(told, Vec::from_iter(is_news.then_some(Some(Trouble::Silent))));
+        }
+    }
+}

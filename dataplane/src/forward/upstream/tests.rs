@@ -90,10 +90,10 @@ fn in_sequence_the_first_that_is_well_is_asked() {
         Instant::now(),
     );
     assert_eq!(firsts(&mut upstreams, "a", 3), [1, 1, 1]);
-    upstreams.refused(0, now);
+    upstreams.refused(0, Trouble::Unreachable, now);
     assert_eq!(firsts(&mut upstreams, "a", 3), [2, 2, 2]);
-    upstreams.refused(1, now);
-    upstreams.refused(2, now);
+    upstreams.refused(1, Trouble::Unreachable, now);
+    upstreams.refused(2, Trouble::Unreachable, now);
     let mut all = firsts(&mut upstreams, "a", 3);
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3], "all are down, and each is tried");
@@ -107,7 +107,7 @@ fn in_turn_each_that_is_well_is_asked_equally_often() {
         upstreams(&[(".", &[1, 2, 3])], Policy::RoundRobin),
         Instant::now(),
     );
-    upstreams.refused(1, now);
+    upstreams.refused(1, Trouble::Unreachable, now);
     let asked = firsts(&mut upstreams, "a", 100);
     let count = |host| asked.iter().filter(|&&it| it == host).count();
     assert_eq!((count(1), count(2), count(3)), (50, 0, 50));
@@ -139,7 +139,7 @@ fn the_next_upstream_is_one_that_did_not_refuse_and_may_be_the_same() {
     assert_eq!(after(&upstreams, Some(2), refused), Some(2));
     refused.insert(2);
     assert_eq!(after(&upstreams, Some(2), refused), None);
-    upstreams.refused(1, now);
+    upstreams.refused(1, Trouble::Unreachable, now);
     assert_eq!(after(&upstreams, Some(0), Set::default()), Some(2), "one is down");
     refused = Set::default();
     refused.insert(0);
@@ -228,7 +228,7 @@ fn a_new_configuration_keeps_what_is_known_of_those_that_stay() {
         Instant::now(),
         random(),
     );
-    upstreams.refused(0, now);
+    upstreams.refused(0, Trouble::Unreachable, now);
     let (of_first, _) = upstreams.take(0, &mut random).unwrap();
     let (of_second, _) = upstreams.take(1, &mut random).unwrap();
     upstreams.set(&config(&[("corp", &[3]), (".", &[1])], Policy::Sequential));
