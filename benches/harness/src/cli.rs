@@ -12,6 +12,7 @@ use dataplane::cores::{CoreSelection, select};
 use crate::bare;
 use crate::changes;
 use crate::chart::chart;
+use crate::dnsperf;
 use crate::engine::Engine;
 use crate::events;
 use crate::field::{Ground, Running, start_upstream};
@@ -42,6 +43,8 @@ enum What {
     Cores(Only),
     /// Measures skydock while containers change, and how soon a change is seen
     Changes(Only),
+    /// Has dnsperf ask skydock, dnsmasq and Unbound for names of ours, cached ones, and a mixture
+    Dnsperf(Only),
     /// A container engine that is not there, to try a daemon with; runs until its standard input ends
     Engine {
         /// Where it listens
@@ -160,6 +163,10 @@ pub fn run() -> Outcome<()> {
             check(&asked.skydock)?;
             tell(&changes::run(&asked.skydock, World::new(asked.names))?)
         }
+        What::Dnsperf(asked) => {
+            check(&asked.skydock)?;
+            tell(&dnsperf::run(&asked.skydock, World::new(asked.names))?)
+        }
         What::Engine { socket, names } => {
             let engine = Engine::start(World::new(names), &socket)?;
             tell(&format!("skydock --docker {}\n", engine.endpoint()))?;
@@ -254,7 +261,7 @@ fn run_all(asked: &Run) -> Outcome<()> {
         Ok(upstream) => Some(upstream),
         Err(why) => {
             left_out.push(format!("forwarding: {why}"));
-            plan.retain(|point| point.mix != Mix::Forward);
+            plan.retain(|point| !point.mix.is_forwarded());
             None
         }
     };

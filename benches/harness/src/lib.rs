@@ -21,6 +21,7 @@ pub mod bare;
 mod changes;
 pub mod chart;
 pub mod cli;
+mod dnsperf;
 mod dockerd;
 pub mod engine;
 mod events;

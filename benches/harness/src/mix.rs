@@ -1,13 +1,14 @@
 //! Mixes of questions: what is asked, and how often each.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::question::Question;
-use crate::world::{UPSTREAM_NAMES, World, upstream_name};
+use crate::world::{UPSTREAM_NAMES, World, missed_name, upstream_name};
 
 /// Questions before an order repeats itself.
 const ORDER_LENGTH: usize = 1 << 17;
@@ -31,11 +32,13 @@ pub enum Mix {
     Eight,
     /// Names that an upstream has, each of which has been asked for before.
     Forward,
+    /// Names of ours and names that were asked for before, half and half; and of a hundred one that no cache may keep.
+    Mixed,
 }
 
 impl Mix {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hot,
         Self::Uniform,
         Self::Zipf,
@@ -44,6 +47,7 @@ impl Mix {
         Self::Srv,
         Self::Eight,
         Self::Forward,
+        Self::Mixed,
     ];
 
     /// How the command line and the results call it.
@@ -58,6 +62,7 @@ impl Mix {
             Self::Srv => "srv",
             Self::Eight => "eight",
             Self::Forward => "forward",
+            Self::Mixed => "mixed",
         }
     }
 
@@ -77,7 +82,14 @@ impl Mix {
             Self::Srv => "SRV, 3 targets".to_owned(),
             Self::Eight => "8 addresses".to_owned(),
             Self::Forward => "forwarded, cached".to_owned(),
+            Self::Mixed => "ours, cached, missed".to_owned(),
         }
+    }
+
+    /// Whether others are to be asked for some of it.
+    #[must_use]
+    pub fn is_forwarded(self) -> bool {
+        matches!(self, Self::Forward | Self::Mixed)
     }
 
     /// The questions of this mix in `world`, in an order that is the same in every run.
@@ -105,14 +117,18 @@ impl Mix {
                 let addresses = world.of_image("eight").map(|it| it.address);
                 vec![Question::addresses("eight.dev.docker", addresses)]
             }
-            Self::Forward => (0..UPSTREAM_NAMES)
-                .map(upstream_name)
-                .map(|(name, address)| Question::addresses(&name, [address]))
-                .collect(),
+            Self::Forward => local_and_foreign(world).1,
+            Self::Mixed => {
+                let (mut questions, foreign) = local_and_foreign(world);
+                questions.extend(foreign);
+                questions.extend(upstream_questions(missed_name));
+                questions
+            }
         };
         let count = questions.len();
         let order = match (self, count) {
             (_, 1) => vec![0],
+            (Self::Mixed, _) => mixed(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(3)),
             (Self::Zipf, _) => zipf(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(2)),
             _ => uniform(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(1)),
         };
@@ -182,6 +198,28 @@ impl Script {
     }
 }
 
+/// As many questions about names of ours as about those of an upstream that caches keep, and these.
+pub(crate) fn local_and_foreign(world: World) -> (Vec<Question>, Vec<Question>) {
+    let local = (0..UPSTREAM_NAMES).map(|place| world.one_of_many(place));
+    let local = local.map(|it| Question::addresses(&it.name(), [it.address]));
+    (local.collect(), upstream_questions(upstream_name).collect())
+}
+
+fn upstream_questions(name: fn(u32) -> (String, Ipv4Addr)) -> impl Iterator<Item = Question> {
+    let names = (0..UPSTREAM_NAMES).map(name);
+    names.map(|(name, address)| Question::addresses(&name, [address]))
+}
+
+/// `length` places below `count`: of a hundred one in the last third of them, the others in the first two.
+fn mixed(count: usize, length: usize, random: &mut impl Rng) -> Vec<u32> {
+    let third = (count / 3) as u64;
+    let place = |_| match random.next_u64() % 100 {
+        0 => 2 * third + random.next_u64() % third,
+        _ => random.next_u64() % (2 * third),
+    };
+    (0..length).map(place).map(|place| place as u32).collect()
+}
+
 /// `length` places below `count`, each as likely.
 fn uniform(count: usize, length: usize, random: &mut impl Rng) -> Vec<u32> {
     let place = |_| (random.next_u64() % count as u64) as u32;
@@ -232,6 +270,27 @@ mod tests {
             counts.clone().all(|count| (50..200).contains(&count)),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn of_a_hundred_mixed_questions_one_is_missed_and_the_others_are_ours_and_cached() {
+        let script = Mix::Mixed.script(World::new(5));
+        let mut counts = [0_usize; 3];
+        for turn in 0..script.turns() {
+            let line = script.question(turn).1.line();
+            let kind = match line.as_str() {
+                ours if ours.ends_with(".docker A") => 0,
+                cached if cached.starts_with('h') => 1,
+                _ => 2,
+            };
+            counts[kind] += 1;
+        }
+        let [ours, cached, missed] = counts.map(|count| count as f64 / script.turns() as f64);
+        assert!(
+            (ours - 0.495).abs() < 0.01 && (cached - 0.495).abs() < 0.01,
+            "{counts:?}"
+        );
+        assert!((missed - 0.01).abs() < 0.002, "{counts:?}");
     }
 
     #[test]

@@ -78,6 +78,24 @@ impl Question {
         Self { wire, expected }
     }
 
+    /// The name and the type, as `dnsperf` reads them.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut text = String::new();
+        let mut rest = &*self.wire;
+        while let Some((&length @ 1.., after)) = rest.split_first() {
+            let (label, after) = after.split_at(usize::from(length).min(after.len()));
+            text += &String::from_utf8_lossy(label);
+            text.push('.');
+            rest = after;
+        }
+        let rtype = match self.expected {
+            Expected::Targets(_) => "SRV",
+            Expected::Addresses(_) | Expected::NameError => "A",
+        };
+        format!("{} {rtype}", text.trim_end_matches('.'))
+    }
+
     /// Writes the query over what `buffer` held: recursion desired, as every stub asks; with `edns`, an OPT.
     pub fn write(&self, id: u16, edns: bool, buffer: &mut Vec<u8>) {
         buffer.clear();
@@ -246,6 +264,7 @@ mod tests {
             plain,
             b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01"
         );
+        assert_eq!(question.line(), "a.bc A");
         assert_eq!(edns[11], 1);
         assert_eq!(edns[plain.len()..], [0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0]);
     }

@@ -171,7 +171,7 @@ impl Kind {
     pub fn takes(self, mix: Mix, transport: Transport) -> bool {
         match self {
             Self::BareGlommio | Self::BareThreads => mix == Mix::Hot && transport == Transport::Udp,
-            Self::Knot | Self::Nsd | Self::Powerdns => mix != Mix::Forward,
+            Self::Knot | Self::Nsd | Self::Powerdns => !mix.is_forwarded(),
             _ => true,
         }
     }

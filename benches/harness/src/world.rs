@@ -141,6 +141,14 @@ pub fn upstream_name(place: u32) -> (String, Ipv4Addr) {
     (format!("h{place}.{UPSTREAM_ZONE}"), address)
 }
 
+/// The name at `place` of [`UPSTREAM_ZONE`] that no cache may keep, and its address.
+#[must_use]
+pub fn missed_name(place: u32) -> (String, Ipv4Addr) {
+    let place = place % UPSTREAM_NAMES;
+    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 201, 0, 1)) + place);
+    (format!("m{place}.{UPSTREAM_ZONE}"), address)
+}
+
 /// The same zone for a server that reads zone files (RFC 1035, section 5).
 ///
 /// `*.wild` is there for what a query wildcard asks of us: `any.wild` is answered by both with the same record.
@@ -177,6 +185,8 @@ pub fn upstream_zone_file() -> String {
     for place in 0..UPSTREAM_NAMES {
         let (name, address) = upstream_name(place);
         text += &format!("{name}. A {address}\n");
+        let (name, address) = missed_name(place);
+        text += &format!("{name}. 0 A {address}\n");
     }
     text
 }
@@ -256,5 +266,6 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
         }
         assert!(upstream_zone_file().contains("h999.upstream.example.net. A 10.200.3.232"));
+        assert!(upstream_zone_file().contains("m999.upstream.example.net. 0 A 10.201.3.232"));
     }
 }
