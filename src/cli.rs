@@ -267,6 +267,17 @@ pub(crate) struct Flags {
     )]
     pub(crate) cores: Option<String>,
 
+    /// Which worker a packet goes to: hash, one by the client's address and port, or core, the one on the core where it
+    /// arrives, which wakes nobody elsewhere when containers of this host ask
+    #[arg(
+        long,
+        env = "SKYDOCK_SPREAD",
+        value_name = "hash|core",
+        default_value = "hash",
+        help_heading = "Serving"
+    )]
+    pub(crate) spread: String,
+
     /// How workers wait for packets: glommio (io_uring), threads, or auto: glommio where the kernel allows io_uring
     #[arg(
         long,

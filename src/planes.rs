@@ -21,7 +21,7 @@ use crate::follow::Follower;
 use crate::host;
 use crate::listen::{self, Fallback};
 use crate::report::Report;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, Spread};
 use crate::signals::Readable;
 use crate::upstreams::{Ourselves, RESOLV_CONF, Upstreams};
 use crate::{admin, conditions, counts, engines, rehearsal};
@@ -73,7 +73,12 @@ impl Planes {
         let interfaces = host::interfaces()?;
         let bridge = listen::bridge_addresses(&interfaces);
         let listeners = listen::bind(&settings.listen, &bridge, |address| {
-            dataplane::bind(address, settings.cores.len())
+            let bound = dataplane::bind(address, settings.cores.len())?;
+            match settings.spread {
+                Spread::Hash => {}
+                Spread::Core => bound.steer_by_core(&settings.cores)?,
+            }
+            Ok(bound)
         })?;
         let (fallback, notes) = (listeners.fallback, listeners.notes);
         let listeners: Vec<_> = listeners.bound.into_iter().map(|(_, bound)| bound).collect();

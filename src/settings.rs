@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) cores: Vec<usize>,
     /// How workers wait for packets.
     pub(crate) engine: Engine,
+    /// Which worker a packet goes to.
+    pub(crate) spread: Spread,
     /// The admin listener.
     pub(crate) http: Http,
     /// Who may change services there, and where those are kept.
@@ -80,6 +82,15 @@ pub(crate) enum Engine {
     Glommio,
     /// Threads.
     Threads,
+}
+
+/// Which worker a packet goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// One by the client's address and port.
+    Hash,
+    /// The one on the core where it arrives.
+    Core,
 }
 
 /// Where the admin listener goes.
@@ -227,6 +238,11 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
             ));
         }
     };
+    let spread = match flags.spread.as_str() {
+        "hash" => Spread::Hash,
+        "core" => Spread::Core,
+        other => return Err(bad("spread", other, "give hash or core")),
+    };
     let http = address::socket(&flags.http, 0)
         .filter(|address| address.port() != 0)
         .ok_or_else(|| {
@@ -294,6 +310,7 @@ pub(crate) fn from(cli: &Cli) -> Result<Settings, Failure> {
         forwards_private_reverse,
         cores,
         engine,
+        spread,
         rest: rest::from(cli, http)?,
         in_force: cli.in_force(),
         http: Http {

@@ -307,6 +307,7 @@ fn addresses_and_networks_that_are_none_are_refused() {
     check("--allow private", "--allow \"private\": no network");
     check("--engine uring", "--engine \"uring\": no such engine");
     check("--cores none", "--cores \"none\": ");
+    check("--spread cpu", "--spread \"cpu\": give hash or core");
     check("--rate-limit -1", "--rate-limit \"-1\": give replies a second");
     check("--rate-limit 1000001", "--rate-limit \"1000001\": give replies");
     check(&format!("--nsid {}", "n".repeat(64)), "--nsid ");

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
-use super::tcp;
 use super::udp::{self, Listener};
+use super::{steer, tcp};
 use crate::limits::RECEIVE_QUEUE_OCTETS;
 
 /// An address that is ours, over UDP and TCP: the kernel spreads the clients of UDP over one socket per core.
@@ -90,6 +90,28 @@ impl BoundAddress {
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.listeners.len()
+    }
+
+    /// Has each datagram go to the worker on the core where it arrives, instead of to one by the client's address and port.
+    /// `cores` has a core for each socket; what arrives on another one is spread as before.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Other`]: the kernel does not do it.
+    pub fn steer_by_core(&self, cores: &[usize]) -> Result<(), BindError> {
+        let Some(first) = self.listeners.first().filter(|_| self.listeners.len() > 1) else {
+            return Ok(());
+        };
+        steer::by_core(first, cores).map_err(|source| BindError::Other {
+            address: self.address,
+            protocol: Protocol::Udp,
+            source,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     pub(crate) fn into_parts(self) -> (Vec<Listener>, TcpListener) {

@@ -19,6 +19,7 @@ mod outbound_stream;
 mod outbound_tls;
 mod relay;
 pub(crate) mod shell;
+mod steer;
 pub mod tcp;
 pub(crate) mod threads;
 

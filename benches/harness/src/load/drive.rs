@@ -63,6 +63,14 @@ impl Tally {
         }
     }
 
+    /// Notes queries that nobody answered. Each counts as one whose answer came when it was given up: a server that drops
+    /// what it cannot answer soon would seem to be quick otherwise.
+    fn lose(&mut self, queries: u64) {
+        self.lost += queries;
+        self.latencies
+            .saturating_record_n(LOST_AFTER.as_nanos() as u64, queries);
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.answered += other.answered;
@@ -137,8 +145,7 @@ pub(super) fn drive<L: Lane>(
                 }
                 Pace::Rate(_) if place != next_lane => 0,
                 Pace::Rate(rate) => {
-                    let due = (started.elapsed().as_secs_f64() * rate) as u64;
-                    let due = due.saturating_sub(tally.sent) as usize;
+                    let due = due_by(started.elapsed(), rate).saturating_sub(tally.sent) as usize;
                     // Spread over the lanes, as from many clients.
                     due.div_ceil(lanes.len())
                 }
@@ -161,7 +168,7 @@ pub(super) fn drive<L: Lane>(
             if count == 0 && due > 0 {
                 // No place: what is due now will never be answered in time.
                 tally.sent += due as u64;
-                tally.lost += due as u64;
+                tally.lose(due as u64);
                 continue;
             }
             // An error is told by the next receive, too, and what waits for it is lost.
@@ -179,10 +186,7 @@ pub(super) fn drive<L: Lane>(
         if now.saturating_sub(swept) > SWEEP_EVERY {
             swept = now;
             let before = now.saturating_sub(LOST_AFTER).as_nanos() as u64;
-            tally.lost += pendings
-                .iter_mut()
-                .map(|pending| pending.expire(before))
-                .sum::<u64>();
+            tally.lose(pendings.iter_mut().map(|pending| pending.expire(before)).sum());
         }
         if !is_sending && pendings.iter().all(|pending| pending.len() == 0) {
             return Ok(tally);
@@ -219,4 +223,33 @@ fn take(
 
 fn elapsed_ns(since: Instant) -> u64 {
     since.elapsed().as_nanos() as u64
+}
+
+/// How many queries of an open loop are due after `elapsed`: the first at once, each later one a `rate`th of a second after
+/// the one before.
+fn due_by(elapsed: Duration, rate: f64) -> u64 {
+    (elapsed.as_secs_f64() * rate) as u64 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_leaves_when_it_is_due_and_not_when_the_next_one_is() {
+        assert_eq!(due_by(Duration::ZERO, 1_000.0), 1);
+        assert_eq!(due_by(Duration::from_micros(999), 1_000.0), 1);
+        assert_eq!(due_by(Duration::from_micros(1_001), 1_000.0), 2);
+    }
+
+    #[test]
+    fn a_query_without_an_answer_is_no_quick_one() {
+        let mut tally = Tally::new();
+        (0..98).for_each(|_| tally.latencies.record(1_000).unwrap());
+        tally.lose(2);
+        let outcome = tally.outcome(1.0);
+        assert_eq!(outcome.lost, 2);
+        assert_eq!(outcome.latency_us[0].round(), 1.0);
+        assert!(outcome.latency_us[1] >= 1e6, "{:?}", outcome.latency_us);
+    }
 }

@@ -83,7 +83,7 @@ pub struct Outcome {
     pub wrong: u64,
     /// The first of those.
     pub complaint: Option<String>,
-    /// Latency in microseconds: median, 99 %, 99.9 % and the longest.
+    /// Latency in microseconds: median, 99 %, 99.9 % and the longest. A query that is lost counts as a second.
     pub latency_us: [f64; 4],
 }
 

@@ -362,8 +362,9 @@ fn hickory(setup: &Setup<'_>) -> String {
             upstream.port()
         )
     });
+    // Started by root it becomes `nobody`, of a group that Debian does not have.
     format!(
-        "listen_addrs_ipv4 = [{}]\nlisten_port = {}\nallow_networks = [\"0.0.0.0/0\"]\n\n[[zones]]\nzone = \"{ZONE}\"\nzone_type = \
+        "user = \"root\"\ngroup = \"root\"\nlisten_addrs_ipv4 = [{}]\nlisten_port = {}\nallow_networks = [\"0.0.0.0/0\"]\n\n[[zones]]\nzone = \"{ZONE}\"\nzone_type = \
          \"Primary\"\n[zones.stores]\ntype = \"file\"\nzone_path = \"zone\"\n{}",
         listen.join(", "),
         setup.port,
