@@ -192,7 +192,7 @@ const RULES: [Rule; 11] = [
             "benches/",
             "tests/",
         ],
-        except: &["dataplane/src/io/udp.rs"],
+        except: &["dataplane/src/io/udp.rs", "dataplane/src/io/udp/"],
         forbidden: |it| it.path == ["unsafe"] || it.is_within("libc"),
     },
 ];

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
+use super::tcp;
 use super::udp::{self, Listener};
-use super::{steer, tcp};
 use crate::limits::RECEIVE_QUEUE_OCTETS;
 
 /// An address that is ours, over UDP and TCP: the kernel spreads the clients of UDP over one socket per core.
@@ -102,7 +102,7 @@ impl BoundAddress {
         let Some(first) = self.listeners.first().filter(|_| self.listeners.len() > 1) else {
             return Ok(());
         };
-        steer::by_core(first, cores).map_err(|source| BindError::Other {
+        udp::steer_by_core(first, cores).map_err(|source| BindError::Other {
             address: self.address,
             protocol: Protocol::Udp,
             source,

@@ -19,7 +19,6 @@ mod outbound_stream;
 mod outbound_tls;
 mod relay;
 pub(crate) mod shell;
-mod steer;
 pub mod tcp;
 pub(crate) mod threads;
 

@@ -11,8 +11,10 @@
 //! One epoll instance holds every listener and connection, each for exactly what it may do next: what we would not
 //! read cannot wake us, and an error, which wakes always, closes at once. So no state of a client makes a loop.
 
+mod accept;
+
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use rustls::ClientConfig;
 
 use super::connection::{Closed, Connection};
-use super::table::{Admission, Entry, Table};
+use super::table::Table;
 use crate::SpawnError;
 use crate::counters::{StreamWriter, Writer};
 use crate::forward::ReturnPath;
@@ -33,8 +35,8 @@ use crate::io::relay::Relay;
 use crate::io::shell::Turn;
 use crate::io::udp::PollSet;
 use crate::limits::{
-    DRAIN_MAX, REPLY_OCTETS_MAX, TCP_ACCEPT_PAUSE, TCP_ACCEPTS_PER_TURN_MAX, TCP_CONNECTIONS_MAX,
-    TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX, TCP_READ_OCTETS_MAX,
+    DRAIN_MAX, REPLY_OCTETS_MAX, TCP_CONNECTIONS_MAX, TCP_EVENTS_PER_TURN_MAX, TCP_QUERIES_PER_TURN_MAX,
+    TCP_READ_OCTETS_MAX,
 };
 use crate::path::StreamKey;
 use crate::respond::{Outcome, Policy};
@@ -223,66 +225,6 @@ impl Shell {
         }
     }
 
-    /// Takes the connections that a listener has queued.
-    fn accept(&mut self, position: usize, now: Instant) {
-        for _ in 0..TCP_ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = self.listeners.get(position) else {
-                return;
-            };
-            match listener.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer, now),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // This one went away while it waited; the error is its own.
-                Err(error) if is_of_the_connection(&error) => {}
-                // No descriptor, or no memory. Asking again at once would be answered alike, for ever.
-                Err(_) => {
-                    if let Some(key) = self.table.quietest(|_| true) {
-                        self.close(key, Closed::Displaced);
-                    }
-                    self.set_accepting(false);
-                    self.accept_again = Some(now + TCP_ACCEPT_PAUSE);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        match self.table.admission(peer.ip()) {
-            Admission::Free => {}
-            Admission::Displace(key) => self.close(key, Closed::Displaced),
-            Admission::Refuse => {
-                self.streams.refused.increment();
-                return;
-            }
-        }
-        // Replies are written whole: there is nothing that the kernel should wait for to send along.
-        let prepared = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true));
-        let interest = EpollFlags::EPOLLIN;
-        let connection = Connection::new(now);
-        self.due = earlier(self.due, connection.deadline());
-        let client = Client {
-            stream,
-            interest,
-            is_touched: false,
-        };
-        let key = self.table.insert(Entry {
-            socket: client,
-            peer,
-            connection,
-        });
-        self.streams.accepted.increment();
-        let registered = self.table.get_mut(key).is_some_and(|entry| {
-            let event = EpollEvent::new(interest, key.number());
-            prepared.is_ok() && self.epoll.add(&entry.socket.stream, event).is_ok()
-        });
-        if !registered {
-            self.close(key, Closed::Broken);
-        }
-    }
-
     /// Reads from a connection that has something, or lets it go if it broke.
     fn hear(&mut self, key: StreamKey, events: EpollFlags) {
         let Some(entry) = self.table.get_mut(key) else {
@@ -410,17 +352,6 @@ impl Shell {
         let room = self.scratch.as_mut_slice();
         let _ = entry.socket.stream.read(room);
     }
-
-    fn set_accepting(&mut self, accepting: bool) {
-        let mut interest = EpollFlags::empty();
-        interest.set(EpollFlags::EPOLLIN, accepting);
-        for (number, listener) in (FIRST_LISTENER..).zip(&self.listeners) {
-            // It can fail only for want of kernel memory; then the listener goes on as it did, which is harmless.
-            let _ = self
-                .epoll
-                .modify(listener, &mut EpollEvent::new(interest, number));
-        }
-    }
 }
 
 /// How an answer from upstream goes back: into its connection, if that is still there.
@@ -464,26 +395,6 @@ fn send(stream: &mut TcpStream, connection: &mut Connection, now: Instant) -> io
 
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-/// Whether `accept` failed because of the connection it would have given (accept(2) lists these errors).
-fn is_of_the_connection(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(
-            Errno::ECONNABORTED
-                | Errno::EINTR
-                | Errno::EPERM
-                | Errno::EPROTO
-                | Errno::ENETDOWN
-                | Errno::ENOPROTOOPT
-                | Errno::EHOSTDOWN
-                | Errno::ENONET
-                | Errno::EHOSTUNREACH
-                | Errno::EOPNOTSUPP
-                | Errno::ENETUNREACH
-        )
-    )
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

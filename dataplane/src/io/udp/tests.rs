@@ -1,6 +1,7 @@
 //! Batches over loopback.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 use dns::Rcode;
 

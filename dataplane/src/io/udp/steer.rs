@@ -42,7 +42,7 @@ const NOBODY: u32 = u32::MAX;
 /// # Errors
 ///
 /// What the kernel says; EINVAL where `socket` is alone.
-pub(super) fn by_core(socket: &impl AsFd, cores: &[usize]) -> io::Result<()> {
+pub(crate) fn by_core(socket: &impl AsFd, cores: &[usize]) -> io::Result<()> {
     let mut program = program(cores);
     let program = sock_fprog {
         len: u16::try_from(program.len()).map_err(io::Error::other)?,
