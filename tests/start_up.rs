@@ -315,6 +315,37 @@ fn cores_may_be_a_count_or_a_list_and_each_has_its_counters() {
     );
 }
 
+#[test]
+fn with_spread_core_each_client_is_answered_on_the_core_that_it_runs_on() {
+    const CLIENTS: u16 = 40;
+    let ourselves = nix::unistd::Pid::from_raw(0);
+    let allowed = nix::sched::sched_getaffinity(ourselves).expect("our own mask");
+    if !(0..2).all(|core| allowed.is_set(core).unwrap_or(false)) {
+        return skip("cores 0 and 1 are not both allowed here");
+    }
+    let daemon = Daemon::start(&format!("{NO_ENGINE} --cores 0-1 --spread core"));
+    let counted = || {
+        let text = daemon.get("/metrics").1;
+        [0, 1].map(|core| {
+            let labels = format!("core=\"{core}\",proto=\"udp\"");
+            daemon::samples(&text, "skydock_dns_requests_total", &labels)[0]
+        })
+    };
+    let mut expected = counted();
+    for core in 0..2 {
+        // For this thread alone, which is this test's own.
+        let mut one = nix::sched::CpuSet::new();
+        one.set(core).expect("there is such a core");
+        nix::sched::sched_setaffinity(ourselves, &one).expect("it is allowed");
+        for id in 0..CLIENTS {
+            let client = raw::Asker::of(daemon.dns());
+            client.expect_reply(&raw::query(id, "docker", 6));
+        }
+        expected[core] += f64::from(CLIENTS);
+        assert_eq!(counted(), expected);
+    }
+}
+
 /// What the status file of each thread of a worker says of where it may run.
 #[test]
 fn each_worker_is_pinned_to_its_core() {
