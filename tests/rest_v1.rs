@@ -244,6 +244,65 @@ fn every_change_is_told_and_who_was_away_reads_on() {
 }
 
 #[test]
+fn another_lease_is_a_change_and_a_heartbeat_is_none() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let mut lines = watcher(http, None);
+    let mut next = || {
+        let mut field = |name: &str| {
+            let line = lines.find(|line| line.starts_with(name)).expect("an event");
+            line.trim_start_matches(name).trim().to_owned()
+        };
+        let what = field("event:");
+        drop(field("data:"));
+        what
+    };
+    let beat = |body: &str| request(http, "POST /v1/services/w1/heartbeat", &[JSON], body).status;
+    put(http, "w1", &[], &web("10.0.0.7"));
+    assert_eq!((beat(""), beat(r#"{"ttl":60}"#)), (200, 200));
+    assert_eq!(patch(http, "w1", &[], &json!({ "ttl": 90 })).status, 200);
+    assert_eq!(put(http, "w1", &[], &web("10.0.0.7")).status, 200);
+    assert_eq!(beat(r#"{"ttl":70}"#), 200);
+    assert_eq!(patch(http, "w1", &[], &json!({ "permanent": true })).status, 200);
+    assert_eq!(patch(http, "w1", &[], &json!({ "permanent": false })).status, 200);
+    assert_eq!(
+        request(http, "PATCH /skydns/services/w1", &[], r#"{"TTL":70}"#).status,
+        200
+    );
+    assert_eq!(
+        request(http, "PATCH /skydns/services/w1", &[], r#"{"TTL":80}"#).status,
+        200
+    );
+    request(http, "DELETE /v1/services/w1", &[], "");
+    let told: Vec<_> = std::iter::from_fn(|| Some(next()).filter(|what| what != "removed")).collect();
+    assert_eq!(
+        told,
+        [
+            "added", "changed", "changed", "changed", "changed", "changed", "changed"
+        ]
+    );
+}
+
+#[test]
+fn whoever_is_cut_off_before_the_first_event_reads_on_as_well() {
+    let daemon = daemon();
+    let http = daemon.http();
+    // As a client keeps it: the last id that it was sent.
+    let mut stream = std::net::TcpStream::connect(http).expect("a connection");
+    std::io::Write::write_all(&mut stream, b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .expect("it is sent");
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stream));
+    let mut ids = lines
+        .map_while(Result::ok)
+        .filter_map(|line| Some(line.strip_prefix("id: ")?.to_owned()));
+    let place = ids.next().expect("a place before the first event");
+    drop(ids);
+    put(http, "w1", &[], &web("10.0.0.7"));
+    let mut later = watcher(http, Some(&place));
+    assert_eq!(next(&mut later).1, "added");
+}
+
+#[test]
 fn what_is_wrong_is_named_by_its_field_and_changes_nothing() {
     let daemon = daemon();
     let http = daemon.http();

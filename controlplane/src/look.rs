@@ -28,6 +28,12 @@ impl Look {
         };
         Self(files.iter().map(stamp).collect())
     }
+
+    /// This, and behind it `other`.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.0.extend_from_slice(&other.0);
+        self
+    }
 }
 
 /// Finds the moment at which a change is over: when two looks in a row are the same and are not what was read. A file

@@ -22,6 +22,7 @@ mod status;
 mod tls;
 mod v1;
 mod view;
+mod whole;
 
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) feed: Feed,
     pub(crate) settings: Vec<Setting>,
     pub(crate) stop: CancellationToken,
+    /// A place for each list that SkyDNS gave whole.
+    lists: whole::Lists,
     counts: counts::Counts,
     guard: guard::Guard,
 }
@@ -123,6 +126,7 @@ impl Shared {
             feed,
             settings,
             stop,
+            lists: whole::Lists::new(),
             counts,
             guard,
         }

@@ -40,7 +40,8 @@ impl Renewal {
     /// Reads them again when they change or [`Renewal::reload`] asks for it, until `stop`.
     pub(crate) async fn keep_up(self, stop: CancellationToken) {
         let files = self.files();
-        let mut changes = Changes::since(Look::at(&files));
+        // As they were when they were read, which is a while ago.
+        let mut changes = Changes::since(self.seen());
         loop {
             let is_asked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -78,6 +79,45 @@ impl Renewal {
 
     fn files(&self) -> Vec<PathBuf> {
         let tls = self.tls.iter().flat_map(Tls::files);
-        tls.chain(self.secret.iter().filter_map(Secret::file)).collect()
+        let secret = self.secret.iter().filter_map(Secret::file);
+        tls.chain(secret.map(|(path, _)| path)).collect()
+    }
+
+    /// What the files looked like before they were read at the start.
+    fn seen(&self) -> Look {
+        let tls = self.tls.iter().map(Tls::seen);
+        let secret = self.secret.iter().filter_map(Secret::file);
+        let each = tls.chain(secret.map(|(_, seen)| seen));
+        each.fold(Look::at(&[]), Look::and)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, header};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_changed_before_anybody_looked_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, "first").unwrap();
+        let secret = Secret::from_file(&file).unwrap();
+        std::fs::write(&file, "second").unwrap();
+        let access = Access {
+            secret: Some(secret.clone()),
+            ..Access::default()
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(Renewal::of(&access).unwrap().keep_up(stop.clone()));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, "second".parse().unwrap());
+        while !secret.is_known(&headers) {
+            // Two looks that are the same, by a clock that waits for nothing.
+            sleep(LOOK_EVERY).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
     }
 }

@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
+use crate::look::Look;
+
 /// Octets of a file that holds a secret.
 const FILE_OCTETS_MAX: u64 = 4096;
 
@@ -17,8 +19,8 @@ const FILE_OCTETS_MAX: u64 = 4096;
 #[derive(Clone)]
 pub struct Secret {
     text: Arc<RwLock<Arc<str>>>,
-    /// Where it is from, if it is from a file.
-    file: Option<Arc<Path>>,
+    /// Where it is from, if it is from a file, and what that looked like before it was read first.
+    file: Option<(Arc<Path>, Look)>,
 }
 
 /// Why there is none. No sentence holds any of it.
@@ -59,11 +61,12 @@ impl Secret {
     ///
     /// [`SecretError`], as its variants have it.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        let seen = Look::at(&[path.to_path_buf()]);
         let secret = Self::new(&Self::text_of(path)?).ok_or_else(|| SecretError::Unfit {
             origin: path.display().to_string(),
         })?;
         Ok(Self {
-            file: Some(path.into()),
+            file: Some((path.into(), seen)),
             ..secret
         })
     }
@@ -93,15 +96,18 @@ impl Secret {
     ///
     /// As [`Secret::from_file`]; the one that was in force stays.
     pub(super) fn read_again(&self) -> Result<(), SecretError> {
-        let Some(path) = &self.file else { return Ok(()) };
+        let Some((path, _)) = &self.file else {
+            return Ok(());
+        };
         let other = Self::from_file(path)?.now();
         *self.text.write().unwrap_or_else(PoisonError::into_inner) = other;
         Ok(())
     }
 
-    /// The file that it is from.
-    pub(super) fn file(&self) -> Option<PathBuf> {
-        self.file.as_deref().map(Path::to_path_buf)
+    /// The file that it is from, and what that looked like before it was read first.
+    pub(super) fn file(&self) -> Option<(PathBuf, &Look)> {
+        let (path, seen) = self.file.as_ref()?;
+        Some((path.to_path_buf(), seen))
     }
 
     fn now(&self) -> Arc<str> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ use crate::service::{Service, Source};
 use crate::store::{
     Callback, Condition, Draft, DraftPort, Now, Refusal, Shown, Transport, Words, Write, word,
 };
+
+/// The content type that Go took what SkyDNS sent for.
+const TEXT: (HeaderName, &str) = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
 
 /// Its routes.
 pub(super) fn router() -> Router<Arc<Shared>> {
@@ -157,7 +160,8 @@ struct Asked {
 async fn list(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
-) -> Reply<String> {
+) -> Reply<Response> {
+    let place = shared.lists.begin()?;
     let Query(asked) = asked?;
     let text = asked
         .query
@@ -184,7 +188,7 @@ async fn list(
         return Err(none().into());
     }
     shown.sort_unstable_by(|a, b| a.uuid.cmp(&b.uuid));
-    Ok(json(&shown))
+    Ok(([TEXT], place.fill(json(&shown))).into_response())
 }
 
 async fn regions(State(shared): State<Arc<Shared>>) -> Reply<String> {

@@ -8,6 +8,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, crypto};
 
+use crate::look::Look;
+
 /// A certificate and its key, with which connections are accepted. Clones are the same ones, also after
 /// [`Tls::read_again`].
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub struct Tls {
     acceptor: Arc<RwLock<TlsAcceptor>>,
     certificates: Arc<Path>,
     key: Arc<Path>,
+    /// What the files looked like before they were read first.
+    seen: Look,
 }
 
 /// Why there is none.
@@ -42,8 +46,10 @@ impl Tls {
     ///
     /// [`TlsError`], as its variants have it.
     pub fn load(certificates: &Path, key: &Path) -> Result<Self, TlsError> {
+        let seen = Look::at(&[certificates.to_path_buf(), key.to_path_buf()]);
         let acceptor = acceptor(certificates, key)?;
         Ok(Self {
+            seen,
             acceptor: Arc::new(RwLock::new(acceptor)),
             certificates: certificates.into(),
             key: key.into(),
@@ -64,6 +70,11 @@ impl Tls {
     /// The files.
     pub(super) fn files(&self) -> [PathBuf; 2] {
         [self.certificates.to_path_buf(), self.key.to_path_buf()]
+    }
+
+    /// What they looked like before they were read first.
+    pub(super) fn seen(&self) -> &Look {
+        &self.seen
     }
 
     /// What accepts a connection now.

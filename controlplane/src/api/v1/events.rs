@@ -49,7 +49,9 @@ pub(super) async fn watch(
         // One that is none of ours is one that is forgotten.
         Some(text) => text.parse().ok(),
     };
-    let head = format!("retry: {RETRY_MS}\n\n");
+    // Where it is before the first event, so that one that is cut off before it comes back to there.
+    let here = place.map_or_else(String::new, |place| format!("id: {place}\n"));
+    let head = format!("{here}retry: {RETRY_MS}\n\n");
     let told = stream::unfold(
         Watcher {
             place,
