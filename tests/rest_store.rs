@@ -140,6 +140,19 @@ fn a_stop_keeps_what_is_registered_and_time_goes_on_meanwhile() {
     second.await_answers("w1.web.dev.docker A", &["10.0.0.7"]);
     second.await_status("w2.web.dev.docker A", "NXDOMAIN");
     second.await_log("kept in ");
+    // Nobody could be told that it lived meanwhile, and it has ended all the same.
+    let beat = |id: &str| {
+        request(
+            second.http(),
+            &format!("POST /v1/services/{id}/heartbeat"),
+            &[],
+            "",
+        )
+        .status
+    };
+    assert_eq!((beat("w1"), beat("w2")), (200, 404));
+    assert_eq!(put(second.http(), "w2", "10.0.0.8").expect("a reply"), 201);
+    second.await_answers("w2.web.dev.docker A", &["10.0.0.8"]);
 }
 
 #[test]

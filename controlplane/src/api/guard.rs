@@ -122,7 +122,7 @@ impl Bucket {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(level.since).as_secs_f64();
         level.left = (level.left + passed * REQUESTS_PER_SECOND_MAX).min(REQUESTS_AT_ONCE_MAX);
-        level.since = now;
+        level.since = level.since.max(now);
         if level.left < 1.0 {
             let detail =
                 format!("more than {REQUESTS_PER_SECOND_MAX} requests a second; try again in a second");
@@ -185,6 +185,16 @@ fn without_port(host: &str) -> &str {
         // An IPv6 address has colons of its own, and then stands in brackets.
         Some((bare, port)) if !port.contains(']') => bare,
         _ => host,
+    }
+}
+
+#[cfg(test)]
+impl Guard {
+    /// As if nobody who is not let in might ask for an hour.
+    pub(super) fn exhaust_others(&self) {
+        let mut level = self.others.0.lock().unwrap();
+        level.left = 0.0;
+        level.since = Instant::now() + std::time::Duration::from_secs(3600);
     }
 }
 

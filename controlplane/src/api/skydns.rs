@@ -141,14 +141,14 @@ async fn remove(State(shared): State<Arc<Shared>>, Path(uuid): Path<String>) -> 
 async fn one(State(shared): State<Arc<Shared>>, Path(uuid): Path<String>) -> Reply<String> {
     let now = Now::read();
     if let Some(entry) = shared.store.get(&uuid, now) {
-        return Ok(Shown::of(&entry, now).to_string());
+        return Ok(format!("{}\n", Shown::of(&entry, now)));
     }
     let found = view::container(&shared.looks, &uuid).await?;
     let is_it = |service: &Arc<Service>| *service.uuid == *uuid;
     let service = found
         .filter(is_it)
         .ok_or_else(|| Refusal::NotFound(uuid.into()))?;
-    Ok(Shown::of_service(&service, now).to_string())
+    Ok(format!("{}\n", Shown::of_service(&service, now)))
 }
 
 /// The parameters of a list.
@@ -205,7 +205,11 @@ async fn count(shared: &Shared, word: fn(&Service) -> &Arc<str>) -> Result<Strin
     for service in &services {
         *counts.entry(word(service)).or_default() += 1;
     }
-    Ok(json(&counts))
+    // Where there was nothing to write, Go's encoder did not write it.
+    Ok(match counts.is_empty() {
+        true => "{}".to_owned(),
+        false => json(&counts),
+    })
 }
 
 async fn call(
@@ -243,8 +247,11 @@ async fn call(
     Ok(StatusCode::CREATED)
 }
 
+/// As Go's encoder wrote it, with a new line behind.
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps of text and numbers are JSON")
+    let mut text = serde_json::to_string(value).expect("maps of text and numbers are JSON");
+    text.push('\n');
+    text
 }
 
 /// What is wrong, with the field as it is called here.

@@ -19,6 +19,26 @@ use crate::store::Rules;
 async fn listening(
     status: watch::Receiver<Status>,
 ) -> (std::net::SocketAddr, CancellationToken, JoinSet<()>) {
+    let stop = CancellationToken::new();
+    listening_to(shared(status, &stop), stop).await
+}
+
+/// A listener on loopback that serves what `shared` has, until `stop`.
+async fn listening_to(
+    shared: Shared,
+    stop: CancellationToken,
+) -> (std::net::SocketAddr, CancellationToken, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut serving = JoinSet::new();
+    let flush: FlushCache =
+        Arc::new(|name| assert!(name.is_none_or(|name| name.to_string() == "example.org")));
+    serving.spawn(serve(listener, None, router(shared, flush), stop.clone()));
+    (address, stop, serving)
+}
+
+/// What the routes read, without anybody behind it.
+fn shared(status: watch::Receiver<Status>, stop: &CancellationToken) -> Shared {
     let metrics = Metrics::new();
     metrics.received(&Change::Reset {
         source: Source::Engine("unix:///e".into()),
@@ -51,10 +71,6 @@ async fn listening(
             }],
         }),
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let mut serving = JoinSet::new();
     let (changes, _) = mpsc::channel(1);
     let rules = Rules {
         defaults: crate::fixture::defaults(),
@@ -62,7 +78,7 @@ async fn listening(
     };
     let (store, ..) = Store::open(None, rules, changes);
     let (looks, _) = mpsc::channel(1);
-    let shared = Shared::new(
+    Shared::new(
         status,
         exposition,
         store,
@@ -71,11 +87,7 @@ async fn listening(
         Feed::new(),
         Access::default(),
         stop.clone(),
-    );
-    let flush: FlushCache =
-        Arc::new(|name| assert!(name.is_none_or(|name| name.to_string() == "example.org")));
-    serving.spawn(serve(listener, None, router(shared, flush), stop.clone()));
-    (address, stop, serving)
+    )
 }
 
 fn engine(state: EngineState, is_synced: bool) -> EngineStatus {
@@ -369,6 +381,29 @@ async fn what_is_to_be_forgotten_is_a_name_or_everything() {
         assert!(
             reply.starts_with(&begin) && reply.contains(words),
             "{request}: {reply}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_floods_what_needs_no_secret_stops_nobody_else() {
+    let (_status, watched) = watch::channel(status());
+    let stop = CancellationToken::new();
+    let shared = shared(watched, &stop);
+    shared.guard.exhaust_others();
+    let (address, _stop, _serving) = listening_to(shared, stop).await;
+    for (line, status) in [
+        ("GET /metrics", 429),
+        ("POST /raft/join", 429),
+        ("GET /nothing", 429),
+        ("GET /health", 200),
+        ("GET /ready", 503),
+        ("GET /v1/settings", 200),
+    ] {
+        let reply = exchange(address, line).await;
+        assert!(
+            reply.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{line}: {reply}"
         );
     }
 }
