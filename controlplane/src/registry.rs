@@ -341,7 +341,7 @@ mod tests {
                     id: id.into(),
                     part: 0,
                 },
-                uuid: id[..10].into(),
+                uuid: id.split_at(10).0.into(),
                 ..service("e", id)
             };
             registry.apply(Change::Put(container.into()));
