@@ -111,10 +111,14 @@ impl Census {
     /// The list shows who is there, who has ended, and why others have names or none. What was learned since it was asked
     /// for stands.
     pub(super) fn listed(&self, asked: ListTicket, lines: Vec<Listed>, clock: u64) {
-        let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
         let mut entries = self.entries();
-        entries.retain(|id, entry| present.contains(&**id) || !asked.is_after(entry.clock));
-        drop(present);
+        // At the first list of all nothing can have gone.
+        if !entries.is_empty() {
+            let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
+            entries.retain(|id, entry| present.contains(&**id) || !asked.is_after(entry.clock));
+        }
+        let new = lines.len().min(SIGHTINGS_MAX).saturating_sub(entries.len());
+        entries.reserve(new);
         for line in lines {
             let known = entries.get_mut(&line.id);
             if known.as_ref().is_some_and(|known| !asked.is_after(known.clock)) {

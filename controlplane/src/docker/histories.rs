@@ -23,6 +23,7 @@ use crate::naming::Naming;
 use crate::pipeline::{CHANGES_QUEUED_MAX, Pipeline};
 use crate::status::Status;
 
+mod burst;
 mod recorded;
 
 /// Histories that are tried, all at once: each spends its time waiting.
@@ -47,6 +48,13 @@ const PACE_OF_HISTORIES: Pace = Pace {
     look: Duration::from_millis(10),
     relist_first: Duration::from_millis(100),
     relist: Duration::from_millis(400),
+};
+
+/// With nothing but events to go by.
+const PACE_WITHOUT_LISTS: Pace = Pace {
+    relist_first: Duration::from_hours(1),
+    relist: Duration::from_hours(1),
+    ..PACE_OF_HISTORIES
 };
 
 /// A container as it truly is.

@@ -10,7 +10,7 @@ use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
 use super::label::Complaint;
 use super::listed::{Listed, Told};
-use super::networks::List;
+use super::networks::{List, NETWORKS_MAX};
 use super::publish::{Context, Owner, publish};
 use super::sharing::{Sharing, Whose};
 use super::standing::Standing;
@@ -32,7 +32,7 @@ pub(super) struct Memory {
     sharing: Sharing,
     /// Where the engine's host is reached on the engine's networks.
     host: Vec<Address>,
-    /// Names of networks that were listed, and of those that were seen since; none while no list has come.
+    /// Names of networks that were listed, and of those that containers were on; none while no list has come.
     networks: Option<HashSet<Arc<str>>>,
     /// Networks of whose containers the list shows every port.
     shows_ports: HashSet<Arc<str>>,
@@ -116,7 +116,12 @@ impl Memory {
     /// Takes in the list of networks: what there is, and where the engine's host is reached.
     pub(super) fn networks(&mut self, list: &List, now: Instant) {
         self.shows_ports = list.shows_ports.iter().cloned().collect();
-        self.networks = Some(list.networks.iter().map(|network| network.name.clone()).collect());
+        // One that a container is on and that is never listed is missed once, not with each list anew.
+        let names = self.networks.get_or_insert_default();
+        if names.len() > 2 * NETWORKS_MAX {
+            names.clear();
+        }
+        names.extend(list.names.iter().cloned());
         if self.host != list.host {
             self.host.clone_from(&list.host);
             self.look_at_sharers(&Whose::Host, now);
@@ -261,7 +266,7 @@ impl Memory {
         let claims = container.own_addresses();
         for address in container.addresses() {
             let network = address.network.into_iter();
-            // Each once: one that has no subnet is never listed.
+            // Each once: one may never be listed.
             let new = network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
             self.is_missing_networks |= new.count() > 0;
         }

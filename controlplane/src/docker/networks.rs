@@ -16,7 +16,7 @@ use crate::service::{Address, Network};
 
 /// Networks of one engine that are told; the rest, last by name, have no addresses for us. Beyond what an engine's
 /// address pools allow.
-const NETWORKS_MAX: usize = 4096;
+pub(super) const NETWORKS_MAX: usize = 4096;
 
 /// How long the first complete state of a connection waits for the list of networks, so that the first snapshot has
 /// all variants. An engine that is slow to list them must not hold up all names.
@@ -39,6 +39,8 @@ pub(super) struct List {
     pub(super) networks: Vec<Network>,
     /// Where the engine's host is reached on them: its address on each bridge, the default one first.
     pub(super) host: Vec<Address>,
+    /// Names of all networks, those without subnets, too.
+    pub(super) names: Vec<Arc<str>>,
     /// Names of networks of whose containers the list of containers shows every port: bridges that lead outside. Of
     /// others it shows none, exposed or not.
     pub(super) shows_ports: Vec<Arc<str>>,
@@ -56,6 +58,7 @@ pub(super) fn read(list: Vec<wire::Network>) -> List {
         let rank = |it: &Address| it.network.clone().map(|name| (rank(&name).0, name));
         rank(a).cmp(&rank(b))
     });
+    let names = by_name.keys().map(|name| name.as_str().into()).collect();
     let shows_ports = by_name
         .values()
         .filter(|it| it.driver == "bridge" && !it.internal);
@@ -64,6 +67,7 @@ pub(super) fn read(list: Vec<wire::Network>) -> List {
     List {
         networks: networks.take(NETWORKS_MAX).collect(),
         host,
+        names,
         shows_ports,
     }
 }

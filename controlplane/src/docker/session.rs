@@ -71,6 +71,7 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
         while let Some(id) = memory.tracker.next_inspect(now) {
             inspects.push(look(&engine, watch, id, Step::Inspect));
         }
+        memory.tracker.gather(now);
         if listing.is_none() && now >= lists.next_at {
             listing = Some(Listing::begin(&engine, &memory.tracker));
             networks.changed();
@@ -147,7 +148,7 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                 networks.answered(answer.ok().map(|list| list.networks));
             }
             permit = outlets.changes.reserve(),
-                if networks.has_news() || networks_awaited.is_none() && memory.tracker.has_change() =>
+                if networks.has_news() || networks_awaited.is_none() && memory.tracker.has_change(now) =>
             {
                 // The pipeline is gone only when the whole program ends.
                 let Ok(permit) = permit else { return Ok(Stopped) };

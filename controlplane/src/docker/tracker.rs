@@ -47,6 +47,7 @@ mod sync;
 
 use entry::{Entry, Work};
 use leaving::{Leaving, Signal};
+use outbox::Gather;
 pub(crate) use sync::ListTicket;
 use sync::{SYNC_STALL, Sync};
 
@@ -131,6 +132,7 @@ pub(crate) struct Tracker {
     /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first. Empty until the first
     /// complete state was sent.
     outbox: VecDeque<Arc<str>>,
+    gather: Gather,
     sync: Sync,
     /// Who was last seen to have an address; may be out of date, which is why it is looked up here.
     holders: HashMap<IpAddr, Arc<str>>,
@@ -159,6 +161,7 @@ impl Tracker {
             later_from: Instant::now(),
             under_way: 0,
             outbox: VecDeque::new(),
+            gather: Gather::Not,
             holders: HashMap::new(),
             sync: Sync::Unlisted,
             services: 0,

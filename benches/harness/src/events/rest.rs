@@ -15,12 +15,17 @@ pub(super) const CHECKED: u32 = 300;
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// How long an engine at rest is watched, for each of what it may tell.
 const REST: Duration = Duration::from_secs(10);
+/// How long after its start skydock is left to itself.
+const SETTLING: Duration = Duration::from_secs(5);
 /// Names of skydock's worker threads, before the number of their core; all else is the control plane.
 const WORKER: &str = "skydock-";
 
 /// What the control plane takes of a core: while nothing is told, while one container in two seconds changes its health,
 /// and while an engine that leaves nothing out tells of every check, too.
 pub(super) fn at_rest(server: &Running, fake: &Engine, world: World, steps: &Steps) -> Outcome<String> {
+    // What skydock inspects after its start is no rest.
+    steps.begin("waiting until skydock rests")?;
+    thread::sleep(SETTLING);
     let containers: Vec<_> = world.containers().collect();
     let changing: Vec<_> = containers.iter().take(2).collect();
     let watch = |what: &str, tell: &dyn Fn(u32)| -> Outcome<_> {

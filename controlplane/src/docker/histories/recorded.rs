@@ -64,13 +64,7 @@ fn events() -> impl Iterator<Item = (String, Value)> {
 async fn what_a_real_engine_told_is_followed_without_any_list() {
     let mut world = World::new(0);
     world.engine.start();
-    let hour = Duration::from_secs(3600);
-    let pace = Pace {
-        relist_first: hour,
-        relist: hour,
-        ..PACE_OF_HISTORIES
-    };
-    let mut line = Line::of(&world.engine, pace);
+    let mut line = Line::of(&world.engine, PACE_WITHOUT_LISTS);
     world.engine.subscribed().await;
     let mut kinds = BTreeSet::new();
     for (line, event) in events() {

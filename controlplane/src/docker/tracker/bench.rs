@@ -172,6 +172,7 @@ impl Bench {
             self.open.push(id);
         }
         assert!(self.open.len() <= INSPECTS_MAX, "`one-inspect`");
+        self.tracker.gather(self.now);
         let mut ids: Vec<&str> = self.open.iter().map(|id| &**id).collect();
         ids.sort_unstable();
         ids.join(",")
@@ -203,7 +204,7 @@ impl Bench {
     pub(super) fn take(&mut self) -> bool {
         let change = self
             .tracker
-            .has_change()
+            .has_change(self.now)
             .then(|| self.tracker.next_change())
             .flatten();
         let version = |service: &Service| match service.addresses[0].ip {

@@ -134,7 +134,10 @@ fn when_names_are_decided_otherwise_all_are_told_of_in_one_reset() {
     let mut bench = Bench::synced(&[("a", 1), ("b", 1), ("c", 1)]);
     bench.tracker.renew(bench.now);
     for (id, version) in [("a", 2), ("b", 2), ("c", 1)] {
-        assert!(!bench.tracker.has_change(), "only some are renamed before {id}");
+        assert!(
+            !bench.tracker.has_change(bench.now),
+            "only some are renamed before {id}"
+        );
         bench.begin();
         bench.end(id, running(id, version));
     }

@@ -1,19 +1,59 @@
 //! What the pipeline has yet to be told.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{Fingerprint, Sync, Tracker};
+use super::{Fingerprint, INSPECTS_MAX, Sync, Tracker};
 use crate::service::{Change, ServiceId, Services};
 
+/// How long a container that starts beside many others may wait for these, so that a burst is a few publications. Its
+/// inspect had to wait for theirs as well.
+const GATHER_MAX: Duration = Duration::from_millis(25);
+
+/// Whether who comes waits in the outbox while many containers start at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Gather {
+    #[default]
+    Not,
+    Until(Instant),
+    /// They have waited long enough.
+    Over,
+}
+
 impl Tracker {
-    /// Whether [`Tracker::next_change`] may give one.
-    pub(crate) fn has_change(&self) -> bool {
+    /// Whether [`Tracker::next_change`] may give one now.
+    pub(crate) fn has_change(&self, now: Instant) -> bool {
         match self.sync {
             Sync::Unlisted => false,
             Sync::Known => true,
             // Until the first complete state it is empty.
-            Sync::Inspecting { .. } | Sync::Sent => !self.outbox.is_empty(),
+            Sync::Inspecting { .. } | Sync::Sent => !self.outbox.is_empty() && !self.is_gathering(now),
         }
+    }
+
+    /// To be called once all inspects have begun that may. While more are due, many containers start at once: what comes
+    /// of them is told together.
+    pub(crate) fn gather(&mut self, now: Instant) {
+        let is_burst = !self.outbox.is_empty() && self.is_behind(now);
+        self.gather = match self.gather {
+            _ if !is_burst => Gather::Not,
+            Gather::Not => Gather::Until(now + GATHER_MAX),
+            Gather::Until(until) if until <= now => Gather::Over,
+            gather => gather,
+        };
+    }
+
+    /// Whether who comes waits for others; who leaves does not.
+    fn is_gathering(&self, now: Instant) -> bool {
+        let comes = |id: &Arc<str>| self.entries.get(id).is_some_and(|it| it.services.is_some());
+        matches!(self.gather, Gather::Until(until) if now < until)
+            && self.is_behind(now)
+            && self.outbox.front().is_some_and(comes)
+    }
+
+    /// Whether more is to be inspected than may be at once.
+    fn is_behind(&self, now: Instant) -> bool {
+        self.under_way >= INSPECTS_MAX && self.planned.first().is_some_and(|(at, _)| *at <= now)
     }
 
     /// What the pipeline must be told next. It counts as told.

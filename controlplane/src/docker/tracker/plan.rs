@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{INSPECTS_MAX, LATER_MAX, SYNC_STALL, Sync, Tracker, Work};
+use super::{Gather, INSPECTS_MAX, LATER_MAX, SYNC_STALL, Sync, Tracker, Work};
 
 impl Tracker {
     /// The container to inspect now, unless as many as may are under way or none is due. Its result must be given to
@@ -37,7 +37,14 @@ impl Tracker {
             .map(|(at, _)| *at)
             .filter(|_| self.under_way < INSPECTS_MAX);
         let later_at = self.may_look_later().then_some(self.later_from);
-        [due_at, stalled_at, later_at].into_iter().flatten().min()
+        let gathered_at = match self.gather {
+            Gather::Until(until) => Some(until),
+            Gather::Not | Gather::Over => None,
+        };
+        [due_at, stalled_at, later_at, gathered_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next of those that the list told of.

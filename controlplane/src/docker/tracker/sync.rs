@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, LATER_AFTER, Listed, Running, Tracker, Work};
+use super::{CONTAINERS_MAX, Entry, LATER_AFTER, Listed, Running, Tracker, Work};
 
 /// How long after the last inspect came back the first complete state is sent without those that are still under way.
 /// One container that hangs must not hold up the names of all others.
@@ -64,6 +64,14 @@ impl Tracker {
     /// list as running what it has just told the end of.
     pub(crate) fn listed(&mut self, asked: ListTicket, containers: &mut [Listed], now: Instant) {
         let syncing = self.is_unlisted();
+        // At the first list of all nothing can have gone.
+        let may_have_gone = !self.entries.is_empty();
+        self.entries.reserve(
+            containers
+                .len()
+                .min(CONTAINERS_MAX)
+                .saturating_sub(self.entries.len()),
+        );
         let mut awaited = 0;
         for listed in containers.iter_mut().filter(|it| it.is_alive()) {
             let told = listed.told.take();
@@ -93,6 +101,22 @@ impl Tracker {
             }
             self.tidy(&listed.id);
         }
+        if may_have_gone {
+            self.withdraw_unlisted(asked, containers, now);
+        }
+        if syncing {
+            self.later_from = now + LATER_AFTER;
+            self.sync = Sync::Inspecting {
+                awaited,
+                idle_since: None,
+                renewing: false,
+            };
+            self.settle();
+        }
+    }
+
+    /// Withdraws all that have had no event since the list was asked for, and are not on it.
+    fn withdraw_unlisted(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
         let present = containers.iter().filter(|it| it.is_alive());
         let present: HashSet<&str> = present.map(|it| &*it.id).collect();
         let gone =
@@ -107,15 +131,6 @@ impl Tracker {
             self.hold(&id, None, None);
             self.unplan(&id, now);
             self.tidy(&id);
-        }
-        if syncing {
-            self.later_from = now + LATER_AFTER;
-            self.sync = Sync::Inspecting {
-                awaited,
-                idle_since: None,
-                renewing: false,
-            };
-            self.settle();
         }
     }
 

@@ -288,3 +288,33 @@ fn containers_beyond_the_bound_are_passed_over_until_others_have_gone() {
         (CONTAINERS_MAX, 1)
     );
 }
+
+#[test]
+fn many_that_start_at_once_are_told_of_together_and_who_leaves_meanwhile_at_once() {
+    let ids: Vec<String> = (0..3 * INSPECTS_MAX).map(|n| format!("c{n:03}")).collect();
+    let mut bench = Bench::synced(&[("a", 1)]);
+    for id in &ids {
+        bench.event(id, Effect::Inspect);
+    }
+    for id in &ids[..INSPECTS_MAX] {
+        bench.begin();
+        bench.end(id, running(id, 1));
+    }
+    bench.begin();
+    bench.expect("").event("a", Effect::Withdraw).expect("-a");
+    assert!(
+        bench
+            .tracker
+            .wake_at()
+            .is_some_and(|at| at <= bench.now + Duration::from_millis(25))
+    );
+    bench.pass(Duration::from_millis(25)).drain();
+    assert_eq!(bench.told.len(), INSPECTS_MAX, "they do not wait for ever");
+    bench.told.clear();
+    for id in &ids[INSPECTS_MAX..] {
+        bench.begin();
+        bench.end(id, running(id, 1));
+    }
+    bench.drain();
+    assert_eq!(bench.told.len(), 2 * INSPECTS_MAX);
+}
