@@ -221,7 +221,8 @@ pub(crate) struct Flags {
     pub(crate) caching: caching::CacheFlags,
 
     /// Networks that may ask, besides this host: its loopback, and the addresses that its interfaces have at the start;
-    /// repeat it, or separate several with commas [default: private and link-local networks]
+    /// repeat it, or separate several with commas. They take the place of the default ones, among which 100.64.0.0/10
+    /// (carriers, Tailscale) is not [default: private and link-local networks]
     #[arg(
         long,
         env = "SKYDOCK_ALLOW",

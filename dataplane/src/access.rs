@@ -19,8 +19,10 @@ pub struct Access {
     ipv6: Box<[RangeInclusive<u128>]>,
 }
 
-/// Networks that may ask when none are named: loopback, private (RFC 1918, RFC 4193), shared (RFC 6598)
-/// and link-local ones.
+/// Networks that may ask when none are named: loopback, private (RFC 1918, RFC 4193) and link-local ones.
+///
+/// Not the shared ones (RFC 6598): behind a carrier's translator, or in a data centre, they are other people's. Who has a
+/// network of his own there, as Tailscale makes them, names it with `--allow`.
 pub fn default_networks() -> impl Iterator<Item = IpNet> {
     let v4 = |a, b, c, d, length| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length));
     let v6 = |first, last, length| {
@@ -34,7 +36,6 @@ pub fn default_networks() -> impl Iterator<Item = IpNet> {
         v4(10, 0, 0, 0, 8),
         v4(172, 16, 0, 0, 12),
         v4(192, 168, 0, 0, 16),
-        v4(100, 64, 0, 0, 10),
         v4(169, 254, 0, 0, 16),
         v6(0, 1, 128),
         v6(0xfc00, 0, 7),
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn private_clients_may_ask_by_default_and_public_ones_may_not() {
+    fn private_clients_may_ask_by_default_and_public_and_shared_ones_may_not() {
         let access = Access::of(default_networks());
         for client in [
             "127.0.0.1",
@@ -110,6 +111,7 @@ mod tests {
             "8.8.8.8",
             "172.32.0.1",
             "2001:db8::1",
+            "100.64.0.1",
             "::ffff:8.8.8.8",
             "::2",
             "0.0.0.0",

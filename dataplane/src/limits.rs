@@ -90,6 +90,10 @@ pub const DRAIN_MAX: Duration = Duration::from_millis(500);
 /// refused only where none is idle.
 pub const TCP_CONNECTIONS_MAX: usize = 512;
 
+/// Open TCP connections, of all clients, from which on one of an address that may not ask comes in only in the place of
+/// another such. So half of all places is for those who may, however many addresses others have.
+pub const TCP_CONNECTIONS_OPEN_TO_STRANGERS_MAX: usize = TCP_CONNECTIONS_MAX / 2;
+
 /// Open TCP connections of one client address. Clients need one, and programs with many threads some; more than
 /// a sixteenth of all is nobody's fair share. At the bound the address loses its own oldest idle one.
 pub const TCP_CONNECTIONS_PER_ADDRESS_MAX: usize = 32;

@@ -123,6 +123,11 @@ impl Worker {
         }
     }
 
+    /// Whether who has this address may ask.
+    pub(crate) fn may_ask(&self, client: IpAddr) -> bool {
+        self.policy.access.allows(client)
+    }
+
     /// Tells the time that cookies are made with and records end by. [`Worker::answer`] does so itself.
     pub(crate) fn set_time(&mut self, now: Now) {
         self.policy.set_time(now.seconds, now.moment);

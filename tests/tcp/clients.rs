@@ -80,6 +80,26 @@ fn clients_of_many_addresses_hold_all_places_and_a_newcomer_gets_in() {
 }
 
 #[test]
+fn strangers_of_many_addresses_take_no_place_from_those_who_may_ask() {
+    on_each_engine(|world| {
+        let mut client = world.client();
+        assert!(client.ask(&web(1)).is_some());
+        let held: Vec<_> = (0..300)
+            .map(|number: u16| {
+                let [_, host] = (number % 15 + 10).to_be_bytes();
+                Stream::from(Ipv4Addr::new(127, 0, 0, host), world.address())
+            })
+            .collect();
+        // Half of the 512 places are open to them, and one of those has the client.
+        world.await_closed("displaced", 300 - 255);
+        assert_eq!(world.streams().open(), 256);
+        assert!(held[..45].iter().all(Stream::has_ended));
+        assert!(client.ask(&web(2)).is_some());
+        world.assert_others_are_served();
+    });
+}
+
+#[test]
 fn a_client_that_never_reads_is_bounded_and_closed_and_delays_nobody() {
     on_each_engine(|world| {
         let mut greedy = world.client();

@@ -3,11 +3,16 @@
 //! A newcomer always gets in while some connection is idle: the one of its own address that has been quiet longest
 //! gives way when the address has its share, else the one of all that has been (RFC 7766, section 6.2.2). So whoever
 //! opens many takes places from itself first.
+//!
+//! Addresses that may not ask get in as well, to be told so, but take no place from those who may: they are the first to
+//! go, and have no more than half of the table.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::connection::Connection;
-use crate::limits::{TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_ADDRESS_MAX};
+use crate::limits::{
+    TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_OPEN_TO_STRANGERS_MAX, TCP_CONNECTIONS_PER_ADDRESS_MAX,
+};
 use crate::path::StreamKey;
 
 /// A connection and what belongs to it; `S` is its socket.
@@ -15,6 +20,8 @@ use crate::path::StreamKey;
 pub(super) struct Entry<S> {
     pub(super) socket: S,
     pub(super) peer: SocketAddr,
+    /// Whether the peer may ask.
+    pub(super) may_ask: bool,
     pub(super) connection: Connection,
 }
 
@@ -59,14 +66,17 @@ impl<S> Table<S> {
         self.free.len() == self.places.len()
     }
 
-    /// Whether a client at `address` may enter.
-    pub(super) fn admission(&self, address: IpAddr) -> Admission {
+    /// Whether a client at `address`, which may ask or not, may enter.
+    pub(super) fn admission(&self, address: IpAddr, may_ask: bool) -> Admission {
         let own = |entry: &Entry<S>| entry.peer.ip().to_canonical() == address.to_canonical();
+        let open = self.places.len() - self.free.len();
         let mut candidates = None;
         if self.occupied().filter(|(_, _, entry)| own(entry)).count() >= TCP_CONNECTIONS_PER_ADDRESS_MAX {
             candidates = Some(self.quietest(own));
-        } else if self.places.len() - self.free.len() >= TCP_CONNECTIONS_MAX {
-            candidates = Some(self.quietest(|_| true));
+        } else if !may_ask && open >= TCP_CONNECTIONS_OPEN_TO_STRANGERS_MAX {
+            candidates = Some(self.quietest(|entry| !entry.may_ask));
+        } else if open >= TCP_CONNECTIONS_MAX {
+            candidates = Some(self.first_to_go());
         }
         match candidates {
             None => Admission::Free,
@@ -75,8 +85,14 @@ impl<S> Table<S> {
         }
     }
 
+    /// The idle connection that is missed least: that of a stranger, else the one that has been quiet longest.
+    pub(super) fn first_to_go(&self) -> Option<StreamKey> {
+        self.quietest(|entry| !entry.may_ask)
+            .or_else(|| self.quietest(|_| true))
+    }
+
     /// The connection among those that has been quiet longest.
-    pub(super) fn quietest(&self, among: impl Fn(&Entry<S>) -> bool) -> Option<StreamKey> {
+    fn quietest(&self, among: impl Fn(&Entry<S>) -> bool) -> Option<StreamKey> {
         let idle = self.occupied().filter_map(|(key, place, entry)| {
             let since = among(entry).then(|| entry.connection.quiet_since())??;
             Some((since, place.arrival, key))
@@ -159,11 +175,22 @@ mod tests {
                 keys.push(table.insert(Entry {
                     socket: (),
                     peer: (address(client), 4000).into(),
+                    may_ask: client < STRANGERS,
                     connection: Connection::new(now),
                 }));
             }
         }
         (table, keys)
+    }
+
+    /// Those from here on may not ask.
+    const STRANGERS: u8 = 100;
+
+    fn admission(table: &Table<()>, address: IpAddr) -> Admission {
+        let IpAddr::V4(v4) = address.to_canonical() else {
+            unreachable!("all have one of IPv4");
+        };
+        table.admission(address, v4.octets()[3] < STRANGERS)
     }
 
     fn address(client: u8) -> IpAddr {
@@ -183,23 +210,23 @@ mod tests {
     fn an_address_that_has_its_share_displaces_its_own_oldest_idle_connection() {
         let start = Instant::now();
         let (mut table, keys) = table(&[(1, 3), (2, SHARE)], start);
-        assert_eq!(table.admission(address(1)), Admission::Free);
-        assert_eq!(table.admission(address(2)), Admission::Displace(keys[3]));
+        assert_eq!(admission(&table, address(1)), Admission::Free);
+        assert_eq!(admission(&table, address(2)), Admission::Displace(keys[3]));
         let mapped = format!("::ffff:{}", address(2)).parse().unwrap();
-        assert_eq!(table.admission(mapped), Admission::Displace(keys[3]));
+        assert_eq!(admission(&table, mapped), Admission::Displace(keys[3]));
         // One that waits for an upstream is not idle, nor is one whose reply is on its way.
         table.get_mut(keys[3]).unwrap().connection.await_answer();
         table.get_mut(keys[4]).unwrap().connection.reply(&[0; 12], start);
-        assert_eq!(table.admission(address(2)), Admission::Displace(keys[5]));
+        assert_eq!(admission(&table, address(2)), Admission::Displace(keys[5]));
     }
 
     #[test]
     fn a_full_table_displaces_the_oldest_idle_connection_of_all() {
         let start = Instant::now();
         let (mut table, keys) = full(start);
-        assert_eq!(table.admission(address(200)), Admission::Displace(keys[0]));
+        assert_eq!(admission(&table, address(99)), Admission::Displace(keys[0]));
         table.remove(keys[0]).unwrap();
-        assert_eq!(table.admission(address(200)), Admission::Free);
+        assert_eq!(admission(&table, address(99)), Admission::Free);
     }
 
     #[test]
@@ -209,8 +236,37 @@ mod tests {
         for &key in &keys {
             table.get_mut(key).unwrap().connection.await_answer();
         }
-        assert_eq!(table.admission(address(200)), Admission::Refuse);
-        assert_eq!(table.admission(address(0)), Admission::Refuse);
+        assert_eq!(admission(&table, address(99)), Admission::Refuse);
+        assert_eq!(admission(&table, address(0)), Admission::Refuse);
+    }
+
+    #[test]
+    fn who_may_not_ask_has_half_of_the_table_and_is_the_first_to_go() {
+        let start = Instant::now();
+        let strangers = TCP_CONNECTIONS_OPEN_TO_STRANGERS_MAX / SHARE;
+        let clients = (TCP_CONNECTIONS_MAX - TCP_CONNECTIONS_OPEN_TO_STRANGERS_MAX) / SHARE;
+        let of_clients = (0..clients).map(|client| (client as u8, SHARE));
+        let of_strangers = (0..strangers).map(|client| (STRANGERS + client as u8, SHARE));
+        let everybody: Vec<_> = of_clients.chain(of_strangers.clone()).collect();
+
+        let (half, keys) = table(&of_strangers.collect::<Vec<_>>(), start);
+        assert_eq!(admission(&half, address(200)), Admission::Displace(keys[0]));
+        assert_eq!(admission(&half, address(99)), Admission::Free);
+
+        // The clients came first, and have been quiet longest.
+        let (mut all, keys) = table(&everybody, start);
+        let first_stranger = keys[clients * SHARE];
+        assert_eq!(admission(&all, address(99)), Admission::Displace(first_stranger));
+        assert_eq!(admission(&all, address(200)), Admission::Displace(first_stranger));
+        for &key in keys.iter().skip(clients * SHARE) {
+            all.get_mut(key).unwrap().connection.await_answer();
+        }
+        assert_eq!(admission(&all, address(200)), Admission::Refuse);
+        assert_eq!(admission(&all, address(99)), Admission::Displace(keys[0]));
+
+        // Clients alone lose no place to a stranger, though they leave only half of them free.
+        let (clients, _) = table(&everybody[..clients], start);
+        assert_eq!(admission(&clients, address(200)), Admission::Refuse);
     }
 
     #[test]
@@ -221,6 +277,7 @@ mod tests {
         let next = table.insert(Entry {
             socket: (),
             peer: (address(2), 1).into(),
+            may_ask: true,
             connection: Connection::new(Instant::now()),
         });
         assert_eq!(

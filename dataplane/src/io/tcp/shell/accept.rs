@@ -26,7 +26,7 @@ impl Shell {
                 Err(error) if is_of_the_connection(&error) => {}
                 // No descriptor, or no memory. Asking again at once would be answered alike, for ever.
                 Err(_) => {
-                    if let Some(key) = self.table.quietest(|_| true) {
+                    if let Some(key) = self.table.first_to_go() {
                         self.close(key, Closed::Displaced);
                     }
                     self.set_accepting(false);
@@ -38,7 +38,8 @@ impl Shell {
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        match self.table.admission(peer.ip()) {
+        let may_ask = self.worker.may_ask(peer.ip());
+        match self.table.admission(peer.ip(), may_ask) {
             Admission::Free => {}
             Admission::Displace(key) => self.close(key, Closed::Displaced),
             Admission::Refuse => {
@@ -61,6 +62,7 @@ impl Shell {
         let key = self.table.insert(Entry {
             socket: client,
             peer,
+            may_ask,
             connection,
         });
         self.streams.accepted.increment();
