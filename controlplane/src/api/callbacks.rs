@@ -8,8 +8,10 @@
 //! other: plain HTTP, no redirect is followed, nothing of the reply is kept or shown, and addresses that lead to no
 //! host of the registrant's (link-local ones, where clouds keep their secrets, among them) are refused.
 
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -27,6 +29,10 @@ use crate::store::{Call, Callback, Called, Counts};
 
 /// Callbacks under way at one time. More wait.
 const CALLS_MAX: usize = 16;
+/// Callbacks under way to one host and port: one that never answers keeps nobody else waiting. More wait aside.
+const CALLS_TO_ONE_MAX: usize = 4;
+/// Callbacks that wait aside. One more is dropped, with a line in the log.
+const ASIDE_MAX: usize = 1024;
 /// Times that one is tried.
 const TRIES_MAX: u32 = 4;
 /// Time for one try.
@@ -37,17 +43,80 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// Makes the calls of `queue` until `stop`.
 pub(crate) async fn run(mut queue: mpsc::Receiver<Call>, counts: Counts, stop: CancellationToken) {
     let mut calls = JoinSet::new();
+    let mut turns = Turns::default();
     loop {
+        while calls.len() < CALLS_MAX
+            && let Some(call) = turns.next()
+        {
+            let target = target(&call);
+            calls.spawn(async move { (target, call_until_heard(call).await) });
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            Some(_) = calls.join_next() => {}
-            call = queue.recv(), if calls.len() < CALLS_MAX => match call {
-                Some(call) => {
-                    let counts = counts.clone();
-                    calls.spawn(async move { counts.called(call_until_heard(call).await) });
+            Some(ended) = calls.join_next() => {
+                // What panicked has ended the process.
+                if let Ok((target, called)) = ended {
+                    turns.ended(&target);
+                    counts.called(called);
                 }
+            }
+            call = queue.recv(), if calls.len() < CALLS_MAX => match call {
+                Some(call) => if !turns.wait(call) {
+                    counts.called(Called::Dropped);
+                },
                 None => return,
             },
+        }
+    }
+}
+
+/// A host and port that are called.
+type Target = (Arc<str>, u16);
+
+fn target(call: &Call) -> Target {
+    (call.callback.reply.clone(), call.callback.port)
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Turns {
+    waiting: VecDeque<Call>,
+    /// How many are under way to each that has any.
+    under_way: HashMap<Target, usize>,
+}
+
+impl Turns {
+    /// Has `call` wait for its turn; whether there is room.
+    fn wait(&mut self, call: Call) -> bool {
+        if self.waiting.len() >= ASIDE_MAX {
+            let Callback { id, reply, port } = &call.callback;
+            warn!("callback {id:?} to {reply}:{port} is dropped: {ASIDE_MAX} wait for their turn already");
+            return false;
+        }
+        self.waiting.push_back(call);
+        true
+    }
+
+    /// The first whose turn it is; it counts as under way until [`Turns::ended`].
+    fn next(&mut self) -> Option<Call> {
+        let may = |call: &Call| {
+            self.under_way
+                .get(&target(call))
+                .is_none_or(|count| *count < CALLS_TO_ONE_MAX)
+        };
+        let place = self.waiting.iter().position(may)?;
+        let call = self.waiting.remove(place)?;
+        *self.under_way.entry(target(&call)).or_default() += 1;
+        Some(call)
+    }
+
+    /// One to `target` is over.
+    fn ended(&mut self, target: &Target) {
+        if let Some(count) = self.under_way.get_mut(target) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(target);
+            }
         }
     }
 }
@@ -137,5 +206,36 @@ pub(super) fn may_be_called(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             !(address.is_unicast_link_local() || address.is_unspecified() || address.is_multicast())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: &str, reply: &str) -> Call {
+        let (id, reply) = (id.into(), reply.into());
+        Call {
+            callback: Callback { id, reply, port: 80 },
+            body: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn whoever_never_answers_keeps_nobody_else_waiting() {
+        let mut turns = Turns::default();
+        for number in 0..ASIDE_MAX {
+            assert!(turns.wait(call(&number.to_string(), "silent")));
+        }
+        assert!(!turns.wait(call("one more", "silent")), "it is dropped");
+        let begun: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
+        assert_eq!(begun.len(), CALLS_TO_ONE_MAX);
+        assert!(turns.wait(call("w1", "well")));
+        assert_eq!(turns.next().map(|call| call.callback.id), Some("w1".into()));
+        assert!(turns.next().is_none());
+        turns.ended(&target(&begun[0]));
+        assert_eq!(turns.next().map(|call| call.callback.id), Some("4".into()));
+        turns.ended(&("well".into(), 80));
+        assert_eq!(turns.under_way.len(), 1);
     }
 }
