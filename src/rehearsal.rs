@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use controlplane::{Rehearse, Rehearsed};
+use controlplane::{Others, Rehearse, Rehearsed};
 use dataplane::Rehearsal;
 
 /// A closure that asks `rehearsal`, for whoever explains answers.
@@ -13,8 +13,13 @@ pub(crate) fn of(rehearsal: Rehearsal) -> Rehearse {
         let mut rehearsal = rehearsal.lock().unwrap_or_else(PoisonError::into_inner);
         match rehearsal.ask(client, query) {
             dataplane::Rehearsed::Reply(octets) => Rehearsed::Reply(octets),
-            dataplane::Rehearsed::Forward(upstreams) => Rehearsed::Forward(upstreams),
+            dataplane::Rehearsed::Forward(others) => Rehearsed::Forward(of_others(others)),
+            dataplane::Rehearsed::Follow(octets, others) => Rehearsed::Follow(octets, of_others(others)),
             dataplane::Rehearsed::Silence => Rehearsed::Silence,
         }
     })
+}
+
+fn of_others(dataplane::Others { upstreams, domain }: dataplane::Others) -> Others {
+    Others { upstreams, domain }
 }

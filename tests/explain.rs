@@ -17,7 +17,9 @@ fn explain(daemon: &Daemon, question: &str) -> Value {
 
 #[test]
 fn a_registered_service_and_a_name_that_is_not_ours_are_explained() {
-    let daemon = Daemon::start("--docker /nonexistent/docker.sock --nameserver 192.0.2.1");
+    let daemon = Daemon::start(
+        "--docker /nonexistent/docker.sock --nameserver 192.0.2.1 --forward corp.example=192.0.2.2",
+    );
     let body =
         r#"{"Name":"web","Version":"web1","Environment":"dev","Host":"10.0.0.7","Port":8080,"TTL":60}"#;
     assert_eq!(
@@ -48,6 +50,26 @@ fn a_registered_service_and_a_name_that_is_not_ours_are_explained() {
     assert!(refused["reply"]["reasons"][0].as_str().is_some(), "{refused}");
     let foreign = explain(&daemon, "name=www.example.net");
     assert_eq!(foreign["reply"]["forwarded_to"][0], "192.0.2.1:53");
+    assert_eq!(foreign["reply"]["forwarded_for"], ".");
+    let body =
+        r#"{"Name":"db","Version":"db1","Environment":"dev","Host":"db.corp.example","Port":5432,"TTL":60}"#;
+    assert_eq!(
+        request(daemon.http(), "PUT /skydns/services/d4196fa4f5", &[], body).status,
+        201
+    );
+    let alias = explain(&daemon, "name=db1.docker");
+    let reply = &alias["reply"];
+    assert_eq!(reply["rcode"], "NOERROR", "{alias}");
+    assert!(
+        reply["answers"][0]
+            .as_str()
+            .is_some_and(|it| it.contains("CNAME")),
+        "{alias}"
+    );
+    assert_eq!(
+        (&reply["forwarded_to"][0], &reply["forwarded_for"]),
+        (&"192.0.2.2:53".into(), &"corp.example.".into())
+    );
 
     for (question, field) in [
         ("", "name"),

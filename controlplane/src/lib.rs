@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use api::{
-    Access, FlushCache, Rehearse, Rehearsed, Renewal, Secret, SecretError, Setting, Tls, TlsError,
+    Access, FlushCache, Others, Rehearse, Rehearsed, Renewal, Secret, SecretError, Setting, Tls, TlsError,
 };
 pub use metrics::{CacheCounts, CoreCounts, CountCores, StreamCounts, UpstreamState, WorkerCounts};
 pub use pipeline::CHANGES_QUEUED_MAX;

@@ -64,7 +64,7 @@ use self::io::shell::Setup;
 pub use self::io::{BindError, BoundAddress, Protocol, bind};
 use self::io::{Crew, glommio, tcp, threads};
 use self::limits::{LISTENERS_MAX, NSID_OCTETS_MAX};
-pub use self::rehearsal::{Rehearsal, Rehearsed};
+pub use self::rehearsal::{Others, Rehearsal, Rehearsed};
 use self::respond::Policy;
 
 /// What the workers are to do, and where.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use dns::{Flags, Query, Reader};
+use dns::{Flags, Lookup, Name, NameRef, Query, Reader};
 
 use crate::forward::config::{self, is_within, longest_first};
 use crate::limits::REPLY_OCTETS_MAX;
@@ -20,12 +20,23 @@ pub struct Rehearsal {
 /// What would become of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rehearsed {
-    /// This reply, as over TCP: whole, but for what others say of a name that an alias of ours leads to.
+    /// This reply, as over TCP: whole.
     Reply(Vec<u8>),
-    /// One of these upstreams would be asked, in the order of preference, unless its answer is kept.
-    Forward(Vec<SocketAddr>),
+    /// Others would be asked, unless their answer is kept.
+    Forward(Others),
+    /// This reply, and behind it what others say of the name that our alias leads to.
+    Follow(Vec<u8>, Others),
     /// Nothing: it is no query.
     Silence,
+}
+
+/// Who would be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// One of these, in the order of preference. Nobody where the user says that the names of the domain do not exist.
+    pub upstreams: Vec<SocketAddr>,
+    /// The domain that they are asked about; the root: they are for all that has no others. None: nobody is.
+    pub domain: Option<Name>,
 }
 
 impl Rehearsal {
@@ -60,20 +71,48 @@ impl Rehearsal {
                 buffer.truncate(length);
                 Rehearsed::Reply(buffer)
             }
-            Outcome::Forward => Rehearsed::Forward(self.upstreams_for(query)),
-            Outcome::Follow => self.ask(client.address, &without_recursion(query)),
+            Outcome::Forward => Rehearsed::Forward(match Query::parse(query) {
+                Ok(query) => others(&self.upstreams, query.question.qname),
+                Err(_) => Others::default(),
+            }),
+            Outcome::Follow => {
+                let behind = self.behind(client.address, query);
+                match self.ask(client.address, &without_recursion(query)) {
+                    Rehearsed::Reply(octets) => Rehearsed::Follow(octets, behind),
+                    other => other,
+                }
+            }
             Outcome::Drop => Rehearsed::Silence,
         }
     }
 
-    fn upstreams_for(&self, query: &[u8]) -> Vec<SocketAddr> {
-        let Ok(query) = Query::parse(query) else {
-            return Vec::new();
+    /// Who is asked about what the alias leads to that `query` is about.
+    fn behind(&mut self, client: IpAddr, query: &[u8]) -> Others {
+        let Ok(Query { question, .. }) = Query::parse(query) else {
+            return Others::default();
         };
-        let mut routes = longest_first(&self.upstreams.routes).into_iter();
-        let route = routes.find(|route| is_within(query.question.qname, &route.domain));
-        let upstreams = route.map(|route| route.upstreams.as_slice()).unwrap_or_default();
-        upstreams.iter().map(|upstream| upstream.address).collect()
+        let Self {
+            reader,
+            policy,
+            upstreams,
+            ..
+        } = self;
+        let target = match reader.load().lookup(&question, client) {
+            Lookup::Alias(alias) => policy.follows(&alias, &question),
+            _ => None,
+        };
+        target.map(|target| others(upstreams, target)).unwrap_or_default()
+    }
+}
+
+/// Who is asked about `name`.
+fn others(config: &config::Config, name: NameRef<'_>) -> Others {
+    let mut routes = longest_first(&config.routes).into_iter();
+    let route = routes.find(|route| is_within(name, &route.domain));
+    let upstreams = route.map(|route| route.upstreams.as_slice()).unwrap_or_default();
+    Others {
+        upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
+        domain: route.map(|route| route.domain.clone()),
     }
 }
 
@@ -92,7 +131,7 @@ mod tests {
     use super::*;
     use crate::access::{Access, default_networks};
     use crate::forward::config::Route;
-    use dns::{Builder, Name, Rcode, ZoneSettings};
+    use dns::{Builder, Rcode, RecordData, RrSet, ZoneSettings};
 
     fn query(name: &str) -> Vec<u8> {
         let name: Name = name.parse().unwrap();
@@ -103,7 +142,16 @@ mod tests {
     #[test]
     fn it_is_answered_refused_or_forwarded_as_by_a_worker() {
         let zone = ZoneSettings::of("docker".parse().unwrap(), 30);
-        let (_publisher, reader) = dns::channel(Builder::new(vec![zone], 1, 0).unwrap().build());
+        let mut builder = Builder::new(vec![zone], 1, 0).unwrap();
+        let alias = RrSet {
+            view: dns::View::EVERYONE,
+            until: None,
+            ttl_seconds: 30,
+            records: vec![RecordData::Cname("db.corp.example".parse().unwrap())],
+            additional: Vec::new(),
+        };
+        builder.set(&"db.docker".parse().unwrap(), &[alias]).unwrap();
+        let (_publisher, reader) = dns::channel(builder.build());
         let corp = Route {
             domain: "corp.example".parse().unwrap(),
             upstreams: vec![SocketAddr::from(([192, 0, 2, 2], 53)).into()],
@@ -128,13 +176,25 @@ mod tests {
             rcode(rehearsal.ask(stranger, &query("a.docker"))),
             Some(Rcode::REFUSED.0)
         );
-        for (name, upstream) in [
-            ("www.example", "192.0.2.1:53"),
-            ("a.corp.example", "192.0.2.2:53"),
+        let others = |upstream: &str, domain: Name| Others {
+            upstreams: vec![upstream.parse().unwrap()],
+            domain: Some(domain),
+        };
+        let corp = || others("192.0.2.2:53", "corp.example".parse().unwrap());
+        for (name, expected) in [
+            ("www.example", others("192.0.2.1:53", Name::root())),
+            ("a.corp.example", corp()),
         ] {
-            let expected = Rehearsed::Forward(vec![upstream.parse().unwrap()]);
-            assert_eq!(rehearsal.ask(local, &query(name)), expected);
+            assert_eq!(rehearsal.ask(local, &query(name)), Rehearsed::Forward(expected));
         }
+        let Rehearsed::Follow(reply, expected) = rehearsal.ask(local, &query("db.docker")) else {
+            panic!("an alias that leads out of our names")
+        };
+        assert_eq!(
+            (reply[7], expected),
+            (1, corp()),
+            "one record, ours, and theirs behind it"
+        );
         writer.set(config::Config::default());
         assert_eq!(
             rcode(rehearsal.ask(local, &query("www.example"))),

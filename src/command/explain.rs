@@ -158,10 +158,16 @@ fn reply(reply: &Value, text: &mut String) {
         .iter()
         .filter_map(Value::as_str)
         .collect();
+    let domain = match reply["forwarded_for"].as_str() {
+        Some(".") | None => String::new(),
+        Some(domain) => format!(", as is all in {domain}"),
+    };
+    let asked = format!("asked of {}{domain}", upstreams.join(", "));
     let line = match (reply["rcode"].as_str(), upstreams.as_slice()) {
-        (Some(rcode), _) => rcode.to_owned(),
+        (Some(rcode), []) => rcode.to_owned(),
+        (Some(rcode), _) => format!("{rcode}; what the alias leads to is {asked}"),
         (None, []) => "no reply".to_owned(),
-        (None, upstreams) => format!("not ours; asked of {}", upstreams.join(", ")),
+        (None, _) => format!("not ours; {asked}"),
     };
     *text += &line;
     for reason in list(&reply["reasons"]).iter().filter_map(Value::as_str) {
@@ -226,6 +232,11 @@ containers that could be meant:
         };
         let forwarded = json!({ "rcode": null, "forwarded_to": ["192.0.2.1:53"] });
         assert_eq!(text_of(forwarded), "not ours; asked of 192.0.2.1:53\n");
+        let routed = json!({
+            "rcode": "NOERROR", "forwarded_to": ["192.0.2.1:53", "192.0.2.2:53"], "forwarded_for": "corp.example.",
+        });
+        let expected = "NOERROR; what the alias leads to is asked of 192.0.2.1:53, 192.0.2.2:53, as is all in corp.example.\n";
+        assert_eq!(text_of(routed), expected);
         let refused = json!({ "rcode": "REFUSED", "reasons": ["Prohibited"], "answers": [] });
         assert_eq!(text_of(refused), "REFUSED; Prohibited\n");
         assert_eq!(text_of(json!({})), "no reply\n");

@@ -39,7 +39,7 @@ pub(crate) use self::connections::serve;
 pub use self::renewal::Renewal;
 pub use self::secret::{Secret, SecretError};
 pub use self::tls::{Tls, TlsError};
-pub use self::v1::{FlushCache, Rehearse, Rehearsed, Setting};
+pub use self::v1::{FlushCache, Others, Rehearse, Rehearsed, Setting};
 use crate::docker::Sighting;
 use crate::feed::Feed;
 use crate::metrics::Exposition;

@@ -33,10 +33,21 @@ const UNPUBLISHED_MAX: usize = 20;
 pub enum Rehearsed {
     /// Send this reply.
     Reply(Vec<u8>),
-    /// Ask one of these, in the order of preference.
-    Forward(Vec<SocketAddr>),
+    /// Ask others.
+    Forward(Others),
+    /// Send this reply, and behind it what others say of the name that our alias leads to.
+    Follow(Vec<u8>, Others),
     /// Send nothing.
     Silence,
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// One of these, in the order of preference.
+    pub upstreams: Vec<SocketAddr>,
+    /// The domain that they are for, the root where it is all the rest.
+    pub domain: Option<Name>,
 }
 
 /// Asks the workers what they would do if that client sent that query.
@@ -79,7 +90,7 @@ struct Network<'e> {
 /// What is answered.
 #[derive(Default, Serialize)]
 struct Reply {
-    /// `NOERROR`, `NXDOMAIN`, ...; none where others are asked.
+    /// `NOERROR`, `NXDOMAIN`, ...; none where others are asked, and not about what an alias of ours leads to.
     rcode: Option<String>,
     /// In presentation format.
     answers: Vec<String>,
@@ -87,6 +98,8 @@ struct Reply {
     reasons: Vec<String>,
     /// Who is asked.
     forwarded_to: Vec<SocketAddr>,
+    /// The domain that they are for; `.`: they are for all that has no others.
+    forwarded_for: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -192,18 +205,22 @@ fn query(name: &Name, rtype: Rtype) -> Option<Vec<u8>> {
 
 /// What a reply says, as text; what of it cannot be read is left out.
 fn read(rehearsed: Rehearsed) -> Reply {
-    let octets = match rehearsed {
-        Rehearsed::Reply(octets) => octets,
-        Rehearsed::Forward(forwarded_to) => {
-            return Reply {
-                forwarded_to,
-                ..Reply::default()
-            };
-        }
+    let (octets, others) = match rehearsed {
+        Rehearsed::Reply(octets) => (octets, Others::default()),
+        Rehearsed::Follow(octets, others) => (octets, others),
+        Rehearsed::Forward(others) => (Vec::new(), others),
         Rehearsed::Silence => return Reply::default(),
     };
+    let forwarded = Reply {
+        forwarded_to: others.upstreams,
+        forwarded_for: others.domain.map(|domain| match domain == Name::root() {
+            true => ".".to_owned(),
+            false => format!("{domain}."),
+        }),
+        ..Reply::default()
+    };
     let Ok(message) = Message::from_octets(octets.as_slice()) else {
-        return Reply::default();
+        return forwarded;
     };
     let records = message.answer().into_iter().flatten().flatten();
     let answers = records.filter_map(|record| {
@@ -218,7 +235,7 @@ fn read(rehearsed: Rehearsed) -> Reply {
         rcode: Some(message.header().rcode().to_string()),
         answers: answers.collect(),
         reasons: reasons.unwrap_or_default(),
-        forwarded_to: Vec::new(),
+        ..forwarded
     }
 }
 

@@ -34,7 +34,7 @@ use super::Shared;
 use super::problem::Problem;
 
 pub use cache::FlushCache;
-pub use explain::{Rehearse, Rehearsed};
+pub use explain::{Others, Rehearse, Rehearsed};
 pub use settings::Setting;
 
 /// Content type of what this gives.
