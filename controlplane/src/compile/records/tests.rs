@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixture::service;
-use crate::service::{Port, Protocol};
+use crate::service::{Port, Protocol, Wishes};
 
 fn zone() -> Name {
     "docker".parse().unwrap()
@@ -145,4 +145,112 @@ fn addresses_point_to_canonical_names() {
         ["PTR web1.web.dev.docker", "PTR web2.web.dev.docker"]
     );
     assert_eq!(reverse(&[], &naming), None);
+}
+
+fn at_a_service(services: &[&Service]) -> (Vec<RrSet>, Vec<PortRrSets>) {
+    let mut networks = Networks::default();
+    services.iter().for_each(|service| networks.enter(service));
+    let chosen = Chosen {
+        forward: services.to_vec(),
+        ports: services
+            .iter()
+            .flat_map(|service| service.ports.clone())
+            .take(1)
+            .collect(),
+        role: Some(Role::Service),
+        ..Chosen::default()
+    };
+    at(
+        &"web.dev.docker".parse().unwrap(),
+        &chosen,
+        &Naming::new(vec![zone()]),
+        &networks,
+    )
+}
+
+fn ending(service: Service, until: Option<u64>) -> Service {
+    Service {
+        until: until.map(Moment::of_milliseconds),
+        ..service
+    }
+}
+
+#[test]
+fn every_set_ends_with_the_first_of_its_services_and_never_where_none_ends() {
+    let with_text = |uuid: &str, until| {
+        let wishes = Wishes {
+            texts: vec![uuid.into()],
+            ..Wishes::default()
+        };
+        let service = replica(uuid, &["10.0.0.1", "fd00::1"]);
+        ending(
+            Service {
+                wishes: Some(wishes.into()),
+                ..service
+            },
+            until,
+        )
+    };
+    for (one, other, first) in [
+        (None, None, None),
+        (Some(5), None, Some(5)),
+        (None, Some(5), Some(5)),
+        (Some(5), Some(9), Some(5)),
+        (Some(9), Some(5), Some(5)),
+    ] {
+        let (a, b) = (with_text("a", one), with_text("b", other));
+        let (mut sets, ports) = at_a_service(&[&a, &b]);
+        assert_eq!(
+            (sets.len(), ports.len()),
+            (4, 1),
+            "A, AAAA, SRV, TXT, and SRV of the port"
+        );
+        sets.extend(ports.into_iter().flat_map(|port| port.rrsets));
+        sets.extend(reverse(&[&a, &b], &Naming::new(vec![zone()])));
+        assert_eq!(sets.len(), 6);
+        for set in sets {
+            assert_eq!(
+                set.until,
+                first.map(Moment::of_milliseconds),
+                "{one:?} {other:?} {set:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_set_ends_no_sooner_than_those_who_are_in_it() {
+    let (four, six) = (
+        ending(replica("a", &["10.0.0.1"]), Some(5)),
+        ending(replica("b", &["fd00::1"]), Some(9)),
+    );
+    let (sets, _) = at_a_service(&[&four, &six]);
+    let ends: Vec<_> = sets
+        .iter()
+        .map(|set| set.until.map(Moment::milliseconds))
+        .collect();
+    assert_eq!(ends, [Some(5), Some(9), Some(5)], "A, AAAA, and SRV of both");
+}
+
+#[test]
+fn an_alias_ends_with_its_service() {
+    for until in [None, Some(5)] {
+        let wishes = Wishes {
+            alias: Some("db.example.com".parse().unwrap()),
+            ..Wishes::default()
+        };
+        let service = Service {
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            wishes: Some(wishes.into()),
+            ..replica("a", &[])
+        };
+        let alias = ending(service, until);
+        let (sets, _) = at_a_service(&[&alias]);
+        let [cname] = sets.as_slice() else {
+            panic!("{sets:?}");
+        };
+        assert!(matches!(cname.records[..], [RecordData::Cname(_)]));
+        assert_eq!(cname.until, until.map(Moment::of_milliseconds));
+    }
 }

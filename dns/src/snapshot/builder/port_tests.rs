@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::RecordData;
 use crate::snapshot::{Lookup, Protocol};
 use crate::wire::{Class, Question};
+use crate::{Moment, RecordData};
 
 const BASES: [&str; 5] = ["a", "b.a", "*.a", "c", "_99._tcp.c"];
 const PORTS: [(Protocol, u16); 3] = [(Protocol::Tcp, 80), (Protocol::Tcp, 8080), (Protocol::Udp, 53)];
@@ -202,4 +202,43 @@ fn what_ports_cannot_be_is_refused_and_changes_nothing() {
         said(&builder.build(), &last, RType::SRV, IpAddr::V4(INSIDE)).starts_with("RType(33)"),
         "the last one is found"
     );
+}
+
+#[test]
+fn the_records_of_a_port_end_when_they_are_said_to_whenever_those_of_their_name_do() {
+    let port = Port {
+        protocol: Protocol::Tcp,
+        number: 80,
+    };
+    let ends = |snapshot: &Snapshot, text: &str| {
+        let qname = name(text);
+        let question = Question {
+            qname: qname.as_ref(),
+            qtype: RType::SRV,
+            qclass: Class::IN,
+        };
+        match snapshot.lookup(&question, IpAddr::V4(INSIDE)) {
+            Lookup::Found(answer) => answer.until,
+            _ => panic!("{text} is there"),
+        }
+    };
+    let moments = [None, Some(7), Some(9)].map(|end| end.map(Moment::of_milliseconds));
+    for own in moments {
+        for of_port in moments {
+            // The same octets otherwise, which are kept once where they end together.
+            let set = |until| RrSet {
+                until,
+                ..srv(View::EVERYONE, 80, 100)
+            };
+            let mut builder = builder();
+            let ports = [PortRrSets {
+                port,
+                rrsets: vec![set(of_port)],
+            }];
+            builder.set_with_ports(&name("a.z"), &[set(own)], &ports).unwrap();
+            let snapshot = builder.build();
+            let found = [ends(&snapshot, "a.z"), ends(&snapshot, "_80._tcp.a.z")];
+            assert_eq!(found, [own, of_port]);
+        }
+    }
 }
