@@ -165,6 +165,83 @@ fn answering_allocates_nothing() {
 }
 
 #[test]
+fn answering_by_network_with_our_name_and_behind_a_cut_alias_allocates_nothing() {
+    let mut builder = fixture::crowd(50);
+    builder.set_networks(&[("172.17.0.0/16".parse().expect("a network"), View(1))]);
+    let rrset = |view, records| RrSet {
+        view,
+        ttl_seconds: 30,
+        until: None,
+        records,
+        additional: Vec::new(),
+    };
+    let address = |number: u8| RecordData::A([10, 0, 0, number].into());
+    for (owner, rrsets) in [
+        (
+            "near.docker",
+            vec![
+                rrset(View::EVERYONE, vec![address(1)]),
+                rrset(View(1), vec![address(2)]),
+            ],
+        ),
+        (
+            "big.docker",
+            vec![rrset(View::EVERYONE, (0..200).map(address).collect())],
+        ),
+        (
+            "alias.docker",
+            vec![rrset(
+                View::EVERYONE,
+                vec![RecordData::Cname(fixture::name("big.docker"))],
+            )],
+        ),
+    ] {
+        builder.set(&fixture::name(owner), &rrsets).expect("it fits");
+    }
+    let (_publisher, mut reader) = dns::channel(builder.build());
+    let mut policy = fixture::policy();
+    policy.nsid = b"one".as_slice().into();
+    let client = Client {
+        address: IpAddr::from([172, 17, 0, 2]),
+        transport: Transport::Udp,
+    };
+    let mut buffer = vec![0; 65_535];
+    for (owner, is_cut, ends_in) in [
+        ("near.docker", false, [10, 0, 0, 2]),
+        ("alias.docker", true, [0; 4]),
+    ] {
+        let mut packet = fixture::query(owner, 1);
+        // NSID in the OPT record that ends the query: its RDLENGTH, then the option (RFC 5001).
+        packet.truncate(packet.len() - 2);
+        packet.extend_from_slice(&[0, 4, 0, 3, 0, 0]);
+        let question_octets = packet.len() - 15;
+        buffer[..packet.len()].copy_from_slice(&packet);
+        let mut outcome = Outcome::Drop;
+        let counted = allocation_counter::measure(|| {
+            let mut message = Message::new(&mut buffer, packet.len());
+            outcome = respond(reader.load(), &policy, client, &mut message);
+        });
+        assert_eq!(counted.count_total, 0, "{owner}");
+        let Outcome::Reply {
+            length, truncated, ..
+        } = outcome
+        else {
+            panic!("{owner}: {outcome:?}");
+        };
+        assert_eq!(truncated, is_cut, "{owner}");
+        let reply = &buffer[..length];
+        assert!(
+            reply.ends_with(&[0, 3, 0, 3, b'o', b'n', b'e']),
+            "{owner}: our name"
+        );
+        if !is_cut {
+            // A pointer, type, class, TTL and length stand before the address of the client's network.
+            assert_eq!(reply[question_octets + 12..][..4], ends_in, "{owner}");
+        }
+    }
+}
+
+#[test]
 fn keeping_an_answer_and_telling_it_again_allocates_nothing() {
     let mut cache = Cache::new(1 << 20, Rules::default(), 7);
     let packets: Vec<Vec<u8>> = (0..20_000)

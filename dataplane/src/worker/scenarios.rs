@@ -2,6 +2,7 @@
 //! upstreams and its clock are the script's. Each test stands below the names of those that it is after.
 
 mod answers;
+mod batch;
 mod late;
 mod manners;
 mod odd;
@@ -10,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use dns::{Builder, ZoneSettings};
+use dns::{Builder, RecordData, RrSet, View, ZoneSettings};
 
 use super::{Answer, Outlet, Share, Worker};
 use crate::access::{Access, default_networks};
@@ -85,8 +86,7 @@ impl Scene {
 
     /// Whose cache goes by `rules`.
     fn keeping(rules: Rules, upstreams: Vec<SocketAddr>) -> Self {
-        let zone = ZoneSettings::of("docker".parse().unwrap(), 30);
-        let (publisher, reader) = dns::channel(Builder::new(vec![zone], 7, 1).unwrap().build());
+        let (publisher, reader) = dns::channel(snapshot());
         let (writer, routes) = config::channel(Config::all_to(upstreams));
         let counters = Counters::new(&[0]);
         let flusher = Flusher::default();
@@ -166,6 +166,26 @@ impl Scene {
         self.now += time;
         self.worker.on_timeout(self.now, &mut self.sent);
     }
+}
+
+/// `web.docker` has an address, and `db.docker` is an alias of a name elsewhere.
+fn snapshot() -> dns::Snapshot {
+    let zone = ZoneSettings::of("docker".parse().unwrap(), 30);
+    let mut builder = Builder::new(vec![zone], 7, 1).unwrap();
+    for (owner, record) in [
+        ("web.docker", RecordData::A(Ipv4Addr::new(10, 0, 0, 1))),
+        ("db.docker", RecordData::Cname("db.example.com".parse().unwrap())),
+    ] {
+        let set = RrSet {
+            view: View::EVERYONE,
+            ttl_seconds: 30,
+            until: None,
+            records: vec![record],
+            additional: Vec::new(),
+        };
+        builder.set(&owner.parse().unwrap(), &[set]).unwrap();
+    }
+    builder.build()
 }
 
 /// A query for `name A` with RD, as from a client without EDNS.
