@@ -45,11 +45,6 @@ impl Entry {
         }
     }
 
-    /// Whether answers tell the same of `other`.
-    pub(crate) fn is_told_as(&self, other: &Self) -> bool {
-        self.deadline == other.deadline && self.registration.draft == other.registration.draft
-    }
-
     /// Whole seconds that it has left; its TTL, for one that does not end.
     pub(crate) fn remaining_seconds(&self, now: Instant) -> u32 {
         match self.deadline {

@@ -35,6 +35,9 @@ pub(super) const ANSWERS_QUEUED_MAX: usize = 64;
 const BATCH_MAX: usize = 256;
 /// Registrations in one transaction of those at the start, which nobody waits for: some MiB of rows.
 const ANEW_MAX: usize = 4096;
+/// Heartbeats in a second that change what answers tell of the seconds that are left, on average. Each compiles the names of
+/// its service anew; a hundred thousand services beat several thousand times a second.
+const BEATS_TOLD_PER_SECOND_MAX: usize = 500;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -81,6 +84,8 @@ pub(super) struct Keeper {
     /// What has to be stored anew at the start.
     pub(super) anew: Vec<Arc<str>>,
     pub(super) timers: Timers,
+    /// When the pipeline was told that each ends, of those that do.
+    pub(super) told: HashMap<Arc<str>, Instant>,
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) caller: Caller,
     /// Behind everything that was stored.
@@ -271,13 +276,14 @@ impl Keeper {
             match step {
                 Step::Put { entry, before } => {
                     self.set_timer(&entry);
-                    if before.is_none_or(|before| !before.is_told_as(&entry)) {
+                    if before.is_none_or(|before| !self.is_told(&before, &entry)) {
                         changes.push(Change::Put(self.service(&entry, now).into()));
                     }
                 }
                 Step::Went(entry) => {
                     let id = &entry.registration.id;
                     self.timers.clear(id);
+                    self.told.remove(id);
                     changes.push(remove(id));
                     went.push(entry);
                 }
@@ -329,9 +335,25 @@ impl Keeper {
         Ok(())
     }
 
-    /// The service of `entry`.
-    fn service(&self, entry: &Entry, now: Now) -> Arc<Service> {
-        let until = entry.deadline.map(|deadline| now.moment(deadline));
+    /// Whether answers need not change though `entry` replaces `before`: it is a heartbeat, and does not outlive what they tell.
+    fn is_told(&self, before: &Entry, entry: &Entry) -> bool {
+        let outlives = |deadline| {
+            self.told
+                .get(&entry.registration.id)
+                .is_none_or(|told| *told < deadline)
+        };
+        before.registration.draft == entry.registration.draft && !entry.deadline.is_some_and(outlives)
+    }
+
+    /// The service of `entry`, which the pipeline is told of now.
+    fn service(&mut self, entry: &Entry, now: Now) -> Arc<Service> {
+        let id = &entry.registration.id;
+        let until = entry.deadline.map(|deadline| deadline + slack(self.told.len()));
+        match until {
+            Some(until) => self.told.insert(id.clone(), until),
+            None => self.told.remove(id),
+        };
+        let until = until.map(|until| now.moment(until));
         Arc::new(entry.registration.service(&self.rules.defaults, until))
     }
 
@@ -358,6 +380,12 @@ impl Keeper {
     fn send(&self, change: Change) -> Result<(), Ended> {
         self.changes.blocking_send(change).map_err(|_| Ended)
     }
+}
+
+/// How much later than they do the records of `count` registrations end, so that no more than [`BEATS_TOLD_PER_SECOND_MAX`]
+/// heartbeats a second change answers: those in between find what is told late enough.
+fn slack(count: usize) -> Duration {
+    Duration::from_secs(u64::try_from(count / BEATS_TOLD_PER_SECOND_MAX).unwrap_or(u64::MAX))
 }
 
 /// The pipeline is gone: we are ending.

@@ -21,6 +21,7 @@ mod registration;
 mod timers;
 mod write;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -119,6 +120,7 @@ impl Store {
             disk,
             anew,
             timers: Timers::default(),
+            told: HashMap::new(),
             changes,
             caller,
             loaded: mark,
