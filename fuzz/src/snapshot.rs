@@ -1,5 +1,6 @@
 //! Any history of names, endpoints and zones: the snapshot agrees with the [`crate::model`].
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -394,6 +395,14 @@ fn compare_sizes(snapshot: &Snapshot, asked: Asked<'_>, edns: u16) {
                     .iter()
                     .all(|record| whole.additional.contains(record))
             );
+            // Of an RRset, all or nothing (RFC 2181, section 9).
+            let set = |record: &String| record.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>();
+            let sets: BTreeSet<_> = said.additional.iter().map(set).collect();
+            let there = whole
+                .additional
+                .iter()
+                .filter(|record| sets.contains(&set(record)));
+            assert_eq!(there.count(), said.additional.len(), "{said:?} of {whole:?}");
             let additional = whole.additional.clone();
             assert_eq!(Said { additional, ..said }, whole, "{asked:?} of {limit} octets");
         }

@@ -82,7 +82,7 @@ impl<'a, 'b> Answering<'a, 'b> {
 
     /// An RRset as it was compiled, its first record chosen by the query's id.
     pub(super) fn found(&mut self, answer: &Answer<'_>) -> Outcome {
-        let (late, early) = answer.answer.split_at(rotated(answer, self.head.id()));
+        let [early, late] = answer.rotated(self.head.id());
         let now = self.policy.now;
         let mut reply = self.begin(Flags::AA);
         let from = reply.end();
@@ -231,28 +231,4 @@ pub(super) fn cut(mut reply: Reply<'_>) -> Outcome {
         rcode: Rcode::NO_ERROR,
         truncated: true,
     }
-}
-
-/// Where in `answer` the record that `rotation` chooses begins, in octets.
-fn rotated(answer: &Answer<'_>, rotation: u16) -> usize {
-    let first = rotation.checked_rem(answer.records).unwrap_or(0);
-    match (first, answer.stride) {
-        (0, _) => 0,
-        (first, 0) => nth_record(answer.answer, first),
-        (first, stride) => usize::from(first) * usize::from(stride),
-    }
-    .min(answer.answer.len())
-}
-
-/// Where the record after `records` records begins. Owners are pointers: two octets before type, class,
-/// TTL and RDLENGTH.
-fn nth_record(answer: &[u8], records: u16) -> usize {
-    let mut start = 0;
-    for _ in 0..records {
-        let Some(&[.., l0, l1]) = answer.get(start..).and_then(<[u8]>::first_chunk::<12>) else {
-            return 0;
-        };
-        start += 12 + usize::from(u16::from_be_bytes([l0, l1]));
-    }
-    start
 }

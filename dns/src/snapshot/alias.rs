@@ -51,7 +51,7 @@ impl<'s> Alias<'s> {
         let (rcode, denial) = match lookup {
             Lookup::Found(answer) => {
                 let from = reply.end();
-                let whole = push_records(reply, owner, &answer);
+                let whole = push_records(reply, owner, &answer, rotation);
                 let records = answer.additional_records;
                 let _ = whole && reply.push(Section::Additional, records, &[answer.additional]);
                 answer.cap_ttls(reply, from, now);
@@ -114,7 +114,7 @@ impl<'s> Alias<'s> {
         let end = self.follow(asked.as_ref(), qtype, |cname| {
             let from = reply.end();
             let target_at = from + RDATA_AT;
-            if !push_records(reply, owner, cname) {
+            if !push_records(reply, owner, cname, 0) {
                 links = None;
                 return ControlFlow::Break(());
             }
@@ -177,22 +177,20 @@ fn pointer(offset: usize) -> [u8; 2] {
     (0xc000 | u16::try_from(offset).unwrap_or(0)).to_be_bytes()
 }
 
-/// Appends all records of `answer`, with `owner` as their owner.
-fn push_records(reply: &mut Reply<'_>, owner: [u8; 2], answer: &Answer<'_>) -> bool {
-    let mut rest = answer.answer;
-    for _ in 0..answer.records {
-        let Some(&[.., l0, l1]) = rest.first_chunk::<RDATA_AT>() else {
-            return true;
-        };
-        let length = RDATA_AT + usize::from(u16::from_be_bytes([l0, l1]));
-        let Some((record, after)) = rest.split_at_checked(length) else {
-            return true;
-        };
-        let after_owner = record.get(owner.len()..).unwrap_or_default();
-        if !reply.push(Section::Answer, 1, &[&owner, after_owner]) {
-            return false;
+/// Appends all records of `answer`, the one first that `rotation` chooses, with `owner` as their owner.
+fn push_records(reply: &mut Reply<'_>, owner: [u8; 2], answer: &Answer<'_>, rotation: u16) -> bool {
+    for mut rest in answer.rotated(rotation) {
+        while let Some(&[.., l0, l1]) = rest.first_chunk::<RDATA_AT>() {
+            let length = RDATA_AT + usize::from(u16::from_be_bytes([l0, l1]));
+            let Some((record, after)) = rest.split_at_checked(length) else {
+                break;
+            };
+            let after_owner = record.get(owner.len()..).unwrap_or_default();
+            if !reply.push(Section::Answer, 1, &[&owner, after_owner]) {
+                return false;
+            }
+            rest = after;
         }
-        rest = after;
     }
     true
 }

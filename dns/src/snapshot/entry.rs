@@ -25,7 +25,7 @@ use std::collections::{HashMap, hash_map};
 
 use super::port::{Port, Protocol};
 use crate::moment::Moment;
-use crate::record::View;
+use crate::record::{RDATA_AT, View};
 use crate::wire::{RType, Reply};
 
 const ENTRY_HEADER_OCTETS: usize = 13;
@@ -343,6 +343,19 @@ impl<'s> Answer<'s> {
         }
     }
 
+    /// The answer section's octets in two parts, the first of which begins with the record that `rotation` chooses.
+    #[must_use]
+    pub fn rotated(&self, rotation: u16) -> [&'s [u8]; 2] {
+        let first = rotation.checked_rem(self.records).unwrap_or(0);
+        let at = match (first, self.stride) {
+            (0, _) => 0,
+            (first, 0) => nth_record(self.answer, first),
+            (first, stride) => usize::from(first) * usize::from(stride),
+        };
+        let (late, early) = self.answer.split_at(at.min(self.answer.len()));
+        [early, late]
+    }
+
     /// `ends`: its records stand behind a moment.
     fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8], ends: bool) -> Option<Self> {
         let [
@@ -379,6 +392,18 @@ impl<'s> Answer<'s> {
             additional: payload.get(answer_end..additional_end)?,
         })
     }
+}
+
+/// Where the record after `records` records begins. Owners are pointers.
+fn nth_record(answer: &[u8], records: u16) -> usize {
+    let mut start = 0;
+    for _ in 0..records {
+        let Some(&[.., l0, l1]) = answer.get(start..).and_then(<[u8]>::first_chunk::<RDATA_AT>) else {
+            return 0;
+        };
+        start += RDATA_AT + usize::from(u16::from_be_bytes([l0, l1]));
+    }
+    start
 }
 
 /// The moment in the last octets of `before`.

@@ -27,6 +27,7 @@ pub use builder::{BuildError, Builder, PORT_RRSETS_MAX};
 pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS, SRV_WEIGHT, Tier};
 pub use entry::Answer;
 pub use port::{Port, PortRrSets, Protocol};
+use wildcard::REGION;
 pub use wildcard::{Matches, SRV_PRIORITY, Written, is_wildcard, srv_share};
 pub use zone::{Denial, Zone, ZoneSettings};
 
@@ -252,6 +253,11 @@ impl Snapshot {
         }
         let labels = labels.get(..count)?;
         if count <= STORED_LABELS_MAX && !labels.iter().any(|label| is_wildcard(label)) {
+            return None;
+        }
+        // What begins with an underscore is a port or a protocol that is not there, and no unknown region.
+        let region = labels.iter().rev().nth(REGION);
+        if region.is_some_and(|label| label.starts_with(b"_") && self.label_number(label).is_none()) {
             return None;
         }
         let mut wanted = [None; GRAMMAR_LABELS];

@@ -34,7 +34,7 @@ use crate::wire::{OWNER_IS_QNAME, RType, Reply, Section};
 /// Column of the instance; who names one, or a uuid, means a single endpoint.
 const INSTANCE: usize = 2;
 /// Column of the region, which SRV falls back from.
-const REGION: usize = 3;
+pub(super) const REGION: usize = 3;
 /// Column of the uuid.
 const UUID: usize = 5;
 /// SRV priority of services in the region that was asked for, or where none was (SkyDNS v1).
@@ -79,7 +79,7 @@ pub struct Matches<'s> {
 pub enum Written {
     /// All records are in the reply.
     Whole,
-    /// Not all records fitted; those that did are in the reply.
+    /// Not all records fitted; those that did are in the reply, as if they were all.
     Cut,
     /// The matching endpoints have no record of the type.
     Nothing,
@@ -191,15 +191,13 @@ impl<'s> Matches<'s> {
             });
             continued(whole)
         });
-        if flow.is_break() {
-            return Written::Cut;
-        }
-        if records.is_empty() {
+        if flow.is_continue() && records.is_empty() {
             return Written::Nothing;
         }
+        // What was cut goes out over a stream: it is an RRset, too.
         records.level_ttl();
         records.rotate_equals(first..records.end(), rotation, RECORD);
-        Written::Whole
+        written(flow)
     }
 
     fn write_srv(&self, rotation: u16, now: Moment, reply: &mut Reply<'_>) -> Written {
@@ -216,16 +214,16 @@ impl<'s> Matches<'s> {
                 self.push_srv(&mut records, row, now, OTHER_REGION_PRIORITY)
             });
         }
-        if flow.is_break() {
-            return Written::Cut;
-        }
-        if records.is_empty() {
+        if flow.is_continue() && records.is_empty() {
             return Written::Nothing;
         }
         let ttl_seconds = records.level_ttl();
         records.share_weights();
         records.rotate(here..elsewhere, rotation);
         records.rotate(elsewhere..records.end(), rotation);
+        if flow.is_break() {
+            return Written::Cut;
+        }
         // Addresses are a courtesy: what does not fit is left out and TC stays clear (RFC 2181, section 9).
         let mut targets = Gather::new(reply, self.hasher, Section::Additional);
         let _ = all.each(admitted, |row| self.push_target(&mut targets, row, ttl_seconds));
@@ -258,9 +256,13 @@ impl<'s> Matches<'s> {
         }
         let owner = row.target(self.zone.apex().octets());
         let whole = [RType::A, RType::AAAA].into_iter().all(|rtype| {
-            row.addresses(rtype, self.view, |address| {
+            let whole = row.addresses(rtype, self.view, |address| {
                 records.push_target(owner, rtype, ttl_seconds, address)
-            })
+            });
+            if !whole {
+                records.withdraw(owner, rtype);
+            }
+            whole
         });
         continued(whole)
     }
@@ -357,6 +359,14 @@ impl<'s> Matches<'s> {
             flow?;
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn written(flow: ControlFlow<()>) -> Written {
+    if flow.is_break() {
+        Written::Cut
+    } else {
+        Written::Whole
     }
 }
 

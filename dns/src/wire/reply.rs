@@ -247,11 +247,11 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Takes back the one record of `section` that was written from `from` on.
-    pub fn take_back(&mut self, section: Section, from: usize) {
+    /// Takes back the `records` of `section` that were written from `from` on.
+    pub fn take_back(&mut self, section: Section, from: usize, records: u16) {
         self.end = self.end.min(from);
         let count = self.count(section);
-        *count = count.saturating_sub(1);
+        *count = count.saturating_sub(records);
     }
 
     /// Puts an option into our OPT record: `code`, and `parts` as its data.

@@ -315,3 +315,80 @@ fn a_wildcard_over_what_ends_and_what_does_not_tells_the_least() {
         "NOERROR aa rd; Answer u1.*.*.*.*.*.docker 5 10 100 80 u1.docker; Additional u1.docker 5 10.0.0.7"
     );
 }
+
+/// The answer to a question over TCP about `*.web.dev.docker`, which so many endpoints match; the last of them ends in five
+/// seconds.
+fn of_many(endpoints: u16, qtype: u16, id: u16) -> Vec<u8> {
+    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    for number in 0..endpoints {
+        let [high, low] = number.to_be_bytes();
+        let uuid = format!("{number:010x}");
+        let labels = ["dev", "web", "web1", "here", "h", &uuid].map(|label| label.as_bytes().into());
+        let endpoint = Endpoint {
+            ipv4: vec![[10, 0, high, low].into()],
+            port: Some(80),
+            until: (number % 100 == 99).then_some(Moment::of_milliseconds(5_999)),
+            ..Endpoint::new(labels, 30)
+        };
+        builder.insert_endpoint(&endpoint).unwrap();
+    }
+    let packet = query("*.web.dev.docker", qtype, id, &[]);
+    let mut buffer = vec![0; 65_535];
+    buffer[..packet.len()].copy_from_slice(&packet);
+    let mut message = Message::new(&mut buffer, packet.len());
+    let client = client("127.0.0.1", Transport::Tcp);
+    let outcome = respond(&builder.build(), &policy(false), client, &mut message);
+    let Outcome::Reply { length, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    buffer.truncate(length);
+    buffer
+}
+
+// RFC 2181, sections 5.2 and 9: what finds no room even in 64 KiB is no reason for the rest to be less of an RRset.
+#[test]
+fn what_is_cut_at_64_kib_has_one_ttl_and_is_shared_out_and_rotated_like_what_is_whole() {
+    for (qtype, endpoints) in [(1, 5_000), (33, 2_000)] {
+        let lines = [0, 1].map(|id| line(&of_many(endpoints, qtype, id)));
+        let lines = lines.each_ref().map(|line| line.split("; ").collect::<Vec<_>>());
+        let [even, odd] = &lines;
+        assert!(even.len() > 1_000, "{}", even.len());
+        assert_eq!(even[1], odd[odd.len() - 1], "they begin one record apart");
+        for record in &even[1..] {
+            let words: Vec<_> = record.split(' ').collect();
+            assert_eq!((words[0], words[2]), ("Answer", "5"), "{record}");
+            assert!(qtype == 1 || words[4] == "1", "a share of a hundred: {record}");
+        }
+    }
+}
+
+#[test]
+fn records_behind_an_alias_rotate_too() {
+    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    builder.set(&name("two.docker"), &[addresses(&[4, 5])]).unwrap();
+    let cname = RrSet {
+        records: vec![RecordData::Cname(name("two.docker"))],
+        ..addresses(&[])
+    };
+    builder.set(&name("alias.docker"), &[cname]).unwrap();
+    let snapshot = builder.build();
+    for (id, last) in [(0, [4, 5]), (1, [5, 4]), (2, [4, 5])] {
+        let packet = query("alias.docker", 1, id, &[]);
+        let mut buffer = vec![0; 512];
+        buffer[..packet.len()].copy_from_slice(&packet);
+        let mut message = Message::new(&mut buffer, packet.len());
+        let client = client("127.0.0.1", Transport::Udp);
+        let outcome = respond(&snapshot, &policy(false), client, &mut message);
+        let Outcome::Reply { length, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let [first, second] = last;
+        assert_eq!(
+            line(&buffer[..length]),
+            format!(
+                "NOERROR aa rd; Answer alias.docker 30 two.docker.; Answer two.docker 30 10.0.0.{first}; \
+                 Answer two.docker 30 10.0.0.{second}"
+            )
+        );
+    }
+}

@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use super::{A_OCTETS, SRV_WEIGHT};
+use crate::name::NameRef;
 use crate::record::RDATA_AT;
 use crate::wire::{Class, RType, Reply, Section};
 
@@ -19,6 +20,8 @@ const _: () = assert!(
         && (MANY_SLOTS + FEW_SLOTS) / 2 * A_OCTETS >= 65_535,
     "at least half of the slots stay free, so a probe for what is new stops soon"
 );
+/// Octets of a record between its owner and its data: type, class, TTL, RDLENGTH.
+const AFTER_OWNER_OCTETS: usize = 10;
 /// SRV priorities that weights are shared out among; the weights of further ones go out as they were asked for.
 const PRIORITIES_MAX: usize = 16;
 
@@ -146,10 +149,34 @@ impl<'r, 'b> Gather<'r, 'b> {
                 place_of(many, written, self.start, at, hash, true)
             });
         if known {
-            self.reply.take_back(self.section, at);
+            self.reply.take_back(self.section, at, 1);
         } else {
             self.records += 1;
         }
+    }
+
+    /// Takes the records of type `rtype` back whose owner is this name in two parts, of those whose owners are written out.
+    /// It is the end: what they were remembered by stays.
+    pub(super) fn withdraw(&mut self, owner: [&[u8]; 2], rtype: RType) {
+        let [first, second] = owner;
+        let written = self.reply.written_mut(self.start);
+        let (mut read, mut kept, mut withdrawn) = (0, 0, 0);
+        while let Ok((name, after)) = NameRef::split(written.get(read..).unwrap_or_default()) {
+            let Some(&[t0, t1, .., l0, l1]) = after.first_chunk::<AFTER_OWNER_OCTETS>() else {
+                break;
+            };
+            let length = name.octets().len() + AFTER_OWNER_OCTETS + usize::from(u16::from_be_bytes([l0, l1]));
+            let is_owners = name.octets().strip_prefix(first) == Some(second);
+            if is_owners && u16::from_be_bytes([t0, t1]) == rtype.0 {
+                withdrawn += 1;
+            } else {
+                // Both ends lie within what is written, where the record was read from.
+                written.copy_within(read..read + length, kept);
+                kept += length;
+            }
+            read += length;
+        }
+        self.reply.take_back(self.section, self.start + kept, withdrawn);
     }
 
     /// Where the next record will begin.
