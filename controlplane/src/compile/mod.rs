@@ -16,6 +16,7 @@
 //! name that a thousand services of the burst share is compiled once.
 
 mod audience;
+mod departed;
 mod explain;
 mod networks;
 mod owner;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
+use self::departed::Departed;
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::networks::Networks;
 use self::owner::Member;
@@ -50,6 +52,7 @@ pub struct Compiler {
     /// Names whose records may have changed since the last snapshot.
     touched: HashSet<Name>,
     networks: Networks,
+    departed: Departed,
     /// Names of our own servers, as the builder has them.
     servers: Vec<Name>,
     /// Zones of reverse names that we were given up to now.
@@ -127,6 +130,7 @@ impl Compiler {
             named: HashMap::new(),
             touched: HashSet::new(),
             networks: Networks::default(),
+            departed: Departed::default(),
             reverse_zones: BTreeSet::new(),
         }
     }
@@ -223,8 +227,20 @@ impl Compiler {
             return;
         }
         match self.owners.get_mut(name) {
-            None => self.builder.remove(name),
+            None => {
+                self.builder.remove(name);
+                if self.stays_ours(name) {
+                    let kept = self.builder.set(name, &[]);
+                    remarks.errors.extend(kept.err());
+                    let forgotten = self.departed.insert(name);
+                    forgotten.iter().for_each(|name| self.builder.remove(name));
+                }
+            }
             Some(owner) => {
+                if self.naming.zone_of(name).is_none() {
+                    self.departed.remove(name);
+                }
+
                 let mut chosen = owner.choose();
                 // Names of ports stand and fall with the names above them, which are told of.
                 if let Some(trouble) = chosen.news.take().filter(|_| !is_port_name(name)) {
@@ -240,6 +256,12 @@ impl Compiler {
                 }
             }
         }
+    }
+
+    /// Whether we go on answering for `name` when nobody stands there any more. In our zones we do anyway; of an address that
+    /// was nobody's but a service's, others may know more.
+    fn stays_ours(&self, name: &Name) -> bool {
+        self.naming.zone_of(name).is_none() && name.labels().last() != Some(b"arpa")
     }
 
     /// Services that have names.

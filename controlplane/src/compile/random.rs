@@ -321,7 +321,14 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
                     for client in clients {
                         let [got, wanted] =
                             [&snapshot, &expected].map(|snapshot| answer(snapshot, client, &owner, qtype));
-                        assert_eq!(got, wanted, "seed {seed}, {owner} {} for {client}", qtype.0);
+                        // Who left a name outside our zones is unknown to who has just begun.
+                        let was_left = incremental.stays_ours(&owner)
+                            && (&got, &wanted) == (&Err("nodata"), &Err("not ours"));
+                        assert!(
+                            was_left || got == wanted,
+                            "seed {seed}, {owner} {} for {client}: {got:?} {wanted:?}",
+                            qtype.0
+                        );
                     }
                 }
             }

@@ -128,6 +128,24 @@ fn outside_our_zones_we_own_the_name_alone() {
 }
 
 #[test]
+fn a_name_outside_our_zones_stays_ours_when_its_service_has_gone() {
+    let mut compiler = compiler();
+    let web = wishing("web1", "10.0.0.1", named(&["www.example.org", "*.example.net"]));
+    compiler.apply(&came(&web));
+    compiler.compile();
+    compiler.apply(&Delta::Went(Arc::new(web.clone())));
+    let (snapshot, _) = compiler.compile();
+    for owner in ["www.example.org", "a.example.net"] {
+        assert_eq!(ask(&snapshot, CLIENT, owner, RType::A), ["nodata"], "{owner}");
+    }
+    assert_eq!(snapshot.names(), 0);
+    assert_eq!(addresses(&snapshot, "1.0.0.10.in-addr.arpa"), "not ours");
+    compiler.apply(&came(&web));
+    let (snapshot, _) = compiler.compile();
+    assert_eq!(addresses(&snapshot, "www.example.org"), "10.0.0.1");
+}
+
+#[test]
 fn what_the_grammar_means_by_a_name_nobody_gets_by_asking() {
     let mut compiler = compiler();
     compiler.apply(&came(&service("e", "web1")));
