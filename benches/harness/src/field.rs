@@ -14,6 +14,11 @@ use crate::world::World;
 
 /// How long a server may take from its start to the first right answer about the last name.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long it may go on after that with what need not be done before it answers.
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Part of a core that it takes at most when it is at rest, and how long that is looked at.
+const REST_SHARE_MAX: f64 = 0.02;
+const REST_TIME: Duration = Duration::from_millis(500);
 /// How long one try at that takes.
 const TRY_TIME: Duration = Duration::from_millis(5);
 
@@ -30,7 +35,7 @@ pub struct Running {
     pub process: Process,
     /// From its start to its first right answer about the last of the names, in seconds.
     pub start_seconds: f64,
-    /// What it then took, in octets.
+    /// What it took when it was at rest then, in octets.
     pub memory_octets: u64,
 }
 
@@ -56,7 +61,8 @@ pub struct Ground<'g> {
 }
 
 impl Running {
-    /// Starts the server and waits until it knows every name.
+    /// Starts the server and waits until it knows every name and is at rest: what it does besides would be counted with
+    /// its answers, and taken from everybody else's core.
     ///
     /// # Errors
     ///
@@ -102,6 +108,7 @@ impl Running {
         running.await_last_name(ground.world, mix, started)?;
         running.start_seconds = started.elapsed().as_secs_f64();
         running.process.confine().map_err(explain)?;
+        running.await_rest()?;
         running.memory_octets = running.process.memory_octets();
         Ok(running)
     }
@@ -110,6 +117,23 @@ impl Running {
     #[must_use]
     pub fn address(&self, path: network::Path) -> SocketAddr {
         SocketAddr::from((path.address(), self.port))
+    }
+
+    fn await_rest(&self) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let (before, since) = (self.process.cpu_seconds(), Instant::now());
+            std::thread::sleep(REST_TIME);
+            let share = (self.process.cpu_seconds() - before) / since.elapsed().as_secs_f64();
+            if share <= REST_SHARE_MAX {
+                return Ok(());
+            }
+            if began.elapsed() > SETTLE_TIME_MAX {
+                return Err(format!(
+                    "was not at rest after {SETTLE_TIME_MAX:?}: {share:.2} of a core"
+                ));
+            }
+        }
     }
 
     fn await_last_name(&mut self, world: World, mix: Mix, started: Instant) -> Result<(), String> {
