@@ -37,7 +37,7 @@ const BATCH_MAX: usize = 256;
 const ANEW_MAX: usize = 4096;
 /// Heartbeats in a second that change what answers tell of the seconds that are left, on average. Each compiles the names of
 /// its service anew; a hundred thousand services beat several thousand times a second.
-const BEATS_TOLD_PER_SECOND_MAX: usize = 500;
+pub(super) const BEATS_TOLD_PER_SECOND_MAX: usize = 500;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -86,6 +86,8 @@ pub(super) struct Keeper {
     pub(super) timers: Timers,
     /// When the pipeline was told that each ends, of those that do.
     pub(super) told: HashMap<Arc<str>, Instant>,
+    /// Heartbeats that may still be told of, in the second that began then.
+    pub(super) beats_left: (usize, Instant),
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) caller: Caller,
     /// Behind everything that was stored.
@@ -276,7 +278,7 @@ impl Keeper {
             match step {
                 Step::Put { entry, before } => {
                     self.set_timer(&entry);
-                    if before.is_none_or(|before| !self.is_told(&before, &entry)) {
+                    if before.is_none_or(|before| !self.is_told(&before, &entry, now)) {
                         changes.push(Change::Put(self.service(&entry, now).into()));
                     }
                 }
@@ -335,14 +337,31 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether answers need not change though `entry` replaces `before`: it is a heartbeat, and does not outlive what they tell.
-    fn is_told(&self, before: &Entry, entry: &Entry) -> bool {
-        let outlives = |deadline| {
-            self.told
-                .get(&entry.registration.id)
-                .is_none_or(|told| *told < deadline)
+    /// Whether answers need not change though `entry` replaces `before`: it is a heartbeat, and does not outlive what they
+    /// tell, or there were many and they tell of more than half of its time.
+    fn is_told(&mut self, before: &Entry, entry: &Entry, now: Now) -> bool {
+        if before.registration.draft != entry.registration.draft {
+            return false;
+        }
+        let Some(deadline) = entry.deadline else {
+            return true;
         };
-        before.registration.draft == entry.registration.draft && !entry.deadline.is_some_and(outlives)
+        let Some(told) = self.told.get(&entry.registration.id).copied() else {
+            return false;
+        };
+        let half = deadline.saturating_duration_since(now.instant) / 2;
+        told >= deadline || (told >= now.instant + half && !self.take_beat(now))
+    }
+
+    /// Whether one more heartbeat may be told of now.
+    fn take_beat(&mut self, now: Now) -> bool {
+        let (left, since) = &mut self.beats_left;
+        if now.instant.saturating_duration_since(*since) >= Duration::from_secs(1) {
+            (*left, *since) = (BEATS_TOLD_PER_SECOND_MAX, now.instant);
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
     }
 
     /// The service of `entry`, which the pipeline is told of now.

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -42,7 +42,9 @@ pub(crate) use write::{Condition, Done, Patch, Refusal, Words, Write};
 
 use self::book::Book;
 use self::disk::{Disk, Found};
-use self::keeper::{ANSWERS_QUEUED_MAX, Answers, Keeper, Message, WRITES_QUEUED_MAX, answer};
+use self::keeper::{
+    ANSWERS_QUEUED_MAX, Answers, BEATS_TOLD_PER_SECOND_MAX, Keeper, Message, WRITES_QUEUED_MAX, answer,
+};
 use self::timers::Timers;
 use crate::service::{Change, Mark};
 
@@ -121,6 +123,7 @@ impl Store {
             anew,
             timers: Timers::default(),
             told: HashMap::new(),
+            beats_left: (BEATS_TOLD_PER_SECOND_MAX, Instant::now()),
             changes,
             caller,
             loaded: mark,
