@@ -4,8 +4,8 @@
 //! chunk   | column 0: 256 × u32 | ... | column 5 | starts: 256 × u32 | arena |
 //! row     | ttl: u32 | port: u16, 0 for none | priority: u16 | weight: u16 | tier, and whether it ends: u8 |
 //!         | label octets: u8 | IPv4: u8 | IPv6: u8 | views: u8 | ports in views: u8 |
-//!         | moment that it ends at: u64, only where it does
 //!         | uuid label, wire form | IPv4 addresses | IPv6 addresses | views | ports in views | CNAME record, or none |
+//!         | moment that it ends at: u64, only where it does |
 //! view    | view: u16 | address: 16 octets, an IPv4 one mapped |
 //! port    | view: u16 | port: u16 |                                                 integers little-endian
 //! ```
@@ -98,12 +98,13 @@ pub(super) struct Chunk {
 #[derive(Clone, Copy)]
 pub(super) struct Row<'s> {
     head: &'s [u8; ROW_HEADER_OCTETS],
-    until: Option<Moment>,
     rest: &'s [u8],
 }
 
 /// Octets of a row before what differs in length.
 const ROW_HEADER_OCTETS: usize = 16;
+/// Octets of the moment that a row ends with.
+const UNTIL_OCTETS: usize = 8;
 /// Beside a tier: the endpoint ends by itself.
 const ENDS: u8 = 0x80;
 
@@ -164,9 +165,6 @@ impl Endpoint {
         }
         let tier = self.tier as u8 | self.until.map_or(0, |_| ENDS);
         octets.extend_from_slice(&[tier, label_octets, ipv4, ipv6, views, view_ports]);
-        if let Some(until) = self.until {
-            octets.extend_from_slice(&until.milliseconds().to_le_bytes());
-        }
         octets.push(label_octets.saturating_sub(1));
         octets.extend_from_slice(uuid);
         octets.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
@@ -185,6 +183,9 @@ impl Endpoint {
         }
         if let Some(alias) = &self.alias {
             RecordData::Cname(alias.clone()).compose(self.ttl_seconds, &mut octets);
+        }
+        if let Some(until) = self.until {
+            octets.extend_from_slice(&until.milliseconds().to_le_bytes());
         }
         Some(octets.into_boxed_slice())
     }
@@ -335,22 +336,29 @@ impl Rows {
 impl<'s> Row<'s> {
     /// The row of these octets.
     pub(super) fn read(octets: &'s [u8]) -> Option<Self> {
-        let (head, mut rest) = octets.split_first_chunk::<ROW_HEADER_OCTETS>()?;
-        let mut until = None;
-        let &[.., tier, _, _, _, _, _] = head;
-        if tier & ENDS != 0 {
-            let (milliseconds, after) = rest.split_first_chunk()?;
-            until = Some(Moment::of_milliseconds(u64::from_le_bytes(*milliseconds)));
-            rest = after;
-        }
-        Some(Self { head, until, rest })
+        let (head, rest) = octets.split_first_chunk()?;
+        Some(Self { head, rest })
+    }
+
+    fn ends(&self) -> bool {
+        let &[.., tier, _, _, _, _, _] = self.head;
+        tier & ENDS != 0
+    }
+
+    /// When it ends by itself, if it does.
+    fn until(&self) -> Option<Moment> {
+        let milliseconds = self.rest.last_chunk().filter(|_| self.ends())?;
+        Some(Moment::of_milliseconds(u64::from_le_bytes(*milliseconds)))
     }
 
     /// Time to live at `now`, in seconds.
     pub(super) fn ttl_seconds(&self, now: Moment) -> u32 {
         let &[t0, t1, t2, t3, ..] = self.head;
-        let most = self.until.map_or(u32::MAX, |until| until.ttl_seconds(now));
-        u32::from_le_bytes([t0, t1, t2, t3]).min(most)
+        let ttl_seconds = u32::from_le_bytes([t0, t1, t2, t3]);
+        match self.until() {
+            None => ttl_seconds,
+            Some(until) => ttl_seconds.min(until.ttl_seconds(now)),
+        }
     }
 
     pub(super) fn priority(&self) -> u16 {
@@ -402,7 +410,9 @@ impl<'s> Row<'s> {
 
     /// The CNAME record of an alias; empty for none.
     fn cname(&self) -> &'s [u8] {
-        self.rest.get(self.lengths().iter().sum()..).unwrap_or_default()
+        let until = if self.ends() { UNTIL_OCTETS } else { 0 };
+        let cname = self.rest.get(self.lengths().iter().sum()..).unwrap_or_default();
+        cname.get(..cname.len().saturating_sub(until)).unwrap_or_default()
     }
 
     /// The port that SRV announces to clients in `view`, if any.
@@ -434,7 +444,7 @@ impl<'s> Row<'s> {
             records: 1,
             additional_records: 0,
             stride: 0,
-            until: self.until,
+            until: self.until(),
             answer: cname,
             additional: &[],
         })
