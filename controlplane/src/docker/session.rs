@@ -111,7 +111,8 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                     None => {}
                 }
             }
-            lines = Listing::next(&mut listing) => {
+            // Which lines tell all depends on the networks that containers are on.
+            lines = Listing::next(&mut listing), if networks_awaited.is_none() => {
                 if let Some(lines) = lines? {
                     let lines = lines.into_iter().filter_map(|line| memory.line(line, watch));
                     Listing::take(&mut listing, lines)?;
