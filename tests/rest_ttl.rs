@@ -92,7 +92,11 @@ fn every_record_that_two_share_is_told_with_what_the_sooner_has_left() {
 #[test]
 fn an_alias_that_ends_is_told_with_what_it_has_left_by_whichever_way_it_is_answered() {
     let resolver = Resolver::start(|_, question| vec![reply(question, 0, 1)]);
-    let daemon = Daemon::start(&format!("{NO_ENGINE} --nameserver {}", resolver.address()));
+    // Each core has a cache of its own.
+    let daemon = Daemon::start(&format!(
+        "{NO_ENGINE} --cores 1 --nameserver {}",
+        resolver.address()
+    ));
     assert_eq!(
         put(daemon.http(), "1001", &web("web1", "db.example.com", SOONER)).status,
         201
