@@ -117,12 +117,15 @@ impl Engine {
             let since = now.saturating_sub(HINDSIGHT);
             path += &format!("&since={}.{:09}", since.as_secs(), since.subsec_nanos());
         }
-        let now_nano = now.and_then(|now| i64::try_from(now.as_nanos()).ok());
+        // What is older than was asked for is no past event: the engine's clock stands behind ours.
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).ok();
+        let past = now.and_then(|now| Some(nanoseconds(now.saturating_sub(HINDSIGHT))?..nanoseconds(now)?));
         let docker = self.docker.clone().with_timeout(EVENTS_ANSWER_DEADLINE);
         Lines::new(octets(&docker, &path)).map(move |line| {
             let event: wire::Event =
                 wire::read(&line?).map_err(|error| Failure::EventsBroke(error.into()))?;
-            let is_past = event.time_nano.zip(now_nano).is_some_and(|(at, now)| at < now);
+            let past = past.as_ref().zip(event.time_nano);
+            let is_past = past.is_some_and(|(past, at)| past.contains(&at));
             let news = News::of(event);
             Ok(if is_past {
                 news.map(News::in_hindsight)

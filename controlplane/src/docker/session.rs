@@ -293,6 +293,9 @@ impl Listing {
     }
 }
 
+/// How much longer the third list waits than the second: longer than an engine's list shows what has ended.
+const SETTLED_AFTER: u32 = 12;
+
 /// When to list again.
 struct Lists {
     pace: Pace,
@@ -311,10 +314,15 @@ impl Lists {
 
     fn done(&mut self) {
         self.done = self.done.saturating_add(1);
-        let wait = if self.done == 1 {
-            self.pace.relist_first
-        } else {
-            self.pace.relist
+        // What was going on as we came is settled by the third one, whatever the first two still showed.
+        let wait = match self.done {
+            1 => self.pace.relist_first,
+            2 => self
+                .pace
+                .relist_first
+                .saturating_mul(SETTLED_AFTER)
+                .min(self.pace.relist),
+            _ => self.pace.relist,
         };
         self.next_at = Instant::now() + wait;
     }

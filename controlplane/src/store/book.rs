@@ -177,6 +177,8 @@ pub(crate) struct Pages<'b> {
     book: &'b Book,
     rules: &'b Rules,
     now: Now,
+    /// What was over then is not there.
+    lived: Instant,
     decided: Decided,
     count: usize,
     octets: usize,
@@ -189,6 +191,7 @@ impl<'b> Pages<'b> {
             book,
             rules,
             now,
+            lived: now.instant,
             decided: Decided {
                 revision: book.revision,
                 ..Decided::default()
@@ -196,6 +199,11 @@ impl<'b> Pages<'b> {
             count: book.len(),
             octets: book.octets,
         }
+    }
+
+    /// What lived at `lived` is there, though it is over meanwhile.
+    pub(crate) fn lived_at(self, lived: Instant) -> Self {
+        Self { lived, ..self }
     }
 
     /// What was decided.
@@ -239,7 +247,7 @@ impl<'b> Pages<'b> {
 
     fn get(&self, id: &str) -> Option<&Entry> {
         // What is over is removed in a moment, and is not there for anybody already.
-        self.written(id).filter(|entry| !entry.is_over(self.now.instant))
+        self.written(id).filter(|entry| !entry.is_over(self.lived))
     }
 
     fn remove(&mut self, went: Entry) {

@@ -122,9 +122,15 @@ impl Keeper {
             batch.extend(queue.try_iter().take(BATCH_MAX - 1));
             let is_stopping = batch.iter().any(|message| matches!(message, Message::Stop));
             let now = Now::read();
-            looked = Some(now.instant);
+            // While the disk or the pipeline held us up, heartbeats that came in time have waited since we looked last: who
+            // lived then lives until they are taken in.
+            let lived = looked.replace(now.instant).filter(|_| !batch.is_empty());
+            let lived = lived.unwrap_or(now.instant);
             // Before the writes, so that they find free what is over.
-            if self.take_due(now).is_err() || self.write(batch.drain(..), now).is_err() || is_stopping {
+            if self.take_due(now, lived).is_err()
+                || self.write(batch.drain(..), now, lived).is_err()
+                || is_stopping
+            {
                 return;
             }
         }
@@ -173,11 +179,11 @@ impl Keeper {
         }
     }
 
-    /// Decides `batch`, syncs it, and answers.
-    fn write(&mut self, batch: impl Iterator<Item = Message>, now: Now) -> Result<(), Ended> {
+    /// Decides `batch`, of what lived at `lived`, syncs it, and answers.
+    fn write(&mut self, batch: impl Iterator<Item = Message>, now: Now, lived: Instant) -> Result<(), Ended> {
         let book = self.book.clone();
         let book_read = book.read().unwrap_or_else(PoisonError::into_inner);
-        let mut pages = Pages::over(&book_read, &self.rules, now);
+        let mut pages = Pages::over(&book_read, &self.rules, now).lived_at(lived);
         let mut decided = Vec::new();
         let mut beats = Vec::new();
         for message in batch {
@@ -212,7 +218,7 @@ impl Keeper {
                 let Failure { reason, is_full } = failure.clone();
                 drop(to.send(Err(Refusal::Storage { reason, is_full })));
             }
-            return self.keep_alive(beats, now);
+            return self.keep_alive(beats, now, lived);
         }
         let seen = self.turn(outcome, now)?;
         let answers = Answers { seen, each: decided };
@@ -221,10 +227,15 @@ impl Keeper {
 
     /// Takes heartbeats in that the disk does not take: whoever sent them is told of the failure, and yet no service that lives
     /// may go for it. The next commit that succeeds writes all of the file anew.
-    fn keep_alive(&mut self, beats: Vec<(Arc<str>, Option<u32>)>, now: Now) -> Result<(), Ended> {
+    fn keep_alive(
+        &mut self,
+        beats: Vec<(Arc<str>, Option<u32>)>,
+        now: Now,
+        lived: Instant,
+    ) -> Result<(), Ended> {
         let book = self.book.clone();
         let book = book.read().unwrap_or_else(PoisonError::into_inner);
-        let mut pages = Pages::over(&book, &self.rules, now);
+        let mut pages = Pages::over(&book, &self.rules, now).lived_at(lived);
         for (id, ttl) in beats {
             // One of a service that came with the same batch finds nobody.
             let _ = pages.decide(Write::Beat { id, ttl });
@@ -307,12 +318,12 @@ impl Keeper {
         Ok(seen)
     }
 
-    /// Removes what is over.
-    fn take_due(&mut self, now: Now) -> Result<(), Ended> {
+    /// Removes what was over at `lived`.
+    fn take_due(&mut self, now: Now, lived: Instant) -> Result<(), Ended> {
         let mut over = Decided::default();
-        for id in self.timers.take_due(now.instant) {
+        for id in self.timers.take_due(lived) {
             let Some(entry) = self.entry(&id) else { continue };
-            if entry.is_over(now.instant) {
+            if entry.is_over(lived) {
                 over.changed.insert(id, None);
                 over.steps.push(Step::Went(entry));
             } else {

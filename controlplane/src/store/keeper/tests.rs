@@ -57,7 +57,7 @@ fn told(writes: Vec<Write>) -> (Vec<String>, Vec<String>) {
     let messages = writes
         .into_iter()
         .map(|write| Message::Write(Box::new(write), oneshot::channel().0));
-    assert!(keeper.write(messages, Now::read()).is_ok());
+    assert!(keeper.write(messages, Now::read(), Instant::now()).is_ok());
     let changes = std::iter::from_fn(|| queue.try_recv().ok()).filter_map(|change| match change {
         Change::Put(services) => {
             let service = &services.as_slice()[0];
@@ -172,7 +172,7 @@ fn beats_told(count: usize, beating: usize, after: &[u64]) -> Vec<usize> {
         let messages = writes
             .into_iter()
             .map(|write| Message::Write(Box::new(write), oneshot::channel().0));
-        assert!(keeper.write(messages, now).is_ok());
+        assert!(keeper.write(messages, now, now.instant).is_ok());
         let changes = std::iter::from_fn(|| queue.try_recv().ok());
         changes.filter(|change| matches!(change, Change::Put(_))).count()
     };
@@ -201,4 +201,36 @@ fn every_heartbeat_of_a_few_is_told_and_of_many_as_often_as_can_be_borne() {
         [MANY, 2 * MANY - 1],
         "no more, unless less than half of its time were told"
     );
+}
+
+#[test]
+fn a_heartbeat_that_waited_for_the_disk_came_in_time() {
+    let (changes, mut queue) = mpsc::channel(16);
+    let (_store, parts, _) = Store::open(None, rules(), changes);
+    let Parts {
+        mut keeper,
+        answers: _answers,
+        ..
+    } = parts;
+    let message = |write| Message::Write(Box::new(write), oneshot::channel().0);
+    let beat = || Write::Beat {
+        id: "a".into(),
+        ttl: None,
+    };
+    let now = Now::read();
+    let put = [message(put("a", 30))].into_iter();
+    assert!(keeper.write(put, now, now.instant).is_ok());
+    // It came after 29 seconds, and the disk is done after 40.
+    let (lived, late) = (now.later(29).instant, now.later(40));
+    assert!(keeper.take_due(late, lived).is_ok());
+    assert!(keeper.write([message(beat())].into_iter(), late, lived).is_ok());
+    assert!(keeper.take_due(late, late.instant).is_ok());
+    let removed = std::iter::from_fn(|| queue.try_recv().ok()).any(|it| matches!(it, Change::Remove(_)));
+    assert!(!removed);
+    let deadline = keeper.entry("a").and_then(|entry| entry.deadline);
+    assert_eq!(deadline, Some(late.instant + Duration::from_secs(30)));
+    // Nobody is heard of any more.
+    let over = now.later(71);
+    assert!(keeper.take_due(over, over.instant).is_ok());
+    assert!(std::iter::from_fn(|| queue.try_recv().ok()).any(|it| matches!(it, Change::Remove(_))));
 }
