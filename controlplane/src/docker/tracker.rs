@@ -311,9 +311,12 @@ impl Tracker {
                 self.hold(id, None, None);
             }
         }
-        // While all are asked about anew, a void answer is one from before that.
-        let is_from_before = is_void && matches!(self.sync, Sync::Inspecting { renewing: true, .. });
-        if !is_from_before {
+        // While all are asked about anew, a void answer is one from before that; and one that is inspected again at once is
+        // known after that.
+        let is_asked_again = is_void
+            && (matches!(self.sync, Sync::Inspecting { renewing: true, .. })
+                || self.entries.get(id).is_some_and(|entry| entry.work.is_due(now)));
+        if !is_asked_again {
             if let Sync::Inspecting { idle_since, .. } = &mut self.sync {
                 *idle_since = None;
             }

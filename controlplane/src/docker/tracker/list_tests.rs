@@ -293,3 +293,13 @@ fn whether_a_signal_is_the_end_of_one_that_was_only_listed_an_inspect_tells() {
     bench.tell(&[("a", 1)]).expect("=a1");
     bench.event("a", Effect::Signal(9)).expect("-a");
 }
+
+#[test]
+fn the_first_complete_state_waits_for_a_container_that_events_have_inspected_twice() {
+    let mut bench = Bench::new();
+    bench.event("a", Effect::Inspect).begin();
+    bench.event("a", Effect::Inspect).list(&[("a", 1)]);
+    bench.end("a", Inspection::Absent);
+    bench.expect("");
+    bench.runs("a", 1).expect("=a1");
+}
