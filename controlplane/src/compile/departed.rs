@@ -1,6 +1,6 @@
 //! Names outside our zones whose services have all gone.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use dns::Name;
 
@@ -10,23 +10,31 @@ pub(super) const DEPARTED_MAX: usize = 1024;
 /// Names outside our zones that services asked for and have left. They stay ours: what others say of such a name while its
 /// container restarts would be remembered by whoever asked, and tells strangers what is asked here.
 #[derive(Debug, Default)]
-pub(super) struct Departed(VecDeque<Name>);
+pub(super) struct Departed {
+    in_order: VecDeque<Name>,
+    /// The same. Most names that somebody stands at were never left.
+    all: HashSet<Name>,
+}
 
 impl Departed {
     /// Remembers `name`. Returns the one that is forgotten for it.
     pub(super) fn insert(&mut self, name: &Name) -> Option<Name> {
         self.remove(name);
-        self.0.push_back(name.clone());
-        if self.0.len() > DEPARTED_MAX {
-            self.0.pop_front()
-        } else {
-            None
+        self.in_order.push_back(name.clone());
+        self.all.insert(name.clone());
+        if self.in_order.len() <= DEPARTED_MAX {
+            return None;
         }
+        let first = self.in_order.pop_front()?;
+        self.all.remove(&first);
+        Some(first)
     }
 
     /// Somebody stands at `name` again.
     pub(super) fn remove(&mut self, name: &Name) {
-        self.0.retain(|departed| departed != name);
+        if self.all.remove(name) {
+            self.in_order.retain(|departed| departed != name);
+        }
     }
 }
 

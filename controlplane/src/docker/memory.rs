@@ -164,15 +164,15 @@ impl Memory {
 
     /// Whether a container, of which the list shows this, has no other ports.
     fn shows_ports(&self, running: &Running) -> bool {
-        let Some(services) = &running.services else {
+        if running.services.is_none() {
             return true;
-        };
+        }
         let shows_all = |it: &Address| {
             it.network
                 .as_ref()
                 .is_some_and(|it| self.shows_ports.contains(it))
         };
-        !services.first().ports.is_empty() || running.claims.iter().all(shows_all)
+        running.claims.iter().all(shows_all)
     }
 
     /// Takes in what an inspect found.

@@ -292,6 +292,17 @@ fn whether_a_signal_is_the_end_of_one_that_was_only_listed_an_inspect_tells() {
     let mut bench = Bench::new();
     bench.tell(&[("a", 1)]).expect("=a1");
     bench.event("a", Effect::Signal(9)).expect("-a");
+    // One that means nothing hides none that does, whichever came first.
+    for signals in [[1, 3], [3, 1]] {
+        let mut bench = Bench::new();
+        bench.tell(&[("a", 1)]).expect("=a1");
+        for signal in signals {
+            bench.event("a", Effect::Signal(signal));
+        }
+        bench.begin();
+        assert_eq!(bench.end("a", quits(1)), Verdict::Stopping, "{signals:?}");
+        bench.expect("-a");
+    }
 }
 
 #[test]
