@@ -24,6 +24,7 @@ use super::clock::Now;
 use super::counts::Counts;
 use super::disk::{Disk, Failure};
 use super::timers::{LOOK_EVERY, Timers};
+use super::told::Told;
 use super::write::{Done, Refusal, Write};
 use crate::service::{Change, Mark, Service, ServiceId, Source};
 
@@ -35,9 +36,6 @@ pub(super) const ANSWERS_QUEUED_MAX: usize = 64;
 const BATCH_MAX: usize = 256;
 /// Registrations in one transaction of those at the start, which nobody waits for: some MiB of rows.
 const ANEW_MAX: usize = 4096;
-/// Heartbeats in a second that change what answers tell of the seconds that are left, on average. Each compiles the names of
-/// its service anew; a hundred thousand services beat several thousand times a second.
-pub(super) const BEATS_TOLD_PER_SECOND_MAX: usize = 500;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -84,10 +82,7 @@ pub(super) struct Keeper {
     /// What has to be stored anew at the start.
     pub(super) anew: Vec<Arc<str>>,
     pub(super) timers: Timers,
-    /// When the pipeline was told that each ends, of those that do.
-    pub(super) told: HashMap<Arc<str>, Instant>,
-    /// Heartbeats that may still be told of, in the second that began then.
-    pub(super) beats_left: (usize, Instant),
+    pub(super) told: Told,
     pub(super) changes: mpsc::Sender<Change>,
     pub(super) caller: Caller,
     /// Behind everything that was stored.
@@ -289,14 +284,14 @@ impl Keeper {
             match step {
                 Step::Put { entry, before } => {
                     self.set_timer(&entry);
-                    if before.is_none_or(|before| !self.is_told(&before, &entry, now)) {
+                    if before.is_none_or(|before| !self.told.is_told(&before, &entry, now.instant)) {
                         changes.push(Change::Put(self.service(&entry, now).into()));
                     }
                 }
                 Step::Went(entry) => {
                     let id = &entry.registration.id;
                     self.timers.clear(id);
-                    self.told.remove(id);
+                    self.told.forget(id);
                     changes.push(remove(id));
                     went.push(entry);
                 }
@@ -348,42 +343,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether answers need not change though `entry` replaces `before`: it is a heartbeat, and does not outlive what they
-    /// tell, or there were many and they tell of more than half of its time.
-    fn is_told(&mut self, before: &Entry, entry: &Entry, now: Now) -> bool {
-        if before.registration.draft != entry.registration.draft {
-            return false;
-        }
-        let Some(deadline) = entry.deadline else {
-            return true;
-        };
-        let Some(told) = self.told.get(&entry.registration.id).copied() else {
-            return false;
-        };
-        let half = deadline.saturating_duration_since(now.instant) / 2;
-        told >= deadline || (told >= now.instant + half && !self.take_beat(now))
-    }
-
-    /// Whether one more heartbeat may be told of now.
-    fn take_beat(&mut self, now: Now) -> bool {
-        let (left, since) = &mut self.beats_left;
-        if now.instant.saturating_duration_since(*since) >= Duration::from_secs(1) {
-            (*left, *since) = (BEATS_TOLD_PER_SECOND_MAX, now.instant);
-        }
-        let may = *left > 0;
-        *left = left.saturating_sub(1);
-        may
-    }
-
     /// The service of `entry`, which the pipeline is told of now.
     fn service(&mut self, entry: &Entry, now: Now) -> Arc<Service> {
-        let id = &entry.registration.id;
-        let until = entry.deadline.map(|deadline| deadline + slack(self.told.len()));
-        match until {
-            Some(until) => self.told.insert(id.clone(), until),
-            None => self.told.remove(id),
-        };
-        let until = until.map(|until| now.moment(until));
+        let until = self.told.tell(entry).map(|until| now.moment(until));
         Arc::new(entry.registration.service(&self.rules.defaults, until))
     }
 
@@ -410,12 +372,6 @@ impl Keeper {
     fn send(&self, change: Change) -> Result<(), Ended> {
         self.changes.blocking_send(change).map_err(|_| Ended)
     }
-}
-
-/// How much later than they do the records of `count` registrations end, so that no more than [`BEATS_TOLD_PER_SECOND_MAX`]
-/// heartbeats a second change answers: those in between find what is told late enough.
-fn slack(count: usize) -> Duration {
-    Duration::from_secs(u64::try_from(count / BEATS_TOLD_PER_SECOND_MAX).unwrap_or(u64::MAX))
 }
 
 /// The pipeline is gone: we are ending.

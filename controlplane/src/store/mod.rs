@@ -19,9 +19,9 @@ mod keeper;
 mod legacy;
 mod registration;
 mod timers;
+mod told;
 mod write;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,9 +43,10 @@ pub(crate) use write::{Condition, Done, Patch, Refusal, Words, Write};
 use self::book::Book;
 use self::disk::{Disk, Found};
 use self::keeper::{
-    ANSWERS_QUEUED_MAX, Answers, BEATS_TOLD_PER_SECOND_MAX, Keeper, Message, WRITES_QUEUED_MAX, answer,
+    ANSWERS_QUEUED_MAX, Answers, Keeper, Message, WRITES_QUEUED_MAX, answer,
 };
 use self::timers::Timers;
+use self::told::Told;
 use crate::service::{Change, Mark};
 
 /// Time for a write, from the queue to its answer. Then the caller is told that it is open what became of it.
@@ -122,8 +123,7 @@ impl Store {
             disk,
             anew,
             timers: Timers::default(),
-            told: HashMap::new(),
-            beats_left: (BEATS_TOLD_PER_SECOND_MAX, Instant::now()),
+            told: Told::nothing(Instant::now()),
             changes,
             caller,
             loaded: mark,

@@ -1,5 +1,6 @@
 use super::super::disk::Disk;
 use super::super::registration::{Callback, Registration};
+use super::super::told::BEATS_TOLD_PER_SECOND_MAX;
 use super::super::write::{Condition, Words};
 use super::super::{Parts, Store};
 use super::*;
