@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
+use support::authority::Authority;
 use support::container::Container;
 use support::daemon::{self, Daemon};
 use support::engine::{self, Engine};
@@ -84,14 +85,9 @@ fn a_container_that_changes_costs_its_own_inspects_and_no_list() {
     assert_eq!(lists(&gate), 2);
 }
 
-/// Makes a CA, and certificates of an engine at 127.0.0.1 and of a client, as the Docker client names their files.
+/// Makes a CA, and certificates of an engine at 127.0.0.1 and of a client.
 fn make_certificates(server: &Path, client: &Path) {
-    let key = || KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::new(Vec::new()).expect("a CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = key();
-    let ca = params.self_signed(&ca_key).expect("a CA").pem();
-    let issuer = Issuer::new(params, ca_key);
+    let authority = Authority::new();
     for (directory, names, usage) in [
         (
             server,
@@ -102,15 +98,7 @@ fn make_certificates(server: &Path, client: &Path) {
     ] {
         let mut params = CertificateParams::new(names).expect("a certificate");
         params.extended_key_usages = vec![usage];
-        let key = key();
-        let certificate = params.signed_by(&key, &issuer).expect("a signature");
-        for (file, text) in [
-            ("ca.pem", &ca),
-            ("cert.pem", &certificate.pem()),
-            ("key.pem", &key.serialize_pem()),
-        ] {
-            std::fs::write(directory.join(file), text).expect("a file");
-        }
+        authority.sign(&params, directory);
     }
 }
 

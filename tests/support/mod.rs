@@ -11,6 +11,7 @@
 // Every file of tests is a crate of its own with this module in it, and uses its own part.
 #![allow(dead_code, reason = "each file of tests uses its own part of the harness")]
 
+pub(crate) mod authority;
 pub(crate) mod container;
 pub(crate) mod daemon;
 pub(crate) mod dig;

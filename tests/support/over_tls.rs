@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, date_time_ymd};
 
+use super::authority::Authority;
 use super::daemon::Daemon;
 use super::engine::lock;
 use super::unbound::{Unbound, fixed_port};
@@ -18,23 +19,9 @@ pub(crate) const NAME: &str = "dns.example";
 
 /// Makes a CA, `ca.pem`, and a certificate for `name` until `year`, `cert.pem` and `key.pem`, in `directory`.
 pub(crate) fn make_certificates(directory: &Path, name: &str, year: i32) {
-    let key = || KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::new(Vec::new()).expect("a CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = key();
-    let ca = params.self_signed(&ca_key).expect("a CA").pem();
-    let issuer = Issuer::new(params, ca_key);
     let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a certificate");
     params.not_after = date_time_ymd(year, 1, 1);
-    let key = key();
-    let certificate = params.signed_by(&key, &issuer).expect("a signature").pem();
-    for (file, text) in [
-        ("ca.pem", &ca),
-        ("cert.pem", &certificate),
-        ("key.pem", &key.serialize_pem()),
-    ] {
-        std::fs::write(directory.join(file), text).expect("a file");
-    }
+    Authority::new().sign(&params, directory);
 }
 
 /// Between the daemon and its upstream: it counts connections, breaks them off or has them fall silent, and hears whether

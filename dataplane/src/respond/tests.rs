@@ -19,7 +19,7 @@ fn name(text: &str) -> Name {
 
 /// Two replicas of redis in `docker`, one in another region, and a name outside the zone.
 fn snapshot() -> Snapshot {
-    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    let mut builder = empty();
     let redis = [("redis1", "east", "u1", 4), ("redis2", "west", "u2", 5)];
     for (instance, region, uuid, last) in redis {
         let labels = ["dev", "redis", instance, region, "h", uuid].map(|label| label.as_bytes().into());
@@ -70,15 +70,7 @@ fn snapshot() -> Snapshot {
         ("loop.docker", "pool.docker"),
         ("pool.docker", "loop.docker"),
     ] {
-        let records = vec![RecordData::Cname(name(target))];
-        let rrset = RrSet {
-            view: View::EVERYONE,
-            ttl_seconds: 30,
-            until: None,
-            records,
-            additional: Vec::new(),
-        };
-        builder.set(&name(owner), &[rrset]).unwrap();
+        builder.set(&name(owner), &[cname(target)]).unwrap();
     }
     builder.set_networks(&[("10.9.0.0/16".parse().unwrap(), View(1))]);
     let inside = RrSet {
@@ -95,6 +87,13 @@ fn snapshot() -> Snapshot {
         .set(&name("there.wild.dev.docker"), &[addresses(&[6])])
         .unwrap();
     builder.build()
+}
+
+fn cname(target: &str) -> RrSet {
+    RrSet {
+        records: vec![RecordData::Cname(name(target))],
+        ..addresses(&[])
+    }
 }
 
 fn addresses(last: &[u8]) -> RrSet {
@@ -146,19 +145,24 @@ fn policy(recursion: bool) -> Policy {
 }
 
 fn ask(packet: &[u8], client: Client, recursion: bool) -> (Outcome, Vec<u8>) {
-    let policy = policy(recursion);
+    ask_of(&snapshot(), &policy(recursion), packet, client)
+}
+
+/// The same of another snapshot.
+fn ask_of(snapshot: &Snapshot, policy: &Policy, packet: &[u8], client: Client) -> (Outcome, Vec<u8>) {
     let mut buffer = vec![0xee; 65_535];
     buffer[..packet.len()].copy_from_slice(packet);
-    let outcome = respond(
-        &snapshot(),
-        &policy,
-        client,
-        &mut Message::new(&mut buffer, packet.len()),
-    );
+    let mut message = Message::new(&mut buffer, packet.len());
+    let outcome = respond(snapshot, policy, client, &mut message);
     if let Outcome::Reply { length, .. } = outcome {
         buffer.truncate(length);
     }
     (outcome, buffer)
+}
+
+/// A builder of the zone `docker`, without names.
+fn empty() -> Builder {
+    Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap()
 }
 
 /// What a local UDP client with recursion on gets, read by `domain` and put in one line.

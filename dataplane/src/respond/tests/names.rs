@@ -205,12 +205,12 @@ fn a_set_too_large_for_the_client_is_left_out_whole_and_tc_set() {
     assert_eq!(line(&whole).matches("Answer").count(), 100);
 }
 
-/// Twice `web.docker` and once something for a wildcard and as an alias, all of which end; asked so many milliseconds before the
-/// first of them does.
+/// What is said of `asked` so many milliseconds before the first of several things ends, that are there by their names, as
+/// an alias and for a wildcard.
 fn ending(asked: &str, qtype: u16, before: u64) -> String {
     let end = 100_000;
     let ends = |after: u64| Some(Moment::of_milliseconds(end + after));
-    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    let mut builder = empty();
     let lasting = RrSet {
         records: vec![RecordData::Txt(vec![b"lasts".as_slice().into()])],
         ..addresses(&[])
@@ -237,12 +237,11 @@ fn ending(asked: &str, qtype: u16, before: u64) -> String {
         ..addresses(&[7, 7])
     };
     builder.set(&name("web.docker"), &[both, lasting, srv]).unwrap();
-    let cname = RrSet {
+    let alias = RrSet {
         until: ends(10_000),
-        records: vec![RecordData::Cname(name("web.docker"))],
-        ..addresses(&[])
+        ..cname("web.docker")
     };
-    builder.set(&name("alias.docker"), &[cname]).unwrap();
+    builder.set(&name("alias.docker"), &[alias]).unwrap();
     for (uuid, until, last) in [("u1", ends(0), 7), ("u2", None, 8)] {
         let labels = ["dev", "web", "web1", "here", "h", uuid].map(|label| label.as_bytes().into());
         let endpoint = Endpoint {
@@ -256,15 +255,8 @@ fn ending(asked: &str, qtype: u16, before: u64) -> String {
     let mut policy = policy(false);
     policy.set_time(0, Moment::of_milliseconds(end - before));
     let packet = query(asked, qtype, 0, &[]);
-    let mut buffer = vec![0; 1232];
-    buffer[..packet.len()].copy_from_slice(&packet);
-    let mut message = Message::new(&mut buffer, packet.len());
     let client = client("127.0.0.1", Transport::Udp);
-    let outcome = respond(&builder.build(), &policy, client, &mut message);
-    let Outcome::Reply { length, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
-    line(&buffer[..length])
+    line(&ask_of(&builder.build(), &policy, &packet, client).1)
 }
 
 #[test]
@@ -316,10 +308,9 @@ fn a_wildcard_over_what_ends_and_what_does_not_tells_the_least() {
     );
 }
 
-/// The answer to a question over TCP about `*.web.dev.docker`, which so many endpoints match; the last of them ends in five
-/// seconds.
-fn of_many(endpoints: u16, qtype: u16, id: u16) -> Vec<u8> {
-    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+/// What is said over TCP of `*.web.dev.docker`, which so many endpoints match; each hundredth of them ends in five seconds.
+fn of_many(endpoints: u16, qtype: u16, id: u16) -> String {
+    let mut builder = empty();
     for number in 0..endpoints {
         let [high, low] = number.to_be_bytes();
         let uuid = format!("{number:010x}");
@@ -333,23 +324,15 @@ fn of_many(endpoints: u16, qtype: u16, id: u16) -> Vec<u8> {
         builder.insert_endpoint(&endpoint).unwrap();
     }
     let packet = query("*.web.dev.docker", qtype, id, &[]);
-    let mut buffer = vec![0; 65_535];
-    buffer[..packet.len()].copy_from_slice(&packet);
-    let mut message = Message::new(&mut buffer, packet.len());
     let client = client("127.0.0.1", Transport::Tcp);
-    let outcome = respond(&builder.build(), &policy(false), client, &mut message);
-    let Outcome::Reply { length, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
-    buffer.truncate(length);
-    buffer
+    line(&ask_of(&builder.build(), &policy(false), &packet, client).1)
 }
 
 // RFC 2181, sections 5.2 and 9: what finds no room even in 64 KiB is no reason for the rest to be less of an RRset.
 #[test]
 fn what_is_cut_at_64_kib_has_one_ttl_and_is_shared_out_and_rotated_like_what_is_whole() {
     for (qtype, endpoints) in [(1, 5_000), (33, 2_000)] {
-        let lines = [0, 1].map(|id| line(&of_many(endpoints, qtype, id)));
+        let lines = [0, 1].map(|id| of_many(endpoints, qtype, id));
         let lines = lines.each_ref().map(|line| line.split("; ").collect::<Vec<_>>());
         let [even, odd] = &lines;
         assert!(even.len() > 1_000, "{}", even.len());
@@ -364,27 +347,17 @@ fn what_is_cut_at_64_kib_has_one_ttl_and_is_shared_out_and_rotated_like_what_is_
 
 #[test]
 fn records_behind_an_alias_rotate_too() {
-    let mut builder = Builder::new(vec![ZoneSettings::of(name("docker"), 30)], 7, 0).unwrap();
+    let mut builder = empty();
     builder.set(&name("two.docker"), &[addresses(&[4, 5])]).unwrap();
-    let cname = RrSet {
-        records: vec![RecordData::Cname(name("two.docker"))],
-        ..addresses(&[])
-    };
-    builder.set(&name("alias.docker"), &[cname]).unwrap();
+    builder
+        .set(&name("alias.docker"), &[cname("two.docker")])
+        .unwrap();
     let snapshot = builder.build();
-    for (id, last) in [(0, [4, 5]), (1, [5, 4]), (2, [4, 5])] {
+    let client = client("127.0.0.1", Transport::Udp);
+    for (id, [first, second]) in [(0, [4, 5]), (1, [5, 4]), (2, [4, 5])] {
         let packet = query("alias.docker", 1, id, &[]);
-        let mut buffer = vec![0; 512];
-        buffer[..packet.len()].copy_from_slice(&packet);
-        let mut message = Message::new(&mut buffer, packet.len());
-        let client = client("127.0.0.1", Transport::Udp);
-        let outcome = respond(&snapshot, &policy(false), client, &mut message);
-        let Outcome::Reply { length, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
-        let [first, second] = last;
         assert_eq!(
-            line(&buffer[..length]),
+            line(&ask_of(&snapshot, &policy(false), &packet, client).1),
             format!(
                 "NOERROR aa rd; Answer alias.docker 30 two.docker.; Answer two.docker 30 10.0.0.{first}; \
                  Answer two.docker 30 10.0.0.{second}"
