@@ -42,9 +42,7 @@ pub(crate) use write::{Condition, Done, Patch, Refusal, Words, Write};
 
 use self::book::Book;
 use self::disk::{Disk, Found};
-use self::keeper::{
-    ANSWERS_QUEUED_MAX, Answers, Keeper, Message, WRITES_QUEUED_MAX, answer,
-};
+use self::keeper::{ANSWERS_QUEUED_MAX, Answers, Keeper, Message, WRITES_QUEUED_MAX, answer};
 use self::timers::Timers;
 use self::told::Told;
 use crate::service::{Change, Mark};
