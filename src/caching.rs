@@ -11,6 +11,7 @@ use dataplane::limits::{
 };
 use dns::Name;
 
+use crate::cli::Cli;
 use crate::failure::Failure;
 
 /// Longest time that answers can be kept, in seconds: a week (RFC 8767, section 4).
@@ -120,23 +121,18 @@ pub(crate) struct Caching {
     pub(crate) fallthrough: Vec<Name>,
 }
 
-/// Checks the flags, for `cores` that answer, `zones` of ours, and `is_given`: whether the user set a flag.
+/// Checks the flags, for `cores` that answer, and `zones` of ours.
 ///
 /// # Errors
 ///
-/// What `bad` makes of a flag, its value and the remedy.
-pub(crate) fn from(
-    flags: &CacheFlags,
-    zones: &[Name],
-    cores: usize,
-    is_given: impl Fn(&str) -> bool,
-    bad: impl Fn(&str, &str, &str) -> Failure,
-) -> Result<Caching, Failure> {
+/// [`Failure::Usage`]: a value that cannot be, or that another one contradicts.
+pub(crate) fn from(cli: &Cli, zones: &[Name], cores: usize) -> Result<Caching, Failure> {
+    let flags = &cli.flags.caching;
     let whole = |flag: &str, value: &str, unit: &str, least: u32, most: u32| {
         let number = value.trim().parse().ok();
         number
             .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| bad(flag, value, &format!("give whole {unit} from {least} to {most}")))
+            .ok_or_else(|| cli.refusal(flag, value, format!("give whole {unit} from {least} to {most}")))
     };
     let seconds = |flag: &str, value: &str, least, most| whole(flag, value, "seconds", least, most);
     let patience = whole(
@@ -150,14 +146,14 @@ pub(crate) fn from(
     let min_ttl = seconds("cache-min-ttl", &flags.cache_min_ttl, 0, MIN_TTL_MAX)?;
     if min_ttl > max_ttl {
         let remedy = format!("no answer can be kept as long with --cache-max-ttl {max_ttl}; give less");
-        return Err(bad("cache-min-ttl", &flags.cache_min_ttl, &remedy));
+        return Err(cli.refusal("cache-min-ttl", &flags.cache_min_ttl, remedy));
     }
     let names = |flag: &str, values: &[String]| -> Result<Vec<Name>, Failure> {
         let name = |value: &String| {
             value
                 .trim()
                 .parse()
-                .map_err(|error: dns::NameError| bad(flag, value, &error.to_string()))
+                .map_err(|error: dns::NameError| cli.refusal(flag, value, error))
         };
         values.iter().map(name).collect()
     };
@@ -169,11 +165,11 @@ pub(crate) fn from(
         if !is_ours(name) && !is_reverse(name) {
             let remedy =
                 "lies in no domain of ours, so other servers are asked about it anyway; leave it out";
-            return Err(bad("fallthrough", value, remedy));
+            return Err(cli.refusal("fallthrough", value, remedy));
         }
     }
     Ok(Caching {
-        octets: octets(&flags.cache_size, cores, is_given("cache-size"), &bad)?,
+        octets: octets(cli, cores)?,
         rules: Rules {
             max_ttl,
             min_ttl,
@@ -187,20 +183,16 @@ pub(crate) fn from(
 }
 
 /// Octets of all caches: one for each core, and one for TCP.
-fn octets(
-    value: &str,
-    cores: usize,
-    is_given: bool,
-    bad: &impl Fn(&str, &str, &str) -> Failure,
-) -> Result<usize, Failure> {
+fn octets(cli: &Cli, cores: usize) -> Result<usize, Failure> {
     let (least, most) = (
         (cores + 1) * CACHE_SHARE_OCTETS_MIN,
         (cores + 1).saturating_mul(CACHE_SHARE_OCTETS_MAX),
     );
-    if !is_given {
+    if !cli.is_given("cache-size") {
         return Ok(CACHE_OCTETS_DEFAULT.max(least));
     }
     let (least_shown, most_shown) = (least.div_ceil(MEBIBYTE), most / MEBIBYTE);
+    let value = &cli.flags.caching.cache_size;
     let size = value
         .trim()
         .parse()
@@ -216,7 +208,7 @@ fn octets(
             };
             let remedy =
                 format!("give mebibytes: for {cores} from {least_shown} to {most_shown}, or 0 for no cache");
-            Err(bad("cache-size", value, &remedy))
+            Err(cli.refusal("cache-size", value, remedy))
         }
     }
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use controlplane::docker::{ContainerSettings, Endpoint, Selection, ThisHost, Watch};
 
-use crate::cli::Flags;
+use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::settings::{self, Settings};
 
@@ -58,26 +58,24 @@ pub(crate) fn given(values: &[String], bad: impl Fn(&str, &str) -> Failure) -> R
     values.iter().map(read).collect()
 }
 
-/// Which containers are published; `bad` makes an error of a flag, its value and what would be right.
+/// Which containers are published.
 ///
 /// # Errors
 ///
-/// An empty prefix, or a constraint that names no label.
-pub(crate) fn selection(
-    flags: &Flags,
-    bad: &impl Fn(&str, &str, &str) -> Failure,
-) -> Result<Selection, Failure> {
+/// [`Failure::Usage`]: an empty prefix, or a constraint that names no label.
+pub(crate) fn selection(cli: &Cli) -> Result<Selection, Failure> {
+    let flags = &cli.flags;
     let prefix = flags.label_prefix.trim();
     if prefix.is_empty() || prefix.contains(char::is_whitespace) {
         let remedy =
             "labels are told from those of others by what they begin with; give one such as skydock.";
-        return Err(bad("label-prefix", &flags.label_prefix, remedy));
+        return Err(cli.refusal("label-prefix", &flags.label_prefix, remedy));
     }
     // `com.example` means labels such as `com.example.port`; whoever parts them otherwise says so.
     let ends_with_a_word = prefix.ends_with(|last: char| last.is_ascii_alphanumeric());
     let only = flags.only.iter().map(|value| {
         let constraint = value.parse();
-        constraint.map_err(|error| bad("only", value, &format!("{error}")))
+        constraint.map_err(|error| cli.refusal("only", value, error))
     });
     Ok(Selection {
         label_prefix: if ends_with_a_word {

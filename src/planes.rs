@@ -1,25 +1,26 @@
 //! Both planes: put together, watched, and taken down.
 
-use std::net::{IpAddr, SocketAddr};
+mod standing;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use controlplane::compile::PublishedAt;
 use controlplane::docker::EngineState;
 use controlplane::plugin::{self, LoadError, Plugins};
-use controlplane::{Access, Defaults, EngineStatus, FlushCache, Kept, Published, Renewal, Status};
+use controlplane::{Access, Defaults, EngineStatus, FlushCache, Renewal, Status};
 use dataplane::cache::{Flush, Flusher};
-use dataplane::cores::Shown;
 use dns::{Builder, ZoneSettings};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::standing::Facts;
 use crate::failure::{self, Failure};
 use crate::follow::Follower;
 use crate::host;
-use crate::listen::{self, Fallback};
+use crate::listen;
 use crate::report::Report;
 use crate::settings::{self, Settings, Spread};
 use crate::signals::Readable;
@@ -44,18 +45,6 @@ pub(crate) struct Planes {
     plugins: Option<Plugins>,
     renewal: Option<Renewal>,
     facts: Facts,
-}
-
-/// What the report tells that does not change.
-struct Facts {
-    settings: Settings,
-    listeners: Vec<SocketAddr>,
-    workers: String,
-    fallback: Option<Fallback>,
-    notes: Vec<String>,
-    bridge: Vec<IpAddr>,
-    upstreams: Upstreams,
-    admin: String,
 }
 
 impl Planes {
@@ -126,7 +115,7 @@ impl Planes {
         host::give_way();
 
         let (admin, admin_shown) = match admin {
-            Ok(listener) => (Some(listener), admin_shown(&settings)),
+            Ok(listener) => (Some(listener), standing::admin_shown(&settings)),
             Err(reason) => (None, reason),
         };
         let access = Access {
@@ -168,7 +157,7 @@ impl Planes {
         ));
 
         let facts = Facts {
-            workers: workers_shown(engine, &settings.cores),
+            workers: standing::workers_shown(engine, &settings.cores),
             fallback,
             notes,
             listeners: addresses,
@@ -209,41 +198,8 @@ impl Planes {
         // An engine that takes longer, or a control plane that has ended, is shown as it is.
         let _ = tokio::time::timeout(REPORT_WAIT_MAX, self.status.wait_for(settled)).await;
         let status = self.status.borrow().clone();
-        self.is_engine_untold = !are_found_out(&status);
-        let Facts {
-            settings,
-            listeners,
-            workers,
-            fallback,
-            notes,
-            bridge,
-            upstreams,
-            admin,
-        } = &self.facts;
-        Report {
-            engines: status.engines.iter().map(engine_shown).collect(),
-            zones: settings.zones.iter().map(ToString::to_string).collect(),
-            listeners: listeners.clone(),
-            workers: workers.clone(),
-            fallback: fallback.clone(),
-            notes: notes.clone(),
-            upstreams: upstreams.to_string(),
-            resolved: upstreams.are_resolved(),
-            bridge: bridge.clone(),
-            admin: admin.clone(),
-            kept: kept_shown(&status.kept),
-            names: match status.published {
-                Published { names: 0, .. } => {
-                    "none yet; a line is logged for each that comes or goes".to_owned()
-                }
-                Published {
-                    names, services: 1, ..
-                } => format!("{names}, of 1 service"),
-                Published { names, services, .. } => format!("{names}, of {services} services"),
-            },
-            sample: status.published.sample.as_ref().map(ToString::to_string),
-            environment: settings.environment.clone(),
-        }
+        self.is_engine_untold = !standing::are_found_out(&status);
+        self.facts.report(&status)
     }
 
     /// Waits until something ends that never should. Meanwhile it follows the host's resolv.conf.
@@ -258,7 +214,7 @@ impl Planes {
         } = self;
         let tell = async {
             if self.is_engine_untold {
-                tell_what_was_found_out(status).await;
+                standing::tell_what_was_found_out(status).await;
             }
         };
         let follow = async {
@@ -324,39 +280,6 @@ fn plugins(settings: &Settings) -> Result<Option<Plugins>, Failure> {
     }
 }
 
-/// `http://127.0.0.1:8053, open to this host`.
-fn admin_shown(settings: &Settings) -> String {
-    let who = match (&settings.rest.secret, settings.http.address.ip().is_loopback()) {
-        (Some(_), _) => "to whoever has the secret",
-        (None, true) => "to this host",
-        (None, false) => "to everybody who can reach it",
-    };
-    let scheme = if settings.rest.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    format!("{scheme}://{}, open {who}", settings.http.address)
-}
-
-/// `kept in /var/lib/skydock; 3 were`.
-fn kept_shown(kept: &Kept) -> String {
-    let Some(directory) = &kept.directory else {
-        return "kept in memory alone: they end with skydock".to_owned();
-    };
-    let mut shown = format!("kept in {}", directory.display());
-    if kept.services > 0 {
-        shown += &format!("; {} were", kept.services);
-    }
-    if let Some(aside) = &kept.quarantined {
-        shown += &format!("\nwhat was kept cannot be read, and is {} now", aside.display());
-    }
-    if let Some(reason) = &kept.failing {
-        shown += &format!("\n{reason}");
-    }
-    shown
-}
-
 /// What the workers run on. Where io_uring was not asked for by name, its absence costs speed and a log line, no more.
 fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
     if asked == settings::Engine::Threads {
@@ -377,50 +300,12 @@ fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
     }
 }
 
-/// `2 cores (0-1) with io_uring`.
-fn workers_shown(engine: dataplane::Engine, cores: &[usize]) -> String {
-    let plural = if cores.len() == 1 { "core" } else { "cores" };
-    let engine = match engine {
-        dataplane::Engine::Glommio => "io_uring",
-        dataplane::Engine::Threads => "threads",
-    };
-    format!("{} {plural} ({}) with {engine}", cores.len(), Shown::of(cores))
-}
-
 /// A closure that has the workers forget what they keep.
 fn flush(flusher: Flusher) -> FlushCache {
     Arc::new(move |name| match name {
         None => flusher.flush(&Flush::All),
         Some(name) => flusher.flush(&Flush::Below(name.clone())),
     })
-}
-
-/// Whether each engine has answered, or is known not to.
-fn are_found_out(status: &Status) -> bool {
-    let is_open = |engine: &EngineStatus| matches!(engine.state, EngineState::Connecting);
-    !status.engines.iter().any(is_open)
-}
-
-/// Logs what the report would have said of engines that are away, once that is known.
-async fn tell_what_was_found_out(status: &mut watch::Receiver<Status>) {
-    // An error is the end of the control plane, which is told elsewhere.
-    let Ok(status) = status.wait_for(are_found_out).await else {
-        return;
-    };
-    for engine in &status.engines {
-        if let EngineState::Away { reason, remedy, .. } = &engine.state {
-            tracing::warn!("{reason}; {remedy}");
-        }
-    }
-}
-
-/// Where we stand with an engine, as a sentence.
-fn engine_shown(engine: &EngineStatus) -> String {
-    match &engine.state {
-        EngineState::Connected { version, api, .. } => format!("{version} at {}, API {api}", engine.endpoint),
-        EngineState::Connecting => format!("{} has not answered yet; skydock keeps trying", engine.endpoint),
-        EngineState::Away { reason, remedy, .. } => format!("{reason}; skydock keeps trying\n{remedy}"),
-    }
 }
 
 /// Secret of the snapshot's hash: whoever may choose names must not be able to choose colliding ones.

@@ -1,6 +1,8 @@
 use std::ffi::OsString;
 
 use dataplane::cache::Rules;
+use dataplane::forward::Route;
+use dataplane::limits::{LISTENERS_MAX, ROUTES_MAX, UPSTREAMS_MAX};
 
 use super::*;
 use crate::cli::{self, Asked};
