@@ -9,6 +9,7 @@
 mod code;
 mod cookie;
 mod edns;
+mod head;
 mod header;
 mod query;
 mod question;
@@ -17,10 +18,11 @@ mod reply;
 pub use code::{Class, Opcode, RType, Rcode};
 pub use cookie::{CLIENT_COOKIE_OCTETS, COOKIE_OCTETS, Cookie, CookieJar, SERVER_COOKIE_OCTETS, Standing};
 pub use edns::{EDNS_OCTETS, Edns, ExtendedError, OPTION_OCTETS, OptionCode};
+pub use head::Head;
 pub use header::{Flags, HEADER_OCTETS, Header};
 pub use query::{Envelope, Query};
 pub use question::Question;
-pub use reply::{Head, OWNER_IS_QNAME, Reply, Section};
+pub use reply::{OWNER_IS_QNAME, Reply, Section};
 
 use crate::name::SplitError;
 

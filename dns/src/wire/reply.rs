@@ -3,8 +3,7 @@
 use crate::name::NameRef;
 
 use super::{
-    EDNS_OCTETS, Edns, Envelope, ExtendedError, Flags, HEADER_OCTETS, Header, OPTION_OCTETS, Opcode,
-    OptionCode, Query, Rcode,
+    EDNS_OCTETS, Edns, ExtendedError, Flags, HEADER_OCTETS, Head, Header, OPTION_OCTETS, OptionCode, Rcode,
 };
 
 /// Owner of a record whose owner is the question's name: a pointer to the end of the header.
@@ -12,67 +11,6 @@ pub const OWNER_IS_QNAME: [u8; 2] = [0xc0, 12];
 
 /// Octets of a record between its owner and its data: type, class, TTL, RDLENGTH.
 const FIXED_OCTETS: usize = 10;
-
-/// What a reply keeps of its query once the query's octets may be overwritten.
-#[derive(Clone, Copy, Debug)]
-pub struct Head {
-    id: u16,
-    flags: Flags,
-    question_end: usize,
-    edns: Option<Edns>,
-}
-
-impl Head {
-    /// The client's number for the message: as good as random, it also chooses which record comes first.
-    #[must_use]
-    pub fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// Whether the client asks which server answers.
-    #[must_use]
-    pub fn asks_nsid(&self) -> bool {
-        self.edns.is_some_and(|edns| edns.asks_nsid)
-    }
-
-    /// Whether the client wants to know how long its connection may be idle.
-    #[must_use]
-    pub fn asks_keepalive(&self) -> bool {
-        self.edns.is_some_and(|edns| edns.asks_keepalive)
-    }
-
-    /// Questions that the reply repeats.
-    fn questions(&self) -> u16 {
-        u16::from(self.question_end > HEADER_OCTETS)
-    }
-}
-
-impl From<&Query<'_>> for Head {
-    fn from(query: &Query<'_>) -> Self {
-        Self {
-            id: query.id,
-            flags: query.flags,
-            question_end: query.question_end(),
-            edns: query.edns,
-        }
-    }
-}
-
-impl From<&Envelope<'_>> for Head {
-    /// The questions are not repeated, nor, for an operation that is not known, any flag (RFC 8906, section 3.1.4).
-    fn from(envelope: &Envelope<'_>) -> Self {
-        let flags = match envelope.flags.opcode() {
-            Opcode::QUERY => envelope.flags,
-            _ => envelope.flags.opcode_bits(),
-        };
-        Self {
-            id: envelope.id,
-            flags,
-            question_end: HEADER_OCTETS,
-            edns: envelope.edns,
-        }
-    }
-}
 
 /// The sections of a reply after its question, in the order they must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,6 +309,7 @@ fn write_header(buffer: &mut [u8], header: &Header) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Query;
 
     const QUERY: &[u8] =
         b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x06docker\x00\x00\x01\x00\x01";
