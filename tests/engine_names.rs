@@ -6,16 +6,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use support::container::{Container, Network};
-use support::daemon::Daemon;
-use support::engine::{self, Engine};
+use support::daemon::world;
+use support::engine::Engine;
 use support::{SOON, dig, eventually, expect, unique};
-
-/// An engine and a daemon that watches it.
-fn world() -> Option<(Arc<Engine>, Daemon)> {
-    let engine = engine::shared()?;
-    let daemon = Daemon::for_engine(&engine, "");
-    Some((engine, daemon))
-}
 
 /// A container of an image that is this test's own, so that its service is, too.
 fn run(engine: &Arc<Engine>, image: &str, stem: &str, arguments: &[&str]) -> Container {
@@ -24,7 +17,7 @@ fn run(engine: &Arc<Engine>, image: &str, stem: &str, arguments: &[&str]) -> Con
 
 #[test]
 fn a_shared_name_leads_to_a_container_while_it_is_healthy_and_its_own_name_always() {
-    let Some((engine, daemon)) = world() else { return };
+    let Some((engine, daemon)) = world("") else { return };
     let image = unique("health");
     engine.tag(&image);
     let check = [
@@ -63,7 +56,7 @@ fn a_shared_name_leads_to_a_container_while_it_is_healthy_and_its_own_name_alway
 
 #[test]
 fn each_port_has_a_name_that_tells_where_it_is() {
-    let Some((engine, daemon)) = world() else { return };
+    let Some((engine, daemon)) = world("") else { return };
     let image = unique("ports");
     engine.tag(&image);
     let container = run(
@@ -93,7 +86,7 @@ fn each_port_has_a_name_that_tells_where_it_is() {
 
 #[test]
 fn a_compose_service_is_found_by_its_project_and_alone_while_it_is_the_only_one() {
-    let Some((engine, daemon)) = world() else { return };
+    let Some((engine, daemon)) = world("") else { return };
     let image = unique("built");
     engine.tag(&image);
     let (service, shop, blog) = (unique("web"), unique("shop"), unique("blog"));
@@ -128,7 +121,7 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_it_is_the_only_one(
 
 #[test]
 fn a_client_gets_the_address_on_its_network_and_its_reverse_names_are_ours() {
-    let Some((engine, daemon)) = world() else { return };
+    let Some((engine, daemon)) = world("") else { return };
     if !engine.is_private() {
         support::skip("the gateways of an engine elsewhere are not this host's, to ask from");
         return;

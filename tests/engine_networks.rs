@@ -5,16 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use support::container::{Container, Network};
-use support::daemon::Daemon;
-use support::engine::{self, BUSYBOX, Engine};
+use support::daemon::{Daemon, world};
+use support::engine::{BUSYBOX, Engine};
 use support::{SOON, dig, eventually, expect, skip, skip_here, unique};
-
-/// An engine and a daemon that watches it.
-fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
-    let engine = engine::shared()?;
-    let daemon = Daemon::for_engine(&engine, arguments);
-    Some((engine, daemon))
-}
 
 fn run(engine: &Arc<Engine>, stem: &str, arguments: &[&str]) -> Container {
     Container::run_image(engine, &unique(stem), BUSYBOX, arguments)

@@ -2,18 +2,10 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use support::container::{Container, Network};
-use support::daemon::{self, Daemon, binary, run_command};
-use support::engine::{self, BUSYBOX, Engine};
+use support::daemon::{self, Daemon, binary, run_command, world};
+use support::engine::BUSYBOX;
 use support::{SOON, eventually, expect, unique};
-
-fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
-    let engine = engine::shared()?;
-    let daemon = Daemon::for_engine(&engine, arguments);
-    Some((engine, daemon))
-}
 
 /// What a command of ours prints when it asks the daemon.
 fn says(daemon: &Daemon, line: &str) -> String {

@@ -2,22 +2,15 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::container::Container;
-use support::daemon::Daemon;
-use support::engine::{self, Engine};
+use support::daemon::{Daemon, world};
+use support::engine;
 use support::upstream::Upstream;
 use support::{SOON, eventually, expect, raw, unique};
-
-fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
-    let engine = engine::shared()?;
-    let daemon = Daemon::for_engine(&engine, arguments);
-    Some((engine, daemon))
-}
 
 fn own(container: &Container) -> String {
     format!("{}.docker", container.name())

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::dig::{Reply, dig};
-use super::engine::{Engine, lock};
+use super::engine::{self, Engine, lock};
 use super::{SOON, eventually, expect, ports};
 
 /// No engine listens here.
@@ -69,6 +69,13 @@ fn bound_to_us(command: &Command) -> Command {
 /// Arguments, as `Command` takes them.
 pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
+}
+
+/// The engine that the tests share, and a daemon that watches it; `None`, and the reason was printed, where there is none.
+pub(crate) fn world(arguments: &str) -> Option<(Arc<Engine>, Daemon)> {
+    let engine = engine::shared()?;
+    let daemon = Daemon::for_engine(&engine, arguments);
+    Some((engine, daemon))
 }
 
 impl Daemon {

@@ -17,6 +17,7 @@ pub(crate) mod daemon;
 pub(crate) mod dig;
 pub(crate) mod engine;
 pub(crate) mod gate;
+pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod lossy;
 pub(crate) mod network;
