@@ -7,6 +7,9 @@
 //!                          script, and words of a heading       a test, whole or by its first words
 //! ```
 
+#[path = "documented/map.rs"]
+mod map;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
