@@ -76,51 +76,19 @@ pub(crate) const RULES: [Rule; 11] = [
             "dataplane/src/special.rs",
         ],
         except: &[],
-        forbidden: |it| {
-            is_outside_world(it)
-                || [
-                    "glommio",
-                    "libc",
-                    "socket2",
-                    "nix",
-                    "futures_util",
-                    "crate::io",
-                    "crate::worker",
-                    "super::io",
-                ]
-                .iter()
-                .any(|path| it.is_within(path))
-        },
+        forbidden: |it| is_outside_world(it) || has_sockets(it) || it.is_within("futures_util"),
     },
     Rule {
         sentence: "the cache has no socket and no clock: octets and a time in, octets out",
         within: &["dataplane/src/cache/"],
         except: &[],
-        forbidden: |it| {
-            is_outside_world(it)
-                || ["glommio", "libc", "socket2", "nix", "crate::io", "crate::worker"]
-                    .iter()
-                    .any(|path| it.is_within(path))
-        },
+        forbidden: |it| is_outside_world(it) || has_sockets(it),
     },
     Rule {
         sentence: "the forwarder decides without sockets: octets, addresses and a time in, what to send out",
         within: &["dataplane/src/forward/", "dataplane/src/path.rs"],
         except: &[],
-        forbidden: |it| {
-            [
-                "glommio",
-                "libc",
-                "socket2",
-                "nix",
-                "std::net::UdpSocket",
-                "crate::io",
-                "crate::worker",
-                "super::io",
-            ]
-            .iter()
-            .any(|path| it.is_within(path))
-        },
+        forbidden: |it| has_sockets(it) || it.is_within("std::net::UdpSocket"),
     },
     Rule {
         sentence: "only the pipeline publishes; the crate's root hands the publisher on",
@@ -163,6 +131,21 @@ pub(crate) const RULES: [Rule; 11] = [
         forbidden: |it| it.path == ["unsafe"] || it.is_within("libc"),
     },
 ];
+
+/// Sockets and executors of other crates, and what of ours has them.
+fn has_sockets(mention: &Mention) -> bool {
+    [
+        "glommio",
+        "libc",
+        "socket2",
+        "nix",
+        "crate::io",
+        "crate::worker",
+        "super::io",
+    ]
+    .iter()
+    .any(|path| mention.is_within(path))
+}
 
 /// Sockets, files, clocks, threads and processes of the standard library.
 fn is_outside_world(mention: &Mention) -> bool {
