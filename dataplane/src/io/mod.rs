@@ -19,6 +19,8 @@ mod outbound_stream;
 mod outbound_tls;
 mod relay;
 pub(crate) mod shell;
+#[cfg(test)]
+mod silent;
 pub mod tcp;
 pub(crate) mod threads;
 

@@ -272,48 +272,31 @@ fn connect(upstream: SocketAddr) -> io::Result<UdpSocket> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
     use std::thread;
 
-    use dns::{Name, Query};
-    use rustls::RootCertStore;
+    use dns::Query;
 
     use super::*;
-    use crate::forward::{Action, Asked, Config, Policy, Route, Upstream};
+    use crate::forward::{Action, Asked};
+    use crate::io::silent::Silent;
     use crate::limits::{TLS_IDLE_MAX, TLS_SILENCE_MAX};
 
-    /// A forwarder that asks a server over TLS, which takes connections and says nothing.
+    /// A forwarder that asks a server over TLS which says nothing.
     struct Scene {
         forwarder: Forwarder,
         outbound: Outbound,
         set: PollSet,
-        _server: TcpListener,
+        _server: Silent,
     }
 
     impl Scene {
         fn new() -> Self {
-            let server = TcpListener::bind("127.0.0.1:0").unwrap();
-            let upstream = Upstream {
-                address: server.local_addr().unwrap(),
-                tls: Some("dns.example".try_into().unwrap()),
-            };
+            let server = Silent::new();
             let mut forwarder = Forwarder::new([7; 32]);
-            forwarder.set_config(&Config {
-                routes: vec![Route {
-                    domain: Name::root(),
-                    upstreams: vec![upstream],
-                }],
-                policy: Policy::Sequential,
-            });
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let tls = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
+            forwarder.set_config(&server.config());
             Self {
                 forwarder,
-                outbound: Outbound::new(Some(Arc::new(tls))),
+                outbound: Outbound::new(Some(Silent::trust())),
                 set: PollSet::with_capacity(4),
                 _server: server,
             }

@@ -108,6 +108,8 @@ impl Shell {
         if upstreams > 0 {
             self.worker.set_time(clock::now());
         }
+        // A connection that was given up is told of before a new query is asked by the one that takes its place.
+        self.relay.report_failures(&mut self.worker, by(&self.listeners));
         if ready {
             for position in 0..self.listeners.len() {
                 if self.set.is_ready(position) {
@@ -203,3 +205,6 @@ fn by(listeners: &[Listener]) -> impl FnMut(&Answer<'_>, &Writer) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

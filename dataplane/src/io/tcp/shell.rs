@@ -166,6 +166,9 @@ impl Shell {
         let ready = self.set.wait(patience);
         let now = Instant::now();
         self.worker.set_time(clock::now());
+        // A connection that was given up is told of before anything new is asked by the one that takes its place.
+        let deliver = by(&mut self.table, &mut self.touched, now);
+        self.relay.report_failures(&mut self.worker, deliver);
         if ready {
             if self.set.is_ready(0) {
                 self.take_events(now);
@@ -400,3 +403,6 @@ fn is_for_later(error: &io::Error) -> bool {
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
+
+#[cfg(test)]
+mod tests;
