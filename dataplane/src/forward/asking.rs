@@ -37,6 +37,12 @@ impl Forwarder {
         after(busy).or_else(|| after(exchange.refused).filter(|_| also_again))
     }
 
+    /// `upstream`, which was asked before, if it still is one to ask: others may be asked now about names of that domain.
+    pub(super) fn still(&self, index: Index, upstream: Option<UpstreamIndex>) -> Option<UpstreamIndex> {
+        let exchange = self.table.get(index)?;
+        upstream.filter(|&upstream| self.upstreams.is_for(upstream, exchange.asked.name()))
+    }
+
     /// Asks `upstream` over a datagram. If that cannot be, waits for what was asked before; if nothing was, the exchange
     /// ends with what went wrong before, or with `failure`.
     pub(super) fn ask_or(
@@ -78,7 +84,7 @@ impl Forwarder {
         // Whoever is to be asked over TLS is asked in no other way.
         let over = if server.tls.is_some() { Over::Tls } else { over };
         let manners = self.upstreams.manners(upstream);
-        let is_probe = exchange.probed.is_some();
+        let is_probe = exchange.is_probe;
         let is_spelled = over == Over::Datagram
             && !is_probe
             && !exchange.plain.contains(upstream)
@@ -153,7 +159,7 @@ impl Forwarder {
     /// Asks those upstreams that are down whether they are back. Replies to it are told to nobody.
     pub(super) fn probe(&mut self, now: Instant, sink: &mut impl FnMut(Action<'_>)) {
         while let Some(upstream) = self.upstreams.take_probe(now) {
-            let Some(index) = self.begin(now, Asked::probe(), Some(upstream)) else {
+            let Some(index) = self.begin(now, Asked::probe(), true) else {
                 return;
             };
             if !self.ask(index, upstream, Over::Datagram, now, sink) {

@@ -67,7 +67,7 @@ impl Forwarder {
             self.end(index, Ok(reply), Cause::Answered, sink);
         } else {
             let failure = Failure::of(&reply);
-            self.on_failure(at, failure, now, sink);
+            self.on_failure(at, upstream, failure, now, sink);
         }
         Heard::Reply
     }
@@ -141,8 +141,8 @@ impl Forwarder {
         let index = at.exchange;
         let made = self.drop_try(at);
         let was_stream = made.is_some_and(|made| made.key.place.is_stream() || made.key.place.is_kept());
-        let is_asked = !was_stream
-            && upstream.is_some_and(|upstream| self.ask(index, upstream, Over::Stream, now, sink));
+        let whole_from = self.still(index, upstream).filter(|_| !was_stream);
+        let is_asked = whole_from.is_some_and(|upstream| self.ask(index, upstream, Over::Stream, now, sink));
         if is_asked {
             return;
         }
@@ -153,22 +153,22 @@ impl Forwarder {
         self.ask_or(index, next, now, Failure::network(), Cause::Failed, sink);
     }
 
-    /// An upstream said that it has no answer: the next one is asked.
+    /// `upstream`, if it is one of ours still, said that it has no answer: the next one is asked.
     fn on_failure(
         &mut self,
         at: TryIndex,
+        upstream: Option<UpstreamIndex>,
         failure: Failure,
         now: Instant,
         sink: &mut impl FnMut(Action<'_>),
     ) {
         let index = at.exchange;
-        let made = self.drop_try(at);
-        let upstream = made.and_then(|made| self.upstreams.owner(made.key.place));
+        self.drop_try(at);
         if let Some(exchange) = self.table.get_mut(index) {
             exchange.error = Some(failure);
-            if let Some(upstream) = upstream.or(exchange.last) {
-                exchange.refused.insert(upstream);
-            }
+            upstream
+                .into_iter()
+                .for_each(|upstream| exchange.refused.insert(upstream));
         }
         let next = self.next(index, false);
         self.ask_or(index, next, now, failure, Cause::Answered, sink);
@@ -182,6 +182,7 @@ impl Forwarder {
         now: Instant,
         sink: &mut impl FnMut(Action<'_>),
     ) {
+        let upstream = self.still(index, upstream);
         let upstream = upstream.or_else(|| self.next(index, false));
         self.ask_or(index, upstream, now, Failure::unreachable(), Cause::Failed, sink);
     }

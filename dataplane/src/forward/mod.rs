@@ -96,9 +96,22 @@ impl Forwarder {
         }
     }
 
-    /// Goes by `config` from now on. Queries that wait go on waiting, and are tried again as it says.
+    /// Goes by `config` from now on. Queries that wait go on waiting, and are tried again as it says; what waits for a
+    /// connection that is kept to a server which is no longer asked is due to be asked of another.
     pub fn set_config(&mut self, config: &Config) {
-        self.upstreams.set(config);
+        let gone = self.upstreams.set(config);
+        self.table.part_with(gone);
+        for place in gone.iter().filter_map(Place::kept_for) {
+            // Whoever has the server's number now has its place, too.
+            while let Some((at, made)) = self.table.try_in(place) {
+                self.drop_try(at);
+                if self.is_probe(at.exchange) {
+                    self.discard(at.exchange);
+                } else if self.is_asked_of_nobody(at.exchange) {
+                    self.table.set_deadline(at.exchange, made.sent);
+                }
+            }
+        }
     }
 
     /// Whether `client` has as many queries waiting as one client may.
@@ -130,7 +143,7 @@ impl Forwarder {
         }
         let first = self.upstreams.first(asked.name(), self.free(), &mut self.random);
         let upstream = first.map_err(Refusal::Nobody)?;
-        let index = self.begin(now, asked, None).ok_or(Refusal::Full)?;
+        let index = self.begin(now, asked, false).ok_or(Refusal::Full)?;
         let joined = self.join(index, waiter);
         let asked = joined.and_then(|()| {
             let asked = self.ask(index, upstream, Over::Datagram, now, sink);
@@ -154,7 +167,7 @@ impl Forwarder {
         }
         let first = self.upstreams.first(asked.name(), self.free(), &mut self.random);
         if let Ok(upstream) = first
-            && let Some(index) = self.begin(now, asked, None)
+            && let Some(index) = self.begin(now, asked, false)
             && !self.ask(index, upstream, Over::Datagram, now, sink)
         {
             self.discard(index);
@@ -254,6 +267,7 @@ impl Forwarder {
             };
             let (error, again) = (exchange.error, exchange.again.take());
             // Once an upstream said that it has no answer, no second try is made at those that said nothing.
+            let again = self.still(index, again);
             let next = again.or_else(|| self.next(index, error.is_none()));
             let is_asked =
                 end > now && next.is_some_and(|next| self.ask(index, next, Over::Datagram, now, sink));
@@ -312,9 +326,7 @@ impl Forwarder {
     }
 
     fn is_probe(&self, index: Index) -> bool {
-        self.table
-            .get(index)
-            .is_some_and(|exchange| exchange.probed.is_some())
+        self.table.get(index).is_some_and(|exchange| exchange.is_probe)
     }
 
     /// Whether there is no try that could still be answered.
@@ -324,14 +336,10 @@ impl Forwarder {
             .is_some_and(|exchange| exchange.tries().next().is_none())
     }
 
-    fn begin(&mut self, now: Instant, asked: Asked, probed: Option<UpstreamIndex>) -> Option<Index> {
-        let patience: Duration = if probed.is_some() {
-            TRY_TIMEOUT
-        } else {
-            FORWARD_TIMEOUT
-        };
+    fn begin(&mut self, now: Instant, asked: Asked, is_probe: bool) -> Option<Index> {
+        let patience: Duration = if is_probe { TRY_TIMEOUT } else { FORWARD_TIMEOUT };
         let case = Case::random(&mut self.random);
-        self.table.insert(asked, case, now + patience, probed)
+        self.table.insert(asked, case, now + patience, is_probe)
     }
 
     /// Puts a client into the line of an exchange.
@@ -404,7 +412,7 @@ impl Forwarder {
         exchange
             .tries()
             .for_each(|made| self.upstreams.release(made.key.place));
-        if exchange.probed.is_some() {
+        if exchange.is_probe {
             return;
         }
         let line: Line = std::mem::take(&mut exchange.line);

@@ -70,6 +70,16 @@ impl Set {
     pub(crate) fn contains(self, upstream: UpstreamIndex) -> bool {
         self.0 & 1 << upstream != 0
     }
+
+    /// Those in it.
+    pub(crate) fn iter(self) -> impl Iterator<Item = UpstreamIndex> {
+        (0..u32::BITS as UpstreamIndex).filter(move |&upstream| self.contains(upstream))
+    }
+
+    /// Takes out all that are in `others`.
+    pub(crate) fn remove_all(&mut self, others: Self) {
+        self.0 &= !others.0;
+    }
 }
 
 const _: () = assert!(UPSTREAMS_IN_ALL_MAX <= 32, "`Set` has one bit for each");

@@ -15,11 +15,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use dns::NameRef;
+use dns::wire::HEADER_OCTETS;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use self::clients::{client, is_forgotten};
 use self::upstream::Character;
+use super::config::{is_within, longest_first};
 use super::{
     Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Trouble, Upstream,
     Waiter,
@@ -77,6 +80,8 @@ struct Network {
     upstreams: Vec<Character>,
     /// The one that is well in the end.
     survivor: usize,
+    /// What the forwarder was told last.
+    config: Config,
     answered_in_calm: u32,
 }
 
@@ -138,6 +143,7 @@ impl Network {
             under_way: HashSet::new(),
             upstreams: Vec::new(),
             survivor,
+            config: Config::default(),
             answered_in_calm: 0,
             random,
         };
@@ -188,9 +194,11 @@ impl Network {
                 client += 1;
             }
         }
-        if self.chance(20) {
-            let at = self.below(FAULTS_END as u32);
-            self.schedule(at, Event::Reconfigure);
+        if self.chance(30) {
+            for _ in 0..=self.below(2) {
+                let at = self.below(FAULTS_END as u32);
+                self.schedule(at, Event::Reconfigure);
+            }
         }
         while let Some(((at, _), event)) = self.events.pop_first() {
             self.now = at;
@@ -297,8 +305,30 @@ impl Network {
         self.generations.get(&place) == Some(&generation) && !self.forwarder.is_free(place)
     }
 
-    /// Has some of the upstreams asked, in some order; the one that stays well is among them.
+    /// Has some of the upstreams asked, and about one name others perhaps.
     fn reconfigure(&mut self) {
+        let policy = match self.below(3) {
+            0 => Policy::Sequential,
+            1 => Policy::RoundRobin,
+            _ => Policy::Fastest,
+        };
+        let domain = if self.chance(50) { "." } else { "tt" };
+        let mut domains = vec![domain.to_owned()];
+        if self.chance(30) {
+            let letter = char::from(b'a' + self.below(NAMES) as u8);
+            domains.push(format!("{letter}axy.tt"));
+        }
+        let routes = domains.into_iter().map(|domain| Route {
+            domain: domain.parse().unwrap(),
+            upstreams: self.some_upstreams(),
+        });
+        let routes = routes.collect();
+        self.config = Config { routes, policy };
+        self.forwarder.set_config(&self.config);
+    }
+
+    /// Some of the upstreams, in some order; the one that stays well is among them.
+    fn some_upstreams(&mut self) -> Vec<Upstream> {
         let mut order: Vec<usize> = (0..self.upstreams.len()).collect();
         for at in 0..order.len() {
             let other = self.below(order.len() as u32) as usize;
@@ -309,18 +339,15 @@ impl Network {
             .into_iter()
             .enumerate()
             .filter(|&(at, upstream)| at >= dropped || upstream == self.survivor);
-        let upstreams = kept.map(|(_, upstream)| self.server(upstream)).collect();
-        let policy = match self.below(3) {
-            0 => Policy::Sequential,
-            1 => Policy::RoundRobin,
-            _ => Policy::Fastest,
-        };
-        let domain = if self.chance(50) { "." } else { "tt" };
-        let routes = vec![Route {
-            domain: domain.parse().unwrap(),
-            upstreams,
-        }];
-        self.forwarder.set_config(&Config { routes, policy });
+        kept.map(|(_, upstream)| self.server(upstream)).collect()
+    }
+
+    /// Whether `upstream` is one of those that `question` is to be asked of now.
+    fn is_routed(&self, upstream: usize, question: &[u8]) -> bool {
+        let (name, _) = NameRef::split(&question[HEADER_OCTETS..]).unwrap();
+        let mut routes = longest_first(&self.config.routes).into_iter();
+        let route = routes.find(|route| is_within(name, &route.domain));
+        route.is_some_and(|route| route.upstreams.contains(&self.server(upstream)))
     }
 }
 

@@ -70,8 +70,8 @@ pub(crate) struct Exchange {
     pub(crate) asked: Asked,
     /// Those who wait for it. Nobody waits for a probe, nor for what a cache refreshes.
     pub(crate) line: Line,
-    /// The one upstream that it is about, if it is a probe.
-    pub(crate) probed: Option<UpstreamIndex>,
+    /// It is asked to find out whether an upstream is back.
+    pub(crate) is_probe: bool,
     /// How the name is spelled.
     pub(crate) case: Case,
     /// Upstreams that did not keep the spelling, so that it is not asked for any more.
@@ -109,6 +109,16 @@ impl Exchange {
     /// When it began, if it is no probe.
     pub(crate) fn began(&self) -> Instant {
         self.end.checked_sub(FORWARD_TIMEOUT).unwrap_or(self.end)
+    }
+
+    /// Forgets what it knows of these upstreams, as their numbers may be others' from now on.
+    fn part_with(&mut self, gone: Set) {
+        for set in [&mut self.plain, &mut self.without_edns, &mut self.refused] {
+            set.remove_all(gone);
+        }
+        for upstream in [&mut self.again, &mut self.last] {
+            upstream.take_if(|upstream| gone.contains(*upstream));
+        }
     }
 
     /// Whether those who wait for it have waited long enough at `now`.
@@ -162,14 +172,8 @@ impl Table {
         self.under_way
     }
 
-    /// Begins an exchange that is given up at `end`, `probed` if it is a probe. None when there is no room.
-    pub(crate) fn insert(
-        &mut self,
-        asked: Asked,
-        case: Case,
-        end: Instant,
-        probed: Option<UpstreamIndex>,
-    ) -> Option<Index> {
+    /// Begins an exchange that is given up at `end`. None when there is no room.
+    pub(crate) fn insert(&mut self, asked: Asked, case: Case, end: Instant, is_probe: bool) -> Option<Index> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.exchanges.len() < PENDING_MAX => {
@@ -179,13 +183,13 @@ impl Table {
             None => return None,
         };
         let hash = self.hash(&asked);
-        if probed.is_none() {
+        if !is_probe {
             self.questions.entry(hash).or_insert(index);
         }
         *self.exchanges.get_mut(usize::from(index.0))? = Some(Exchange {
             asked,
             line: Line::default(),
-            probed,
+            is_probe,
             case,
             plain: Set::default(),
             without_edns: Set::default(),
@@ -244,6 +248,12 @@ impl Table {
 
     pub(crate) fn get_mut(&mut self, index: Index) -> Option<&mut Exchange> {
         self.exchanges.get_mut(usize::from(index.0))?.as_mut()
+    }
+
+    /// Has every exchange forget what it knows of these upstreams.
+    pub(crate) fn part_with(&mut self, gone: Set) {
+        let exchanges = self.exchanges.iter_mut().flatten();
+        exchanges.for_each(|exchange| exchange.part_with(gone));
     }
 
     /// Which try a reply with `key` may answer.

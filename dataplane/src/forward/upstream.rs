@@ -96,12 +96,15 @@ impl Upstreams {
     }
 
     /// Goes by `config` from now on. What is known of upstreams that stay is kept; tries that wait for others go on
-    /// waiting.
-    pub(crate) fn set(&mut self, config: &Config) {
+    /// waiting. Returns those that are no longer asked: their numbers may be others' now.
+    pub(crate) fn set(&mut self, config: &Config) -> Set {
         let mut wanted = config.upstreams();
         wanted.truncate(UPSTREAMS_IN_ALL_MAX);
-        for slot in &mut self.slots {
-            slot.take_if(|slot| !wanted.contains(&slot.server));
+        let mut gone = Set::default();
+        for (upstream, slot) in (0..).zip(&mut self.slots) {
+            if slot.take_if(|slot| !wanted.contains(&slot.server)).is_some() {
+                gone.insert(upstream);
+            }
         }
         for held in &mut self.held {
             let is_gone = |upstream: &UpstreamIndex| {
@@ -142,6 +145,7 @@ impl Upstreams {
             })
             .collect();
         self.policy = config.policy;
+        gone
     }
 
     /// Where `upstream` is, and how it is asked.
@@ -200,6 +204,11 @@ impl Upstreams {
         };
         let well = circle().find(|&it| self.is_well(it));
         well.or_else(|| circle().next())
+    }
+
+    /// Whether `upstream` is one to ask about `name`.
+    pub(crate) fn is_for(&self, upstream: UpstreamIndex, name: NameRef<'_>) -> bool {
+        self.route(name).is_some_and(|route| route.contains(&upstream))
     }
 
     /// An upstream that is down and due to be probed.

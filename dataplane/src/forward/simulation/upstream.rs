@@ -84,6 +84,10 @@ impl Network {
         let calm = self.is_calm();
         let is_probe = question.len() < QUESTION_END;
         assert_eq!(place.is_kept(), character.over_tls, "a question in the clear");
+        assert!(
+            is_probe || self.is_routed(upstream, question),
+            "a question for somebody else"
+        );
         if !calm && !place.is_stream() && !place.is_kept() && !is_probe && self.chance(30) {
             for _ in 0..self.below(6) {
                 let octets = self.forge(question);

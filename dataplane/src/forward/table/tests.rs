@@ -39,8 +39,8 @@ fn made(place: Place, id: u16, sent: Instant) -> Try {
 #[test]
 fn an_exchange_is_found_by_its_question_and_by_each_of_its_tries() {
     let (mut table, now, mut place) = (Table::new(&[9; 16]), Instant::now(), places());
-    let first = table.insert(asked(1), Case::default(), now, None).unwrap();
-    let second = table.insert(asked(2), Case::default(), now, None).unwrap();
+    let first = table.insert(asked(1), Case::default(), now, false).unwrap();
+    let second = table.insert(asked(2), Case::default(), now, false).unwrap();
     assert_eq!(
         [1, 2, 3].map(|number| table.find(&asked(number))),
         [Some(first), Some(second), None]
@@ -66,7 +66,7 @@ fn an_exchange_is_found_by_its_question_and_by_each_of_its_tries() {
 #[test]
 fn the_oldest_try_makes_room_for_the_newest() {
     let (mut table, start, mut place) = (Table::new(&[9; 16]), Instant::now(), places());
-    let index = table.insert(asked(1), Case::default(), start, None).unwrap();
+    let index = table.insert(asked(1), Case::default(), start, false).unwrap();
     let tries: Vec<_> = (0..TRIES_MAX as u16 + 1)
         .map(|id| made(place(), id, start + Duration::from_millis(id.into())))
         .collect();
@@ -82,8 +82,8 @@ fn the_oldest_try_makes_room_for_the_newest() {
 fn the_next_deadline_is_the_earliest_and_none_is_after_the_end() {
     let (mut table, start) = (Table::new(&[9; 16]), Instant::now());
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
-    let first = table.insert(asked(1), Case::default(), at(100), None).unwrap();
-    let second = table.insert(asked(2), Case::default(), at(200), None).unwrap();
+    let first = table.insert(asked(1), Case::default(), at(100), false).unwrap();
+    let second = table.insert(asked(2), Case::default(), at(200), false).unwrap();
     table.set_deadline(first, at(50));
     table.set_deadline(second, at(20));
     assert_eq!(table.next_due(), Some((at(20), second)));
@@ -107,9 +107,9 @@ fn a_full_table_takes_no_more_and_never_allocates_again() {
     let mut id = 0_u16;
     for _ in 0..4 {
         let indices: Vec<_> = (0..PENDING_MAX as u16)
-            .map(|number| table.insert(asked(number), Case::default(), now, None).unwrap())
+            .map(|number| table.insert(asked(number), Case::default(), now, false).unwrap())
             .collect();
-        assert_eq!(table.insert(asked(u16::MAX), Case::default(), now, None), None);
+        assert_eq!(table.insert(asked(u16::MAX), Case::default(), now, false), None);
         for _ in 0..TRIES_MAX + 1 {
             for &index in &indices {
                 id = id.wrapping_add(1);

@@ -229,3 +229,24 @@ fn that_an_upstream_is_no_longer_as_it_was_is_told_once_each_time_and_with_the_r
         }
     }
 }
+
+#[test]
+fn an_error_that_comes_late_is_held_against_the_server_that_sent_it_and_no_other() {
+    let mut bench = Bench::new(2);
+    let (place, _, question) = bench.ask(&query(7));
+    bench.later(800);
+    assert_eq!(bench.asked().1, 2);
+    bench.reply(place, &error(&question, 2));
+    assert_eq!(
+        bench.steps,
+        [],
+        "the first has said what it has to say, and the second still has its time"
+    );
+    bench.later(800);
+    assert_eq!(
+        bench.ended(),
+        (vec![7], Err((Rcode::SERV_FAIL, 22)), Cause::Answered),
+        "an error is waited for no longer than that"
+    );
+    bench.assert_idle();
+}

@@ -194,3 +194,76 @@ fn connections_that_end_again_and_again_do_not_keep_a_question_going_for_ever() 
     assert!(bench.forwarder.is_free(place));
     bench.assert_idle();
 }
+
+/// What is asked of whom: all of the one over TLS at 192.0.2.1 and of `others`, but names in `corp` of 192.0.2.`corp`.
+fn routes(others: &[u8], corp: u8) -> Config {
+    let server = |host: u8| Upstream {
+        address: addresses(host..=host)[0],
+        tls: (host == 1).then(|| "dns.example".try_into().unwrap()),
+    };
+    let route = |domain: &str, hosts: &[u8]| Route {
+        domain: domain.parse().unwrap(),
+        upstreams: hosts.iter().copied().map(server).collect(),
+    };
+    Config {
+        routes: vec![route("corp", &[corp]), route(".", others)],
+        policy: Policy::Sequential,
+    }
+}
+
+#[test]
+fn a_server_that_is_to_be_asked_again_is_forgotten_with_its_configuration() {
+    let mut bench = over_tls(true);
+    bench.forwarder.set_config(&routes(&[1, 2], 3));
+    let [(place, ..), _] = asked_of_both(&mut bench);
+    // The first is to be asked again by a new connection, once the second has had its time.
+    end(&mut bench, place);
+    assert_eq!(bench.steps, []);
+    // Its number is that of another one now, which is for other names.
+    bench.forwarder.set_config(&routes(&[2, 5], 4));
+    bench.later(800);
+    let (other, upstream, question) = bench.asked();
+    assert_eq!(upstream, 5, "one that is for this name");
+    bench.reply(other, &reply(&question));
+    assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
+}
+
+#[test]
+fn what_was_found_out_of_a_server_is_not_held_against_the_one_in_its_place() {
+    let mut bench = Bench::new(2);
+    let (place, upstream, question) = bench.ask(&query(1));
+    bench.reply(place, &error(&question, 2));
+    assert_eq!((upstream, bench.asked().1), (1, 2));
+    bench.forwarder.set_config(&Config::all_to(addresses(2..=3)));
+    bench.later(800);
+    let (place, upstream, question) = bench.asked();
+    assert_eq!(upstream, 3, "it has refused nothing");
+    bench.reply(place, &reply(&question));
+    assert_eq!(bench.ended().1, Ok(RECORD.to_vec()));
+    bench.assert_idle();
+}
+
+#[test]
+fn what_waits_for_a_connection_to_a_server_that_is_no_longer_asked_is_asked_of_another_at_once() {
+    let mut bench = over_tls(false);
+    let (place, ..) = bench.ask(&query(1));
+    bench.forwarder.set_config(&Config::all_to(addresses(3..=3)));
+    assert!(bench.forwarder.is_free(place), "another may have that place");
+    bench.later(0);
+    let (other, upstream, question) = bench.asked();
+    assert_eq!(upstream, 3);
+    bench.reply(other, &reply(&question));
+    assert_eq!(bench.ended(), (vec![1], Ok(RECORD.to_vec()), Cause::Answered));
+    bench.assert_idle();
+    // Nobody else is to be asked.
+    let mut bench = over_tls(false);
+    bench.ask(&query(1));
+    bench.forwarder.set_config(&Config::default());
+    bench.later(0);
+    assert_eq!(
+        bench.ended(),
+        (vec![1], Err((Rcode::SERV_FAIL, 22)), Cause::TimedOut)
+    );
+    bench.assert_idle();
+}
