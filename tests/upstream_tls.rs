@@ -5,7 +5,7 @@ mod support;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use dataplane::limits::TLS_IDLE_MAX;
+use dataplane::limits::{TLS_IDLE_MAX, TRY_TIMEOUT};
 use support::daemon::Daemon;
 use support::dig::Reply;
 use support::over_tls::{NAME, World, make_certificates};
@@ -141,6 +141,34 @@ fn a_connection_that_ends_is_made_anew_and_a_server_that_comes_back_is_found() {
     });
     daemon.await_log("answers again");
     assert_eq!(daemon.metric("skydock_dns_upstream_state", "state=\"ok\""), 1.0);
+}
+
+#[test]
+fn a_connection_that_ended_while_its_core_slept_costs_the_next_query_no_time() {
+    for engine in ENGINES {
+        let Some(world) = World::start(NAME, 4000) else {
+            return;
+        };
+        let daemon = world.daemon("", &format!("--engine {engine}"));
+        for transport in ["+notcp", "+tcp"] {
+            let ask = || is_answered(&daemon, &format!("www.example.org A {transport}"));
+            eventually("an answer", SOON, ask);
+            let mut attempts = (0..3).map(|_| {
+                // It sleeps by then, and still does when the next query comes.
+                std::thread::sleep(Duration::from_millis(500));
+                world.middle.break_off();
+                std::thread::sleep(Duration::from_millis(500));
+                let start = Instant::now();
+                ask()?;
+                // Had it not been noticed, the question would have been asked again only after that.
+                expect(|waited| *waited < TRY_TIMEOUT, start.elapsed())
+            });
+            // On a machine full of other work a new connection may take too long once.
+            assert!(attempts.any(|attempt| attempt.is_ok()), "{engine} {transport}");
+        }
+        assert!(daemon.metric("skydock_dns_forward_tls_ends_total", "") >= 2.0);
+        assert_eq!(daemon.metric("skydock_dns_forward_tls_failures_total", ""), 0.0);
+    }
 }
 
 #[test]

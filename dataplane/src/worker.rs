@@ -344,7 +344,7 @@ impl Worker {
             Action::Late(late) => {
                 let (asked, snapshot) = (late.asked, reader.load());
                 // It was there when they were told to wait so long, but others may have taken its room since.
-                let Some(told) = recall.last_known(asked, now) else {
+                let Some(told) = recall.last_known(asked, counters, now) else {
                     return;
                 };
                 for waiter in late.standing {
@@ -361,7 +361,7 @@ impl Worker {
             }
             Action::Ended(ended) => {
                 let (asked, snapshot) = (ended.asked, reader.load());
-                let told = recall.take_in(asked, &ended.result, snapshot, policy, counters, now);
+                let told = recall.take_in(&ended, snapshot, policy, counters, now);
                 for waiter in ended.served {
                     count_told(&told, counters);
                     match ended.cause {

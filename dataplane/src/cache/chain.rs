@@ -1,5 +1,6 @@
 //! The names that a reply's aliases lead through, and what else is read of its records.
 
+use domain::base::iana::Class;
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, ParsedName, ParsedRecord, Rtype, ToName};
 use domain::rdata::Cname;
@@ -40,7 +41,8 @@ impl<'r> Chain<'r> {
     pub(super) fn target(&self, message: &'r Message<[u8]>) -> Result<Option<ReplyName<'r>>, Unusable> {
         for record in message.answer()? {
             let record = record?;
-            if record.rtype() == Rtype::CNAME && record.owner().name_eq(&self.last) {
+            let is_alias = record.rtype() == Rtype::CNAME && record.class() == Class::IN;
+            if is_alias && record.owner().name_eq(&self.last) {
                 let alias = record.to_record::<Cname<ReplyName<'r>>>()?.ok_or(Unusable)?;
                 return Ok(Some(*alias.data().cname()));
             }

@@ -154,7 +154,15 @@ impl Meta {
 
     /// Seconds since it was stored.
     pub(super) fn age(&self, now: u32) -> u32 {
-        now.wrapping_sub(self.stored_at)
+        // Who looked at the clock before something was stored may look for it with what the clock said then.
+        now.saturating_sub(self.stored_at)
+    }
+
+    /// Whether it is of no use to anybody any more: neither good nor told for want of a newer one, for which there are
+    /// `grace` seconds.
+    pub(super) fn is_over(&self, now: u32, grace: u32) -> bool {
+        let grace = if self.kind == Kind::Failure { 0 } else { grace };
+        self.age(now) >= self.ttl.saturating_add(grace)
     }
 
     /// How old that makes it.

@@ -16,7 +16,7 @@ use crate::limits::FLUSHES_MAX;
 pub enum Flush {
     /// Everything.
     All,
-    /// A name, and all names below it.
+    /// A name, all names below it, and answers in which an alias leads to one of them.
     Below(Name),
 }
 

@@ -20,7 +20,9 @@ const CHECKING_DISABLED: u8 = 2;
 /// ```
 ///
 /// DO and CD belong to it: with DO an answer has signatures that others did not ask for, and with CD it may be one that
-/// an upstream which validates would keep from everybody else.
+/// an upstream which validates would keep from everybody else. The type does also where the name does not exist (RFC 2308,
+/// section 5, would have one entry for all types then): servers that say so of one type, and know another, are many (RFC
+/// 4074, section 4.2), and one name of theirs would be lost to all.
 #[derive(Clone)]
 pub struct Key {
     octets: [u8; KEY_OCTETS_MAX],

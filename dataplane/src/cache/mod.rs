@@ -18,6 +18,7 @@ mod flush;
 mod index;
 mod key;
 mod picked;
+mod records;
 mod ring;
 mod rules;
 mod sift;
@@ -104,22 +105,22 @@ impl Cache {
         let store = self.store.as_mut()?;
         let position = store.find(key)?;
         let mut meta = store.meta(position)?;
-        let age = meta.age(now);
-        let (age, refresh) = if age < meta.ttl {
+        let age = meta.age_at(now);
+        let refresh = if let Age::Kept(_) = age {
             let hits = store.hit(position, &meta);
             let refresh = is_due(&meta, hits, now);
             if refresh {
                 (meta.hits, meta.refreshed_at) = (hits, now.max(1));
                 store.set_meta(position, &meta);
             }
-            (Age::Kept(age), refresh)
+            refresh
         } else {
-            let failed_lately = meta.failed_at != 0 && now.wrapping_sub(meta.failed_at) < CACHE_STALE_PAUSE;
+            let failed_lately = meta.failed_at != 0 && now.saturating_sub(meta.failed_at) < CACHE_STALE_PAUSE;
             if !failed_lately || !self.rules.may_be_told(&meta, now) {
                 return None;
             }
             store.hit(position, &meta);
-            (Age::Stale, false)
+            false
         };
         let answer = answer(store, position, &meta, age)?;
         Some(Hit { answer, refresh })
@@ -146,6 +147,8 @@ impl Cache {
     /// Takes in `reply`, the octets in which an upstream answered `key`'s question, keeps what may be kept, and returns
     /// what is to be told of it. `is_ours` says which names are not for others to tell. Of a reply that is none, because it
     /// cannot be read or its aliases lead nowhere, SERVFAIL is told.
+    ///
+    /// What was kept before is gone, also where the newer answer is not to be kept: nobody says so any more.
     pub fn insert(
         &mut self,
         key: &Key,
@@ -158,12 +161,23 @@ impl Cache {
         }
         if self.draft.kind == Kind::Failure {
             self.keep_failure(key, now);
-        } else if self.draft.ttl > 0
-            && let Some(store) = &mut self.store
-        {
-            store.insert(key, &self.draft, now);
+        } else if let Some(store) = &mut self.store {
+            if self.draft.ttl > 0 {
+                store.insert(key, &self.draft, now);
+            } else {
+                store.remove(key);
+            }
         }
         self.draft.answer()
+    }
+
+    /// Returns what is to be told of `reply`, as [`Cache::insert`] does, and keeps nothing of it.
+    pub fn sift(&mut self, key: &Key, reply: &[u8], is_ours: impl Fn(NameRef<'_>) -> bool) -> Answer<'_> {
+        let sifted = self.draft.sift(key, reply, &self.rules, is_ours);
+        match sifted {
+            Ok(()) => self.draft.answer(),
+            Err(_) => Answer::none(Rcode::SERV_FAIL, Some(ExtendedError::INVALID_DATA)),
+        }
     }
 
     /// Keeps that upstreams failed to answer `key`'s question (RFC 9520), and returns what is to be told: what they said
@@ -192,7 +206,7 @@ impl Cache {
         };
         match flush {
             Flush::All => store.flush_all(),
-            Flush::Below(name) => store.flush(name.octets()),
+            Flush::Below(name) => store.flush(name),
         }
     }
 
@@ -225,13 +239,7 @@ impl Cache {
             meta.failed_at = now.max(1);
             store.set_meta(position, &meta);
             // It may be good still: then the failure was that of a refreshment.
-            let age = meta.age(now);
-            let age = if age < meta.ttl {
-                Age::Kept(age)
-            } else {
-                Age::Stale
-            };
-            return Some((position, meta, age));
+            return Some((position, meta, meta.age_at(now)));
         }
         store.insert(key, &self.draft, now);
         None
@@ -276,7 +284,7 @@ fn is_due(meta: &Meta, hits: u8, now: u32) -> bool {
         && meta.kind != Kind::Failure
         && meta.ttl >= CACHE_TTL_REFRESHED_MIN
         && left <= meta.ttl / CACHE_REFRESH_SHARE
-        && (meta.refreshed_at == 0 || now.wrapping_sub(meta.refreshed_at) >= CACHE_REFRESH_PAUSE)
+        && (meta.refreshed_at == 0 || now.saturating_sub(meta.refreshed_at) >= CACHE_REFRESH_PAUSE)
 }
 
 #[cfg(test)]

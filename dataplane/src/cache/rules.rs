@@ -15,7 +15,7 @@ use crate::limits::{CACHE_NEGATIVE_TTL_MAX, CACHE_TTL_MAX, STALE_PATIENCE_DEFAUL
 /// How long answers are kept, and which are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Least seconds that an answer is kept and told for, if it may be kept at all.
+    /// Least seconds that an answer is kept and told for, if it may be kept at all; those with a TTL of 0 among them.
     pub min_ttl: u32,
     /// Most seconds that an answer is kept and told for.
     pub max_ttl: u32,
@@ -44,12 +44,9 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The TTL that a record with `ttl` is kept with. What is 0 stays so: it is for one question alone.
+    /// The TTL that a record with `ttl` is kept with. One of 0 is for one question alone, unless there is a least one.
     pub(super) fn bounded(&self, ttl: u32) -> u32 {
-        match ttl {
-            0 => 0,
-            ttl => ttl.max(self.min_ttl).min(self.max_ttl),
-        }
+        ttl.max(self.min_ttl).min(self.max_ttl)
     }
 
     /// The same for what says that there is nothing.
@@ -59,7 +56,7 @@ impl Rules {
 
     /// Whether an entry is what upstreams said, not that they failed, and good still or told for want of a newer one.
     pub(super) fn may_be_told(&self, meta: &Meta, now: u32) -> bool {
-        meta.kind != Kind::Failure && meta.age(now) < meta.ttl.saturating_add(self.stale_seconds)
+        meta.kind != Kind::Failure && !meta.is_over(now, self.stale_seconds)
     }
 
     /// Whether names of `chain` may have private addresses. `scratch` is room for a name.

@@ -61,8 +61,8 @@ const WITH_NAMES: [u16; 14] = [2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 33, 35, 39];
 const DNAME: u16 = 39;
 const NSEC: u16 = 47;
 const NSEC3: u16 = 50;
-/// The shortest record: a pointer, type, class, TTL and the length of no data.
-const RECORD_OCTETS_MIN: usize = 12;
+/// The shortest record: the root, type, class, TTL and the length of no data.
+const RECORD_OCTETS_MIN: usize = 11;
 /// What a record may need more than its data has: an owner and its fixed part, and two names written whole.
 const RECORD_GROWTH_MAX: usize = 3 * NAME_OCTETS_MAX + 10;
 /// The longest reach of a compression pointer, in octets (RFC 1035, section 4.1.4).
@@ -149,6 +149,10 @@ impl Draft {
         let mut picked = Picked::new(rules);
         let found = self.take_answers(&read, &mut picked)?;
         let chain = &read.chain;
+        if chain.is_cut {
+            // The code is about the last name (RFC 2308, section 2.1), and that one is ours to tell of.
+            self.rcode = 0;
+        }
         if picked.is_private && !rules.may_be_private(chain, &mut self.name) {
             let ttl = picked.ttl;
             self.clear();

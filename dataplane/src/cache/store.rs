@@ -16,9 +16,12 @@
 //! Crates for this were looked at and left aside: quick_cache, moka and foyer weigh entries by what they are told and take
 //! each from the allocator, so their bound is a wish; all are made to be shared by threads, and pay for it.
 
+use dns::{Name, NameRef};
+
 use super::entry::{self, GRAIN_OCTETS, HITS_MAX, META_OCTETS, Meta};
 use super::index::{Ghosts, Index};
 use super::key::{Key, name_of};
+use super::records::leads_into;
 use super::ring::Ring;
 use super::sift::Draft;
 use crate::limits::CACHE_MOVES_MAX;
@@ -125,6 +128,7 @@ impl Store {
     pub(super) fn insert(&mut self, key: &Key, draft: &Draft, now: u32) -> bool {
         let block = Meta::block_for(key.octets().len(), draft.offsets().len(), draft.records().len());
         if block > self.small.capacity() / 2 {
+            self.remove(key);
             return false;
         }
         let mut meta = Meta {
@@ -171,22 +175,39 @@ impl Store {
         true
     }
 
-    /// Takes out all entries of `name`, a lower-cased wire form, and of all names below it. Looks at every entry.
-    pub(super) fn flush(&mut self, name: &[u8]) {
+    /// Takes out the entry of `key`, if there is one.
+    pub(super) fn remove(&mut self, key: &Key) {
+        if let Some(position) = self.find(key)
+            && let Some(meta) = self.meta(position)
+        {
+            self.forget(position, &meta);
+        }
+    }
+
+    /// Takes out all entries of `name` and of all names below it, and those with aliases that lead to one of these. Looks at
+    /// every entry.
+    pub(super) fn flush(&mut self, name: &Name) {
         for is_main in [false, true] {
             let mut next = self.ring(is_main).oldest();
             while let Some(at) = next {
                 let position = (at / GRAIN_OCTETS) as Position;
                 let meta = self.meta(position).unwrap_or_default();
-                let key = self
-                    .octets
-                    .get(at + META_OCTETS..at + META_OCTETS + usize::from(meta.key));
-                if meta.is_live && is_within(name_of(key.unwrap_or_default()), name) {
+                if meta.is_live && self.tells_of(position, &meta, name) {
                     self.forget(position, &meta);
                 }
                 next = self.ring(is_main).next(at, meta.block as usize);
             }
         }
+    }
+
+    /// Whether an entry is of `name` or a name below it, or leads to one.
+    fn tells_of(&self, position: Position, meta: &Meta, name: &Name) -> bool {
+        let octets = self.octets.get(place(position) + META_OCTETS..);
+        let key = octets.and_then(|octets| octets.get(..meta.key.into()));
+        let owner = NameRef::split(name_of(key.unwrap_or_default()));
+        let is_of = owner.is_ok_and(|(owner, _)| owner.start_of(name).is_some());
+        let records = self.parts(position, meta).map(|parts| parts.records);
+        is_of || leads_into(records.unwrap_or_default(), name)
     }
 
     /// Takes out all entries.
@@ -210,6 +231,39 @@ impl Store {
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         self.octets.capacity() + self.index.taken() + self.ghosts.taken()
+    }
+
+    /// That its parts agree: every entry in use that lies in a queue is where the index says, and there are no others.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let (mut live, mut seen) = (0, Vec::new());
+        for ring in [&self.small, &self.main] {
+            let (mut blocks, mut used, mut next) = (0, 0, ring.oldest());
+            while let Some(at) = next {
+                let position = (at / GRAIN_OCTETS) as Position;
+                let meta = self.meta(position).unwrap();
+                let block = meta.block as usize;
+                assert!(
+                    ring.contains(at) && ring.contains(at + block - 1),
+                    "a block wraps"
+                );
+                seen.push((at, at + block));
+                if meta.is_live {
+                    let found = self.index.find(meta.hash, |other| other == position);
+                    assert_eq!(found, Some(position), "an entry is lost");
+                    live += 1;
+                }
+                (blocks, used) = (blocks + 1, used + block);
+                next = ring.next(at, block);
+            }
+            assert_eq!((blocks, used), (ring.blocks(), ring.used()));
+        }
+        assert_eq!(live, self.index.len(), "the index knows what is in no queue");
+        seen.sort_unstable();
+        assert!(
+            seen.is_sorted_by(|one, other| one.1 <= other.0),
+            "two blocks overlap"
+        );
     }
 
     /// What came and went since the last time that this was asked.
@@ -246,7 +300,7 @@ impl Store {
         let position = (at / GRAIN_OCTETS) as Position;
         let mut meta = self.meta(position)?;
         let block = meta.block as usize;
-        let is_over = meta.age(now) >= meta.ttl.saturating_add(self.grace);
+        let is_over = meta.is_over(now, self.grace);
         let stays = meta.is_live
             && !is_over
             && match is_main {
@@ -322,18 +376,6 @@ impl Store {
 /// The octet where the entry at `position` begins.
 fn place(position: Position) -> usize {
     position as usize * GRAIN_OCTETS
-}
-
-/// Whether `name` is `apex` or lies below it; both lower-cased wire forms.
-fn is_within(name: &[u8], apex: &[u8]) -> bool {
-    let Some(start) = name.len().checked_sub(apex.len()) else {
-        return false;
-    };
-    let mut boundary = 0;
-    while boundary < start {
-        boundary += 1 + name.get(boundary).copied().map_or(start, usize::from);
-    }
-    boundary == start && name.get(start..) == Some(apex)
 }
 
 fn previous_power_of_two(number: usize) -> usize {

@@ -1,5 +1,6 @@
 //! What is kept of a reply, told again, and forgotten; and the whole cache beside a map too simple to be wrong.
 
+mod model;
 mod room;
 mod sifting;
 
@@ -366,4 +367,64 @@ fn what_a_client_has_no_room_for_is_cut_whole() {
     let hit = cache.lookup(&key, 1).unwrap();
     assert_eq!(told(&hit.answer, &query, 1232), ["0"]);
     assert_eq!(told(&hit.answer, &query, 65_535).len(), 101);
+}
+
+#[test]
+fn an_answer_that_came_after_the_clock_was_looked_at_is_new() {
+    let mut case = Case::new(Rules::default());
+    let record = "answer www.example.org 60 A 192.0.2.1";
+    case.insert("www.example.org A", PLAIN, 0, &[record], 11);
+    let (told, _) = case.lookup("www.example.org A", PLAIN, 10).unwrap();
+    assert_eq!(told, ["0", record]);
+}
+
+/// What was kept of a name, and then `rcode` and `records` come, which are not kept: the name is asked for again.
+#[track_caller]
+fn check_superseded(rcode: u8, records: &[&str]) {
+    let mut case = Case::new(Rules {
+        stale_seconds: 1000,
+        ..Rules::default()
+    });
+    let question = "www.example.org A";
+    case.insert(question, PLAIN, 0, &["answer www.example.org 60 A 192.0.2.1"], 0);
+    case.insert(question, PLAIN, rcode, records, 50);
+    assert_eq!(case.lookup(question, PLAIN, 51), None, "it was good still");
+    assert_eq!(
+        case.fail(question, 70),
+        ["2", "why 22"],
+        "what nobody says any more is not told for want of better either"
+    );
+}
+
+// RFC 2308, section 5, and RFC 8767, section 4: whatever a server says takes the place of what it said before.
+#[test]
+fn an_answer_that_is_not_kept_takes_the_place_of_one_that_was() {
+    check_superseded(0, &["answer www.example.org 0 A 192.0.2.2"]);
+    check_superseded(3, &[]);
+    let mut cache = Cache::new(crate::limits::CACHE_SHARE_OCTETS_MIN, Rules::default(), 1);
+    let query = query("www.example.org A", PLAIN, 0);
+    let key = cache.key(&Query::parse(&query).unwrap());
+    cache.insert(
+        &key,
+        &reply("www.example.org A", 0, &["answer www.example.org 60 A 192.0.2.1"]),
+        0,
+        |_| false,
+    );
+    let mut too_long = reply("www.example.org A", 0, &[]);
+    for _ in 0..4000_u16 {
+        too_long.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 9]);
+    }
+    too_long[6..8].copy_from_slice(&4000_u16.to_be_bytes());
+    assert_eq!(cache.insert(&key, &too_long, 1, |_| false).answers, 4000);
+    assert!(cache.lookup(&key, 1).is_none());
+}
+
+// A failure is not what servers say of the name, and so an answer takes its place as well.
+#[test]
+fn an_answer_for_one_question_alone_ends_a_failure() {
+    let mut case = Case::new(Rules::default());
+    case.fail("www.example.org A", 0);
+    let record = "answer www.example.org 0 A 192.0.2.1";
+    case.insert("www.example.org A", PLAIN, 0, &[record], 1);
+    assert_eq!(case.lookup("www.example.org A", PLAIN, 1), None);
 }

@@ -1,6 +1,7 @@
 //! What goes into a forwarder and what comes out of it.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use dns::Rcode;
 use dns::wire::ExtendedError;
@@ -62,6 +63,8 @@ pub struct Ended<'a> {
     pub result: Result<Foreign<'a>, Failure>,
     /// How it came about.
     pub cause: Cause,
+    /// When it began.
+    pub began: Instant,
     /// Those who wait for it. There may be none: a cache is refreshed for nobody.
     pub served: Served<'a>,
 }

@@ -282,6 +282,11 @@ impl Forwarder {
         }
     }
 
+    /// Lets nobody else wait for what is under way: who asks the same from now on is to hear what upstreams say from now on.
+    pub fn ask_anew(&mut self) {
+        self.table.part_questions();
+    }
+
     /// Ends all that is under way with SERVFAIL, for a core that stops.
     pub fn give_up(&mut self, sink: &mut impl FnMut(Action<'_>)) {
         while let Some((_, index)) = self.table.next_due() {
@@ -420,6 +425,7 @@ impl Forwarder {
             asked: &exchange.asked,
             result,
             cause,
+            began: exchange.began(),
             served: Served::new(&mut self.waiters, line),
         }));
     }

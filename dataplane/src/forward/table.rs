@@ -242,6 +242,11 @@ impl Table {
             .then_some(index)
     }
 
+    /// Has no exchange found any more that is under way.
+    pub(crate) fn part_questions(&mut self) {
+        self.questions.clear();
+    }
+
     pub(crate) fn get(&self, index: Index) -> Option<&Exchange> {
         self.exchanges.get(usize::from(index.0))?.as_ref()
     }

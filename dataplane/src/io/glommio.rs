@@ -153,6 +153,11 @@ struct Parking<'w> {
 
 impl Parking<'_> {
     /// Waits until a listener has something to read, something is `due`, or `stop` is over.
+    ///
+    /// Not for connections to upstreams that are kept. One that its server ends while nothing is asked is half open until
+    /// we would have ended it ourselves, and no harm: the turn of the next query finds that in the same `ppoll` as the
+    /// query, and asks what went by it a moment before again by a new one. To be told sooner would take an epoll instance
+    /// in each core, and wake it up for something that nobody waits for.
     async fn park(&mut self, due: Option<Instant>, stop: &mut oneshot::Receiver<()>) {
         let mut timer = timer(due);
         poll_fn(|context| {

@@ -61,9 +61,9 @@ impl Worker {
             }
             return Some(written.outcome());
         }
-        waiter.patience = self.recall.patience(&asked, now);
+        waiter.patience = self.recall.patience(&asked, &self.counters, now);
         if self.is_out_of_patience(&asked, waiter.patience, now)
-            && let Some(stale) = self.recall.last_known(&asked, now)
+            && let Some(stale) = self.recall.last_known(&asked, &self.counters, now)
         {
             count(&stale, &self.counters);
             let reply = opening.begin(&self.policy, message);
@@ -78,7 +78,7 @@ impl Worker {
             refusal => refusal.rcode(),
         };
         let stale = match rcode {
-            Rcode::SERV_FAIL => self.recall.last_known(&asked, now),
+            Rcode::SERV_FAIL => self.recall.last_known(&asked, &self.counters, now),
             _ => None,
         };
         stale.iter().for_each(|stale| count(stale, &self.counters));

@@ -59,7 +59,7 @@ impl Worker {
             return Some(fail(policy, client, message, Rcode::SERV_FAIL));
         };
         let (asked, mut waiter) = (Asked::of(&query), waiter(policy, &query, path));
-        waiter.patience = self.recall.patience(&asked, now);
+        waiter.patience = self.recall.patience(&asked, &self.counters, now);
         if self.is_out_of_patience(&asked, waiter.patience, now)
             && let Some(stale) = self.answer_stale(client, message, now)
         {
@@ -100,6 +100,9 @@ impl Worker {
         now: Instant,
         outlet: &mut impl Outlet,
     ) -> Result<(), Refusal> {
+        if self.recall.take_flushed() {
+            self.forwarder.ask_anew();
+        }
         let submitted = {
             let (forwarder, mut sink) = self.forwarding(now, outlet);
             forwarder.submit(now, asked, waiter, &mut sink)

@@ -12,7 +12,7 @@ use dns::{Class, Lookup, NameRef, Query, Question, RType, Snapshot};
 
 use crate::cache::{Age, Answer, Cache, Flushes, Hit, Key, Kind, Settings};
 use crate::counters::Writer;
-use crate::forward::{Asked, Failure, Foreign};
+use crate::forward::{Asked, Ended, Failure};
 use crate::respond::{Client, Message, Opening, Outcome, Policy};
 
 /// A worker's share of the caches, before its thread exists.
@@ -27,6 +27,10 @@ pub(crate) struct Share {
 pub(super) struct Recall {
     cache: Cache,
     flushes: Flushes,
+    /// When it last was ordered to forget something.
+    flushed_at: Option<Instant>,
+    /// What is under way since before that may still be found by who asks the same.
+    is_flushed: bool,
     /// When it was first told the time.
     began: Option<Instant>,
 }
@@ -38,6 +42,8 @@ impl Recall {
         Self {
             cache: Cache::new(octets, rules, seed),
             flushes: share.flushes,
+            flushed_at: None,
+            is_flushed: false,
             began: None,
         }
     }
@@ -51,7 +57,7 @@ impl Recall {
         message: &mut Message<'_>,
         now: Instant,
     ) -> Option<(Outcome, Option<Asked>)> {
-        self.forget(counters);
+        self.forget(counters, now);
         let now = self.seconds(now);
         let query = Query::parse(message.octets()).ok()?;
         let key = self.cache.key(&query);
@@ -63,23 +69,29 @@ impl Recall {
 
     /// What is kept of what is `asked`, if that is there.
     pub(super) fn find(&mut self, asked: &Asked, counters: &Writer, now: Instant) -> Option<Hit<'_>> {
-        self.forget(counters);
+        self.forget(counters, now);
         let now = self.seconds(now);
         let key = self.key(asked);
         look_up(&mut self.cache, &key, counters, now)
     }
 
     /// What was last known of what is `asked`, if the rules allow that to be told.
-    pub(super) fn last_known(&mut self, asked: &Asked, now: Instant) -> Option<Answer<'_>> {
+    pub(super) fn last_known(
+        &mut self,
+        asked: &Asked,
+        counters: &Writer,
+        now: Instant,
+    ) -> Option<Answer<'_>> {
+        self.forget(counters, now);
         let now = self.seconds(now);
         let key = self.key(asked);
         self.cache.last_known(&key, now)
     }
 
     /// How long a client is to wait for what is `asked` before it is told what is past its time; none if there is nothing.
-    pub(super) fn patience(&mut self, asked: &Asked, now: Instant) -> Option<Duration> {
+    pub(super) fn patience(&mut self, asked: &Asked, counters: &Writer, now: Instant) -> Option<Duration> {
         let patience = self.cache.patience()?;
-        self.last_known(asked, now).map(|_| patience)
+        self.last_known(asked, counters, now).map(|_| patience)
     }
 
     fn key(&self, asked: &Asked) -> Key {
@@ -106,34 +118,52 @@ impl Recall {
         Some(write(&answer, &opening, policy, message))
     }
 
-    /// Takes in the end of an exchange with upstreams about what was `asked`, and returns what is told of it.
+    /// Takes in the end of an exchange with upstreams, and returns what is told of it.
+    ///
+    /// What was asked before the last order to forget is told to those who waited, and kept for nobody: it may be just what
+    /// was to be forgotten.
     pub(super) fn take_in(
         &mut self,
-        asked: &Asked,
-        result: &Result<Foreign<'_>, Failure>,
+        ended: &Ended<'_>,
         snapshot: &Snapshot,
         policy: &Policy,
         counters: &Writer,
         now: Instant,
     ) -> Answer<'_> {
-        // What was ordered before it came is no business of what comes now.
-        self.forget(counters);
+        self.forget(counters, now);
+        let is_kept = self.flushed_at.is_none_or(|flushed_at| flushed_at <= ended.began);
         let now = self.seconds(now);
-        let key = self.key(asked);
+        let key = self.key(ended.asked);
         let is_ours = |name: NameRef<'_>| is_ours(name, snapshot, policy);
-        match result {
-            Ok(foreign) => self.cache.insert(&key, foreign.octets, now, is_ours),
-            Err(Failure { rcode, why }) => self.cache.insert_failure(&key, *rcode, Some(*why), now),
+        match &ended.result {
+            Ok(foreign) if is_kept => self.cache.insert(&key, foreign.octets, now, is_ours),
+            Ok(foreign) => self.cache.sift(&key, foreign.octets, is_ours),
+            Err(Failure { rcode, why }) if is_kept => {
+                self.cache.insert_failure(&key, *rcode, Some(*why), now)
+            }
+            Err(Failure { rcode, why }) => Answer::none(*rcode, Some(*why)),
         }
     }
 
     /// Does what was ordered to be forgotten since the last time.
-    fn forget(&mut self, counters: &Writer) {
-        let cache = &mut self.cache;
-        self.flushes.hear(|flush| {
+    fn forget(&mut self, counters: &Writer, now: Instant) {
+        let Self {
+            cache,
+            flushes,
+            flushed_at,
+            is_flushed,
+            ..
+        } = self;
+        flushes.hear(|flush| {
             cache.flush(flush);
             counters.cache_flushes.increment();
+            (*flushed_at, *is_flushed) = (Some(now), true);
         });
+    }
+
+    /// Whether something was to be forgotten since this was last asked.
+    pub(super) fn take_flushed(&mut self) -> bool {
+        std::mem::take(&mut self.is_flushed)
     }
 
     /// Tells `counters` how full the cache is, and what came and went.

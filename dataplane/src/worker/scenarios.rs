@@ -3,6 +3,7 @@
 
 mod answers;
 mod batch;
+mod flush;
 mod late;
 mod manners;
 mod odd;

@@ -37,6 +37,77 @@ fn names_are_forgotten_with_all_below_them_and_no_others() {
 }
 
 #[test]
+fn answers_with_an_alias_that_leads_to_a_forgotten_name_are_forgotten_too() {
+    let chains: [(&str, &[&str]); 5] = [
+        ("www.example.org A", &["CNAME Cdn.Example.NET", "A 192.0.2.1"]),
+        (
+            "two.example.org A",
+            &["CNAME mid.example.com", "CNAME a.cdn.example.net", "A 192.0.2.1"],
+        ),
+        // Its last link comes first.
+        ("odd.example.org A", &["CNAME xcdn.example.net", "A 192.0.2.1"]),
+        ("mail.example.org MX", &["MX cdn.example.net"]),
+        ("gone.example.org AAAA", &["CNAME cdn.example.net"]),
+    ];
+    let insert = |case: &mut Case| {
+        for (question, links) in chains {
+            let mut owner = question.split(' ').next().unwrap();
+            let mut records = Vec::new();
+            for link in links {
+                records.push(format!("answer {owner} 60 {link}"));
+                owner = link.split(' ').nth(1).unwrap();
+            }
+            records.reverse();
+            if question.ends_with("AAAA") {
+                records.push("authority example.net 60 SOA 60".to_owned());
+            }
+            let records: Vec<&str> = records.iter().map(String::as_str).collect();
+            case.insert(question, PLAIN, 0, &records, 0);
+        }
+    };
+    let known = |case: &mut Case| -> Vec<&str> {
+        let questions = chains.iter().map(|(question, _)| *question);
+        questions
+            .filter(|question| case.lookup(question, PLAIN, 1).is_some())
+            .collect()
+    };
+    let mut case = Case::new(Rules::default());
+    insert(&mut case);
+    assert_eq!(known(&mut case).len(), chains.len());
+    case.cache.flush(&Flush::Below(name("cdn.example.net")));
+    assert_eq!(known(&mut case), ["odd.example.org A", "mail.example.org MX"]);
+    insert(&mut case);
+    case.cache.flush(&Flush::Below(name("example.com")));
+    assert_eq!(known(&mut case).len(), chains.len() - 1);
+}
+
+#[test]
+fn a_failure_leaves_when_it_is_over_although_answers_are_kept_for_longer() {
+    let (mut store, hash, mut draft) = (Store::new(OCTETS, 1000), Hash::new(3), Draft::new());
+    let key_of = |number: u32| {
+        let query = query(&format!("n{number}.example.org A"), PLAIN, 0);
+        Key::of(&hash, &Query::parse(&query).unwrap())
+    };
+    draft.fail(Rcode::SERV_FAIL);
+    let failure = key_of(0);
+    store.insert(&failure, &draft, 0);
+    for _ in 0..3 {
+        let position = store.find(&failure).unwrap();
+        let meta = store.meta(position).unwrap();
+        store.hit(position, &meta);
+    }
+    // So many names come that the oldest leave the queue of newcomers.
+    for number in 1..2000 {
+        store.insert(&key_of(number), &draft, 10);
+    }
+    assert_eq!(
+        store.find(&failure),
+        None,
+        "it was asked for often, and is of no use"
+    );
+}
+
+#[test]
 fn a_cache_of_no_size_keeps_nothing_and_still_sifts() {
     let mut case = Case::new(Rules::default());
     case.cache = Cache::new(0, Rules::default(), 1);

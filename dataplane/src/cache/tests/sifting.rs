@@ -302,3 +302,96 @@ fn private_addresses_of_outside_names_are_kept_back_if_asked_to() {
         public
     );
 }
+
+// RFC 2308, section 2.1: with an alias the code is about the last name, and what there is of ours upstreams cannot know.
+#[test]
+fn that_a_name_of_ours_does_not_exist_is_not_for_others_to_say() {
+    check(
+        "www.example.org A",
+        PLAIN,
+        3,
+        &[
+            "answer www.example.org 300 CNAME web.docker",
+            "authority docker 60 SOA 60",
+        ],
+        &["0", "answer www.example.org 300 CNAME web.docker"],
+        Some(&["0", "answer www.example.org 295 CNAME web.docker"]),
+    );
+}
+
+#[test]
+fn an_alias_of_another_class_leads_nowhere() {
+    let records = [
+        "answer www.example.org 300 CNAME cdn.example.net",
+        "answer cdn.example.net 300 A 192.0.2.1",
+    ];
+    let mut reply = reply("www.example.org A", 0, &records);
+    // Behind header, question, and owner and type of the record.
+    let class = 12 + 17 + 4 + 17 + 2;
+    assert_eq!(reply[class..class + 2], [0, 1]);
+    reply[class + 1] = 3;
+    let mut cache = Cache::new(OCTETS, Rules::default(), 1);
+    let query = query("www.example.org A", PLAIN, 0);
+    let key = cache.key(&Query::parse(&query).unwrap());
+    let answer = cache.insert(&key, &reply, 0, |_| false);
+    assert_eq!(told(&answer, &query, 65_535), ["0"]);
+}
+
+// Unbound's cache-min-ttl and dnsmasq's min-cache-ttl are for a TTL of nothing, too.
+#[test]
+fn the_least_ttl_is_for_a_ttl_of_nothing_as_well() {
+    let mut case = Case::new(Rules {
+        min_ttl: 30,
+        ..Rules::default()
+    });
+    let told = ["0", "answer www.example.org 30 A 192.0.2.1"];
+    let record = "answer www.example.org 0 A 192.0.2.1";
+    assert_eq!(case.insert("www.example.org A", PLAIN, 0, &[record], 0), told);
+    assert!(case.lookup("www.example.org A", PLAIN, 29).is_some());
+    let gone = "authority example.org 900 SOA 0";
+    case.insert("gone.example.org A", PLAIN, 3, &[gone], 0);
+    assert!(case.lookup("gone.example.org A", PLAIN, 29).is_some());
+    assert_eq!(case.lookup("gone.example.org A", PLAIN, 30), None);
+    case.insert("gone.example.org A", PLAIN, 3, &[], 40);
+    assert_eq!(
+        case.lookup("gone.example.org A", PLAIN, 40),
+        None,
+        "nobody said for how long there is nothing"
+    );
+}
+
+#[test]
+fn a_reply_of_the_shortest_records_there_can_be_has_room() {
+    // The root's, of a type without data, in front of the alias that leads to it.
+    let mut reply = reply("www.example.org TXT", 0, &[]);
+    let count: u16 = 5930;
+    for _ in 0..count {
+        reply.extend([0, 0, 16, 0, 1, 0, 0, 0, 60, 0, 0]);
+    }
+    reply.extend([0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 1, 0]);
+    reply[6..8].copy_from_slice(&(count + 1).to_be_bytes());
+    let hash = Hash::new(3);
+    let query = query("www.example.org TXT", PLAIN, 0);
+    let key = Key::of(&hash, &Query::parse(&query).unwrap());
+    let mut draft = Draft::new();
+    let taken = draft.taken();
+    assert_eq!(draft.sift(&key, &reply, &Rules::default(), |_| false), Ok(()));
+    assert_eq!(draft.answers, count + 1);
+    assert_eq!(draft.taken(), taken, "nothing was allocated");
+}
+
+// RFC 4074, section 4.2: "Return "Name Error"" for AAAA, by servers that know an A record of the name.
+#[test]
+fn what_does_not_exist_is_told_of_the_type_that_was_asked_for_alone() {
+    let mut case = Case::new(Rules::default());
+    let record = "answer www.example.org 300 A 192.0.2.1";
+    case.insert("www.example.org A", PLAIN, 0, &[record], 0);
+    let denied = ["authority example.org 900 SOA 60"];
+    case.insert("www.example.org AAAA", PLAIN, 3, &denied, 0);
+    assert_eq!(
+        case.lookup("www.example.org A", PLAIN, 0).unwrap().0,
+        ["0", record]
+    );
+    assert_eq!(case.lookup("www.example.org AAAA", PLAIN, 0).unwrap().0[0], "3");
+    assert_eq!(case.lookup("www.example.org MX", PLAIN, 0), None);
+}
