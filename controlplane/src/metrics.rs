@@ -187,6 +187,7 @@ impl Metrics {
             Change::Remove(id) => ("remove", &id.source),
             Change::Reset { source, .. } => ("reset", source),
             Change::Networks { source, .. } => ("networks", source),
+            Change::Carried { source, .. } => ("carried", source),
             Change::Mark(_) => return,
         };
         self.changes

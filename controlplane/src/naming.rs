@@ -27,7 +27,7 @@ use dns::{Endpoint, Name};
 pub use error::NamingError;
 pub(crate) use label::is_meant;
 pub use label::{Kind, Mapping, label};
-pub(crate) use places::{is_port_name, is_wildcard_owner, named_port, target};
+pub(crate) use places::{carried_names, is_port_name, is_wildcard_owner, named_port, target};
 pub(crate) use reverse::reverse_zones;
 pub use role::Role;
 

@@ -199,6 +199,7 @@ impl Pipeline {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
+        let mut carried = Vec::new();
         let mut marks = Vec::new();
         let mut is_new = false;
         for change in changes {
@@ -214,11 +215,15 @@ impl Pipeline {
                 is_new |= self.networks(&source, networks);
                 continue;
             }
+            if let Change::Carried { source, carriers } = change {
+                carried.extend(self.compiler.carried(&source, carriers));
+                continue;
+            }
             let deltas = self.registry.apply(change);
             deltas.iter().for_each(|delta| self.feed.tell(delta));
             applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
         }
-        is_new |= !applied.is_empty();
+        is_new |= !applied.is_empty() || !carried.is_empty();
         let (remarks, took) = if is_new {
             (self.publish(), began.elapsed())
         } else {
@@ -235,6 +240,14 @@ impl Pipeline {
         }
         for applied in applied {
             self.tell(applied);
+        }
+        for name in &carried {
+            // At a name that somebody came to meanwhile nothing is odd, and that was told.
+            match (self.compiler.is_owned(name), self.compiler.is_held(name)) {
+                (true, _) => {}
+                (false, true) => info!("+ {name}, without an address: none of its containers runs"),
+                (false, false) => info!("- {name}, which is no longer ours: its containers are gone"),
+            }
         }
         self.remark(&remarks);
         took
@@ -308,20 +321,26 @@ impl Pipeline {
             mapped,
             failed,
         } = applied;
-        if let Some(Announcement { name, .. }) = went {
+        if let Some(Announcement { name, wished, .. }) = went {
             info!("- {name}");
+            wished.iter().for_each(|wished| info!("- {wished} ({name})"));
         }
         if let Some(Announcement {
             name,
             addresses,
             alias,
+            wished,
             health,
             tier,
         }) = came
         {
             let addresses = addresses.iter().map(ToString::to_string);
             let leads: Vec<_> = addresses.chain(alias.iter().map(ToString::to_string)).collect();
-            info!("+ {name} -> {}{}", leads.join(", "), remark_on(health, tier));
+            let leads = leads.join(", ");
+            info!("+ {name} -> {leads}{}", remark_on(health, tier));
+            wished
+                .iter()
+                .for_each(|wished| info!("+ {wished} -> {leads} ({name})"));
         }
         if let Some(Announcement {
             name, health, tier, ..

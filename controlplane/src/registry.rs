@@ -68,8 +68,8 @@ impl Registry {
             Change::Put(services) => self.put(&services),
             Change::Remove(id) => self.remove(&id),
             Change::Reset { source, services } => self.reset(&source, services),
-            // Networks are no services: what they change is where answers differ.
-            Change::Networks { .. } | Change::Mark(_) => Vec::new(),
+            // Neither is a service: networks change where answers differ, and what is carried which names are ours.
+            Change::Networks { .. } | Change::Carried { .. } | Change::Mark(_) => Vec::new(),
         }
     }
 

@@ -204,6 +204,14 @@ pub enum Change {
         /// All of them, each name once.
         networks: Vec<Network>,
     },
+    /// Which names things of one source carry, beside those of services: a name outside our zones is ours while anything
+    /// carries it, whether that runs or not. Of things that are not listed nothing changes.
+    Carried {
+        /// Whose things.
+        source: Source,
+        /// The id of each, and all of its names from now on; none where it is gone.
+        carriers: Vec<(Arc<str>, Arc<[Name]>)>,
+    },
     /// Somebody wants to know when all that was told before is served.
     Mark(Mark),
 }

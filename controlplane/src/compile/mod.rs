@@ -7,6 +7,7 @@
 //!                              records: A AAAA SRV PTR ──▶ Builder::set · remove ──▶ Snapshot
 //!                                                ▲ views
 //!  Change::Networks ──▶ networks ────────────────┴─▶ Builder::set_networks, zones of reverse names
+//!  Change::Carried ──▶ held: names outside our zones that stay ours when nobody stands there
 //! ```
 //!
 //! A service that is not ready stands at all of its names; `owner` decides which of them lead to it, and the snapshot
@@ -16,8 +17,8 @@
 //! name that a thousand services of the burst share is compiled once.
 
 mod audience;
-mod departed;
 mod explain;
+mod held;
 mod networks;
 mod owner;
 mod owners;
@@ -30,8 +31,9 @@ use std::sync::Arc;
 
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
-use self::departed::Departed;
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
+use self::held::Held;
+pub use self::held::Holder;
 use self::networks::Networks;
 use self::owner::Member;
 pub use self::owner::{Trouble, Verdict};
@@ -52,7 +54,8 @@ pub struct Compiler {
     /// Names whose records may have changed since the last snapshot.
     touched: HashSet<Name>,
     networks: Networks,
-    departed: Departed,
+    /// Names outside our zones that are ours though nobody stands there.
+    held: Held,
     /// Names of our own servers, as the builder has them.
     servers: Vec<Name>,
     /// Zones of reverse names that we were given up to now.
@@ -92,6 +95,8 @@ pub struct Announcement {
     pub addresses: Vec<IpAddr>,
     /// The name that it stands for, where it has no address.
     pub alias: Option<Name>,
+    /// Names that it asked for itself.
+    pub wished: Vec<Name>,
     /// What its checks say.
     pub health: Health,
     /// Whether the names that it shares with others lead to it.
@@ -130,7 +135,7 @@ impl Compiler {
             named: HashMap::new(),
             touched: HashSet::new(),
             networks: Networks::default(),
-            departed: Departed::default(),
+            held: Held::default(),
             reverse_zones: BTreeSet::new(),
         }
     }
@@ -229,18 +234,12 @@ impl Compiler {
         match self.owners.get_mut(name) {
             None => {
                 self.builder.remove(name);
-                if self.stays_ours(name) {
+                if self.is_held(name) {
                     let kept = self.builder.set(name, &[]);
                     remarks.errors.extend(kept.err());
-                    let forgotten = self.departed.insert(name);
-                    forgotten.iter().for_each(|name| self.builder.remove(name));
                 }
             }
             Some(owner) => {
-                if self.naming.zone_of(name).is_none() {
-                    self.departed.remove(name);
-                }
-
                 let mut chosen = owner.choose();
                 // Names of ports stand and fall with the names above them, which are told of.
                 if let Some(trouble) = chosen.news.take().filter(|_| !is_port_name(name)) {
@@ -258,10 +257,30 @@ impl Compiler {
         }
     }
 
-    /// Whether we go on answering for `name` when nobody stands there any more. In our zones we do anyway; of an address that
-    /// was nobody's but a service's, others may know more.
-    fn stays_ours(&self, name: &Name) -> bool {
-        self.naming.zone_of(name).is_none() && name.labels().last() != Some(b"arpa")
+    /// Takes in which names things of `source` carry, whether they run or not. Of what lies in our zones we say that it is
+    /// not there anyway. Which names at which nobody stands became ours, or are no more: their answers change.
+    pub fn carried(&mut self, source: &Source, carriers: Vec<(Arc<str>, Arc<[Name]>)>) -> Vec<Name> {
+        let mut changed = Vec::new();
+        for (id, mut names) in carriers {
+            if names.iter().any(|name| self.naming.zone_of(name).is_some()) {
+                let outside = names.iter().filter(|name| self.naming.zone_of(name).is_none());
+                names = outside.cloned().collect();
+            }
+            changed.extend(self.held.set(&(source.clone(), id), names));
+        }
+        changed.retain(|name| self.owners.get(name).is_none());
+        self.touched.extend(changed.iter().cloned());
+        changed
+    }
+
+    /// Whether `name`, at which nobody may stand, is ours because somebody carries it.
+    pub(crate) fn is_held(&self, name: &Name) -> bool {
+        self.held.is_held(name)
+    }
+
+    /// Whether somebody stands at `name`.
+    pub(crate) fn is_owned(&self, name: &Name) -> bool {
+        self.owners.get(name).is_some()
     }
 
     /// Services that have names.
@@ -330,7 +349,9 @@ impl Compiler {
 impl Announcement {
     /// Whether `other` is the same name and leads to the same place.
     fn leads_where(&self, other: &Self) -> bool {
-        let of = |it: &Self| (it.name.clone(), it.addresses.clone(), it.alias.clone());
+        fn of(it: &Announcement) -> (&Name, &[IpAddr], Option<&Name>, &[Name]) {
+            (&it.name, &it.addresses, it.alias.as_ref(), &it.wished)
+        }
         of(self) == of(other)
     }
 
@@ -339,6 +360,10 @@ impl Announcement {
             name: names.canonical.clone(),
             addresses: service.addresses.iter().map(|address| address.ip).collect(),
             alias: service.alias().cloned(),
+            wished: service
+                .wishes
+                .as_ref()
+                .map_or_else(Vec::new, |wishes| wishes.names.clone()),
             health: service.health,
             tier: service.tier(),
         }

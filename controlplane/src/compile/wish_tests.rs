@@ -127,11 +127,23 @@ fn outside_our_zones_we_own_the_name_alone() {
     assert_eq!(addresses(&snapshot, "example.net"), "not ours");
 }
 
+/// Takes in that `id` of the engine `e` carries these from now on; which of them answer otherwise for it.
+fn carries(compiler: &mut Compiler, id: &str, names: &[&str]) -> Vec<Name> {
+    let names: Vec<Name> = names.iter().copied().map(name).collect();
+    compiler.carried(&source("e"), vec![(id.into(), names.into())])
+}
+
 #[test]
-fn a_name_outside_our_zones_stays_ours_when_its_service_has_gone() {
+fn a_name_outside_our_zones_is_ours_while_somebody_carries_it() {
+    let names = ["www.example.org", "*.example.net"];
     let mut compiler = compiler();
-    let web = wishing("web1", "10.0.0.1", named(&["www.example.org", "*.example.net"]));
+    let web = wishing("web1", "10.0.0.1", named(&names));
     compiler.apply(&came(&web));
+    assert_eq!(
+        carries(&mut compiler, "web1", &names),
+        [],
+        "somebody stands there"
+    );
     compiler.compile();
     compiler.apply(&Delta::Went(Arc::new(web.clone())));
     let (snapshot, _) = compiler.compile();
@@ -143,6 +155,38 @@ fn a_name_outside_our_zones_stays_ours_when_its_service_has_gone() {
     compiler.apply(&came(&web));
     let (snapshot, _) = compiler.compile();
     assert_eq!(addresses(&snapshot, "www.example.org"), "10.0.0.1");
+    compiler.apply(&Delta::Went(Arc::new(web)));
+    compiler.compile();
+    assert_eq!(carries(&mut compiler, "web1", &[]).len(), 2);
+    let (snapshot, _) = compiler.compile();
+    for owner in ["www.example.org", "a.example.net"] {
+        assert_eq!(addresses(&snapshot, owner), "not ours", "{owner}");
+    }
+}
+
+#[test]
+fn what_does_not_run_holds_its_names_outside_our_zones_and_no_others() {
+    let mut compiler = compiler();
+    let changed = carries(&mut compiler, "s", &["shop.example", "api.docker"]);
+    assert_eq!(changed, [name("shop.example")]);
+    carries(&mut compiler, "t", &["shop.example"]);
+    let (snapshot, _) = compiler.compile();
+    assert_eq!(addresses(&snapshot, "shop.example"), "nodata");
+    assert_eq!(addresses(&snapshot, "api.docker"), "nxdomain");
+    assert_eq!(carries(&mut compiler, "s", &[]), [], "another carries it, too");
+    assert_eq!(carries(&mut compiler, "t", &[]), changed);
+    assert_eq!(addresses(&compiler.compile().0, "shop.example"), "not ours");
+}
+
+#[test]
+fn a_name_of_a_registration_is_ours_no_longer_than_that() {
+    let mut compiler = compiler();
+    let mut web = wishing("web1", "10.0.0.1", named(&["www.example.org"]));
+    web.id.source = Source::Rest;
+    compiler.apply(&came(&web));
+    assert_eq!(addresses(&compiler.compile().0, "www.example.org"), "10.0.0.1");
+    compiler.apply(&Delta::Went(Arc::new(web)));
+    assert_eq!(addresses(&compiler.compile().0, "www.example.org"), "not ours");
 }
 
 #[test]

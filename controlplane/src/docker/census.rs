@@ -193,6 +193,7 @@ mod tests {
             image: "web".into(),
             life,
             fingerprint: Fingerprint::of(id, &[], Health::None),
+            names: Box::default(),
             told: None,
         }
     }

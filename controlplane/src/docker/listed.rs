@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use dns::Name;
+
 use super::attachment::{Attachment, attachments};
 use super::container::{Container, Life, NetworkMode, compose, health, without_algorithm, without_slashes};
 use super::image::image_name;
@@ -23,6 +25,8 @@ pub(crate) struct Listed {
     pub(crate) image: Arc<str>,
     pub(crate) life: Life,
     pub(crate) fingerprint: Fingerprint,
+    /// Names that it carries by its labels, as far as its line counts for that.
+    pub(crate) names: Box<[Name]>,
     /// What it is held as until it is inspected; none where the list does not tell enough.
     pub(crate) told: Option<Box<Told>>,
 }
@@ -79,6 +83,7 @@ impl Listed {
             life: Life::of_status(&summary.state.to_ascii_lowercase()),
             fingerprint: Fingerprint::of(&name, &attachments, health.unwrap_or_default()),
             name: name.as_str().into(),
+            names: Box::default(),
             told: None,
         };
         let image_id = without_algorithm(&summary.image_id);

@@ -5,6 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
+use dns::Name;
+
+use super::carried::{self, Carried};
 use super::census::{Census, Sighting};
 use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
@@ -18,7 +21,7 @@ use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
 use super::words::Words;
 use super::{Watch, wire};
 use crate::plugin::{Described, Seen};
-use crate::service::{Address, Service, Services, Source};
+use crate::service::{Address, Change, Service, Services, Source};
 
 /// Complaints that are remembered as told. Past them all are forgotten, and told once more.
 const COMPLAINTS_TOLD_MAX: usize = 4096;
@@ -29,6 +32,7 @@ pub(super) struct Memory {
     source: Source,
     words: Words,
     census: Census,
+    carried: Carried,
     sharing: Sharing,
     /// Where the engine's host is reached on the engine's networks.
     host: Vec<Address>,
@@ -75,6 +79,9 @@ pub(super) struct Question {
     running: Running,
 }
 
+/// What was learned of a container besides its services: for whoever asks where a name is, and which names it carries.
+type Learned = (Sighting, Box<[Name]>);
+
 impl Memory {
     pub(super) fn of(watch: &Watch) -> Self {
         let source = watch.source();
@@ -83,6 +90,7 @@ impl Memory {
             source,
             words: Words::default(),
             census: watch.census.clone(),
+            carried: Carried::default(),
             sharing: Sharing::default(),
             host: Vec::new(),
             networks: None,
@@ -102,6 +110,7 @@ impl Memory {
         let id = &event.container;
         if event.effect == Effect::Forget {
             self.census.forget(id);
+            self.carried.forget(id);
             self.sharing.note(id, None);
         } else if is_withdrawn {
             self.census.stands(id, event.standing, self.tracker.clock());
@@ -136,7 +145,12 @@ impl Memory {
     /// Reads a line of the list; none without an id. What it tells of a container counts on the first list of a connection:
     /// of others a container is inspected where its line is new. Plugins are shown what only an inspect tells.
     pub(super) fn line(&mut self, line: wire::Summary, watch: &Watch) -> Option<Listed> {
+        let names = carried::of_labels(&line.labels, &watch.settings.selection);
         let (mut listed, container) = Listed::from_summary(line)?;
+        // What runs is called what its plugins say.
+        if watch.plugins.is_none() || !listed.is_alive() {
+            listed.names = names;
+        }
         if watch.plugins.is_none() && self.tracker.is_unlisted() {
             listed.told = container.map(|container| Box::new(self.told(container, None, watch)));
         }
@@ -159,7 +173,19 @@ impl Memory {
                 self.complain(&line.id, &line.name, &told.complaints);
             }
         }
+        self.carried.listed(asked, &mut lines, self.tracker.clock());
         self.census.listed(asked, lines, self.tracker.clock());
+    }
+
+    /// Whether the pipeline must be told something. What containers carry goes before whatever else changes with it.
+    pub(super) fn has_change(&self, now: Instant) -> bool {
+        self.tracker.has_change(now) || self.tracker.is_synced() && self.carried.has_news()
+    }
+
+    /// What it must be told next. It counts as told.
+    pub(super) fn next_change(&mut self) -> Option<Change> {
+        let carried = self.carried.next(&self.source);
+        carried.or_else(|| self.tracker.next_change())
     }
 
     /// Whether a container, of which the list shows this, has no other ports.
@@ -226,6 +252,7 @@ impl Memory {
         watch: &Watch,
         now: Instant,
     ) -> Option<Step> {
+        let names = carried::of_labels(&container.labels, &watch.settings.selection);
         let mut sighting = Sighting {
             id: id.clone(),
             name: container.name.as_str().into(),
@@ -235,7 +262,7 @@ impl Memory {
         };
         if let Some(standing) = container.life.standing() {
             sighting.standing = standing;
-            self.settle(id, Inspection::Absent, Some(sighting), now);
+            self.settle(id, Inspection::Absent, Some((sighting, names)), now);
             return None;
         }
         let described = watch.plugins.is_some().then(|| Described::from(&container));
@@ -256,7 +283,7 @@ impl Memory {
                 running,
             })));
         }
-        self.settle(id, Inspection::Running(running), Some(sighting), now);
+        self.settle(id, Inspection::Running(running), Some((sighting, names)), now);
         None
     }
 
@@ -305,24 +332,30 @@ impl Memory {
                 *word = self.words.shared(word);
             }
         }
+        let names = carried::of_services(&services);
         running.services = Services::of(services);
         if running.services.is_none() {
             sighting.standing = Standing::PluginSkipped;
         }
-        self.settle(id, Inspection::Running(running), Some(sighting), now);
+        self.settle(id, Inspection::Running(running), Some((sighting, names)), now);
     }
 
-    fn settle(&mut self, id: &Arc<str>, inspection: Inspection, sighting: Option<Sighting>, now: Instant) {
+    fn settle(&mut self, id: &Arc<str>, inspection: Inspection, learned: Option<Learned>, now: Instant) {
         let verdict = self.tracker.inspected(id, inspection, now);
         let clock = self.tracker.clock();
-        match (verdict, sighting) {
-            (Verdict::Held, Some(sighting)) => {
+        match (verdict, learned) {
+            (Verdict::Held, Some((sighting, names))) => {
                 self.complain(&sighting.id, &sighting.name, &sighting.complaints);
+                self.carried.saw(&sighting.id, names, clock);
                 self.census.saw(sighting, clock);
             }
-            (Verdict::Held, None) => self.census.forget(id),
-            (Verdict::Stopping, Some(sighting)) => {
+            (Verdict::Held, None) => {
+                self.carried.forget(id);
+                self.census.forget(id);
+            }
+            (Verdict::Stopping, Some((sighting, names))) => {
                 let standing = Standing::Stopping;
+                self.carried.saw(&sighting.id, names, clock);
                 self.census.saw(Sighting { standing, ..sighting }, clock);
             }
             (Verdict::Stopping | Verdict::Again, _) => {}

@@ -13,6 +13,7 @@
 
 mod attachment;
 mod backoff;
+mod carried;
 mod census;
 mod container;
 mod described;
@@ -139,7 +140,8 @@ impl Watch {
 ///
 /// Each connection begins with a [`Change::Networks`], unless the engine does not tell, and one [`Change::Reset`] that
 /// lists all running containers, paused ones left out; then come [`Change::Put`] and [`Change::Remove`] as containers
-/// come, change and go, and further [`Change::Networks`]. While the engine is away nothing is sent, and it is tried
+/// come, change and go, and further [`Change::Networks`]. A [`Change::Carried`] comes before what else changes with it.
+/// While the engine is away nothing is sent, and it is tried
 /// again after 100 ms to 5 s, or as soon as its unix socket takes connections. `state` is set on every change of it. A
 /// change of it, not a try, is logged.
 ///

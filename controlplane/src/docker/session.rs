@@ -149,14 +149,14 @@ pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets)
                 networks.answered(answer.ok().map(|list| list.networks));
             }
             permit = outlets.changes.reserve(),
-                if networks.has_news() || networks_awaited.is_none() && memory.tracker.has_change(now) =>
+                if networks.has_news() || networks_awaited.is_none() && memory.has_change(now) =>
             {
                 // The pipeline is gone only when the whole program ends.
                 let Ok(permit) = permit else { return Ok(Stopped) };
                 if let Some(networks) = networks.next() {
                     let source = memory.source().clone();
                     permit.send(Change::Networks { source, networks });
-                } else if let Some(change) = memory.tracker.next_change() {
+                } else if let Some(change) = memory.next_change() {
                     if matches!(change, Change::Reset { .. }) {
                         watch.counters.count_resync();
                     }

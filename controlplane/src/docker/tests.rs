@@ -13,6 +13,7 @@ use crate::plugin::Defaults;
 use crate::service::Network;
 
 mod away;
+mod carried;
 mod inspects;
 mod networks;
 
@@ -41,6 +42,8 @@ struct Rig {
     held: BTreeMap<String, String>,
     /// The networks that it was told of.
     networks: Vec<Network>,
+    /// `name=name,...` of each container that it was told to carry others.
+    carried: Vec<String>,
     /// `+name=address`, `-name`, `=name=address,...` for each change.
     told: Vec<String>,
 }
@@ -75,6 +78,7 @@ impl Rig {
             task,
             held: BTreeMap::new(),
             networks: Vec::new(),
+            carried: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -114,6 +118,13 @@ impl Rig {
             }
             Change::Networks { networks, .. } => {
                 self.networks = networks;
+                return false;
+            }
+            Change::Carried { carriers, .. } => {
+                for (id, names) in carriers {
+                    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+                    self.carried.push(format!("{}={}", short(&id), names.join(",")));
+                }
                 return false;
             }
             Change::Mark(_) => return false,

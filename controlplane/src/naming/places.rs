@@ -51,6 +51,20 @@ pub(super) fn wished_places(service: &Service, places: &[(Name, Role)]) -> Vec<(
     wished
 }
 
+/// The names that somebody who does not run asked for, and those of its named ports below them: what
+/// [`wished_places`] would give it besides those of its other names.
+pub(crate) fn carried_names(names: &[Name], ports: &[NamedPort]) -> Vec<Name> {
+    let mut carried: Vec<Name> = names
+        .iter()
+        .filter(|name| **name != Name::root())
+        .cloned()
+        .collect();
+    let with_ports = names.iter().filter(|name| !is_wildcard_owner(name));
+    let below = with_ports.flat_map(|name| ports.iter().filter_map(|port| named_port_name(port, name)));
+    carried.extend(below);
+    carried
+}
+
 /// `_name._protocol.<owner>` (RFC 2782); none where it does not fit into 255 octets, and nobody could ask for it.
 fn named_port_name(port: &NamedPort, owner: &Name) -> Option<Name> {
     let label = named_port_label(&port.name)?;

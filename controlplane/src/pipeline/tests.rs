@@ -104,6 +104,43 @@ fn a_container_comes_is_renamed_and_goes_a_line_each() {
 }
 
 #[test]
+fn a_name_that_was_asked_for_comes_goes_and_is_given_up_a_line_each() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    let carried = |names: &[&str]| Change::Carried {
+        source: Source::Engine("unix:///e".into()),
+        carriers: vec![("id-of-web1".into(), names.iter().copied().map(name).collect())],
+    };
+    let web = Service {
+        wishes: Some(Box::new(crate::service::Wishes {
+            names: vec![name("shop.example")],
+            ..Default::default()
+        })),
+        ..with("web1", "172.17.0.4")
+    };
+    let lines = logged(|| {
+        pipeline.step([carried(&["shop.example"])].into_iter());
+        assert_eq!(addresses(reader.load(), "shop.example"), "nodata");
+        pipeline.step([Change::Put(web.into())].into_iter());
+        assert_eq!(addresses(reader.load(), "shop.example"), "172.17.0.4");
+        pipeline.step([Change::Remove(id("unix:///e", "web1"))].into_iter());
+        assert_eq!(addresses(reader.load(), "shop.example"), "nodata");
+        pipeline.step([carried(&[])].into_iter());
+        assert_eq!(addresses(reader.load(), "shop.example"), "not ours");
+    });
+    assert_eq!(
+        lines,
+        [
+            "INFO + shop.example, without an address: none of its containers runs",
+            "INFO + web1.web.dev.docker -> 172.17.0.4",
+            "INFO + shop.example -> 172.17.0.4 (web1.web.dev.docker)",
+            "INFO - web1.web.dev.docker",
+            "INFO - shop.example (web1.web.dev.docker)",
+            "INFO - shop.example, which is no longer ours: its containers are gone",
+        ]
+    );
+}
+
+#[test]
 fn a_burst_is_one_publication_and_a_repetition_none() {
     let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
     let burst: Vec<_> = (0..1000)

@@ -77,6 +77,7 @@ pub(super) fn listed(id: &str, version: u8) -> Listed {
         image: "web".into(),
         life: Life::Running,
         fingerprint: seen(id, version),
+        names: Box::default(),
         told: None,
     }
 }
@@ -213,7 +214,9 @@ impl Bench {
         };
         match change {
             None => return false,
-            Some(Change::Networks { .. } | Change::Mark(_)) => unreachable!("a tracker knows containers"),
+            Some(Change::Networks { .. } | Change::Carried { .. } | Change::Mark(_)) => {
+                unreachable!("a tracker knows containers")
+            }
             Some(Change::Put(services)) => {
                 let s = services.first();
                 self.told.push(format!("+{}{}", s.id.id, version(s)));
