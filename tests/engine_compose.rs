@@ -114,6 +114,12 @@ fn a_project_is_found_while_it_is_scaled_replaced_and_taken_down_and_keeps_apart
     daemon.await_answers(&in_blog, &[&four]);
     daemon.await_answers(&in_shop, &[&one, &two, &three]);
     daemon.await_status(&ask(&service), "NXDOMAIN");
+    let in_environment = ask(&format!("{service}.dev"));
+    daemon.await_status(&in_environment, "NOERROR");
+    let (_, why) = daemon.get(&format!("/v1/explain?name={service}.dev.docker"));
+    assert!(why.contains("ask for <service>.<project>"), "{why}");
+    let one_of_them = ask(&format!("{}.{service}.dev", other.name()));
+    daemon.await_answers(&one_of_them, &[&four]);
 
     // A changed service: the old container is renamed, the new one made, then the old one stopped and removed.
     let mut old = first;
@@ -133,6 +139,7 @@ fn a_project_is_found_while_it_is_scaled_replaced_and_taken_down_and_keeps_apart
     daemon.await_status(&number(3), "NXDOMAIN");
     drop(new);
     daemon.await_status(&in_shop, "NXDOMAIN");
-    // Who is alone again has the name.
+    // Who is alone again has the names.
     daemon.await_answers(&ask(&service), &[&four]);
+    daemon.await_answers(&in_environment, &[&four]);
 }

@@ -114,9 +114,27 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_it_is_the_only_one(
     let three = rival.address().to_string();
     daemon.await_answers(&ask(&format!("{service}.{blog}")), &[&three]);
     daemon.await_status(&ask(&service), "NXDOMAIN");
-    daemon.await_log(&format!("{service}.docker is nobody's"));
+    // The name of the service in the environment is there, for theirs are below it, and says nothing either.
+    let in_environment = ask(&format!("{service}.dev"));
+    daemon.await_status(&in_environment, "NOERROR");
+    for contested in [&service, &format!("{service}.dev")] {
+        daemon.await_log(&format!("{contested}.docker is nobody's: Compose projects"));
+    }
+    daemon.await_answers(&ask(&format!("{}.{service}.dev", rival.name())), &[&three]);
+    // Who asks for the word as such shares its name, and takes it from nobody.
+    let sharing = run(
+        &engine,
+        &image,
+        "wiki",
+        &[
+            "--label=com.docker.compose.project=wiki",
+            "--label=com.docker.compose.service=pages",
+            &format!("--label=skydock.service={service}"),
+        ],
+    );
     drop((first, second));
     daemon.await_answers(&ask(&service), &[&three]);
+    daemon.await_answers(&in_environment, &[&three, &sharing.address().to_string()]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         id: id(engine, instance),
         environment: "dev".into(),
         service: "web".into(),
+        is_service_asked: false,
         instance: instance.into(),
         region: "here".into(),
         host: format!("10.{b}.{c}.{d}").into(),

@@ -292,7 +292,7 @@ impl Pipeline {
         for (name, trouble) in &remarks.troubles {
             match trouble {
                 Trouble::Rivals(projects) => warn!(
-                    "{name} is nobody's: projects {} have such a service; ask for <service>.<project>",
+                    "{name} is nobody's: Compose projects {} each have such a service; ask for <service>.<project>",
                     projects.join(", ")
                 ),
                 Trouble::Overruled(instances) => warn!(

@@ -135,6 +135,9 @@ pub struct Service {
     pub environment: Arc<str>,
     /// Service: that of Compose, else the image's name without registry, repository, tag and digest.
     pub service: Arc<str>,
+    /// Whether that word was given on purpose, by a label, a plugin or over REST: then its name is shared with whoever has it, of
+    /// other Compose projects too.
+    pub is_service_asked: bool,
     /// Instance: the container's name.
     pub instance: Arc<str>,
     /// Region: by default this host's name.

@@ -253,6 +253,7 @@ mod tests {
         compiler.apply(&came(&of_project("two", "blog")));
         let contested = [("one", Verdict::Contested), ("two", Verdict::Contested)];
         check(&compiler, "api.docker", &Way::Name, &contested);
+        check(&compiler, "web.dev.docker", &Way::Name, &contested);
         // A container that is called like the environment.
         compiler.apply(&came(&service("e", "dev")));
         let explanation = compiler.explain(&name("dev.docker"), [127, 0, 0, 1].into());

@@ -14,7 +14,7 @@ use crate::service::{Port, Service};
 /// octets holds. Of more, the first by id are taken; the others are found under their longer names.
 pub(super) const MEMBERS_MAX: usize = 65_535 / 16;
 
-/// Services that a trouble names; of more, the first by id.
+/// Services, or projects, that a trouble names; of more, the first by id, or by name.
 const TOLD_MAX: usize = 8;
 
 /// A service, told from others by its id alone, so that the one that was there can be found by the one that
@@ -36,6 +36,9 @@ pub(super) enum Owner {
 pub(super) struct Crowd {
     /// No set is empty.
     members: BTreeMap<Role, BTreeSet<Member>>,
+    /// The Compose projects that want the name each for itself, and how many members each has there. A name has one role
+    /// at most that can be contested: `service.env` and `service` lie at different depths below their zone.
+    projects: BTreeMap<Arc<str>, usize>,
     /// The last one that the records spoke for when they were compiled, if there were more behind it. Who
     /// comes or goes behind it with the same role changes no record.
     horizon: Option<(Role, Member)>,
@@ -46,7 +49,7 @@ pub(super) struct Crowd {
 /// Why a name is not what somebody could expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// It is nobody's: several Compose projects, two at least, have a service of that name.
+    /// It is nobody's: several Compose projects, two at least, have a service of that name, and did not ask to share it.
     Rivals(Vec<String>),
     /// These services asked for it, and it means something with a better claim.
     Overruled(Vec<String>),
@@ -112,6 +115,7 @@ impl Owner {
             Self::One(one_role, one) => {
                 let mut crowd = Crowd {
                     members: BTreeMap::new(),
+                    projects: BTreeMap::new(),
                     horizon: None,
                     trouble: None,
                 };
@@ -123,7 +127,7 @@ impl Owner {
             Self::Many(crowd) => {
                 let is_seen = crowd.is_seen(role, &member);
                 crowd.insert(role, member);
-                is_seen
+                is_seen || crowd.is_contested(role)
             }
         }
     }
@@ -154,7 +158,7 @@ impl Owner {
         let first = crowd.members.keys().copied().find(|role| *role != Role::Reverse);
         let mut verdicts = Vec::new();
         for (&role, members) in &crowd.members {
-            let is_contested = role == Role::ComposeBare && !rivals(members).is_empty();
+            let is_contested = crowd.is_contested(role);
             let some_ready = members.iter().any(|member| member.0.tier() == Tier::Ready);
             let mut answering = 0;
             for Member(service) in members {
@@ -224,18 +228,45 @@ pub(super) fn verdict(role: Role, tier: Tier, some_ready: bool) -> Verdict {
 
 impl Crowd {
     fn insert(&mut self, role: Role, member: Member) {
-        self.members.entry(role).or_default().replace(member);
+        if let Some(project) = project(role, &member.0) {
+            *self.projects.entry(project.clone()).or_default() += 1;
+        }
+        let replaced = self.members.entry(role).or_default().replace(member);
+        if let Some(replaced) = replaced {
+            self.forget_project(role, &replaced);
+        }
     }
 
     fn remove(&mut self, role: Role, member: &Member) -> bool {
         let Some(members) = self.members.get_mut(&role) else {
             return false;
         };
-        let was_there = members.remove(member);
+        let Some(removed) = members.take(member) else {
+            return false;
+        };
         if members.is_empty() {
             self.members.remove(&role);
         }
-        was_there
+        self.forget_project(role, &removed);
+        true
+    }
+
+    /// Counts one member less of the project of `gone`.
+    fn forget_project(&mut self, role: Role, gone: &Member) {
+        let Some(project) = project(role, &gone.0) else {
+            return;
+        };
+        if let Some(members) = self.projects.get_mut(project) {
+            *members -= 1;
+            if *members == 0 {
+                self.projects.remove(project);
+            }
+        }
+    }
+
+    /// Whether those who stand here for that reason are of several projects, so that none of them has the name.
+    fn is_contested(&self, role: Role) -> bool {
+        role.is_contestable() && self.projects.len() > 1
     }
 
     /// The last one, if the others are gone.
@@ -271,12 +302,11 @@ impl Crowd {
         self.horizon = None;
         let mut trouble = None;
         if let Some((&role, members)) = first {
-            let rivals = if role == Role::ComposeBare {
-                rivals(members)
+            if self.is_contested(role) {
+                chosen.is_contested = true;
+                let rivals = self.projects.keys().map(|project| project.to_string());
+                trouble = Some(Trouble::Rivals(rivals.take(TOLD_MAX).collect()));
             } else {
-                Vec::new()
-            };
-            if rivals.is_empty() {
                 let forward: Vec<&Member> = ready(role, members.iter()).take(MEMBERS_MAX).collect();
                 let listening = members.iter().take(MEMBERS_MAX).chain(forward.iter().copied());
                 let listening: BTreeSet<Port> = listening
@@ -288,9 +318,6 @@ impl Crowd {
                 chosen.forward = forward.into_iter().map(|member| &*member.0).collect();
                 chosen.role = Some(role);
                 trouble = self.overruled(members).or_else(|| aliases(role, members));
-            } else {
-                chosen.is_contested = true;
-                trouble = Some(Trouble::Rivals(rivals));
             }
         }
         if self.trouble != trouble {
@@ -325,22 +352,19 @@ fn aliases(role: Role, members: &BTreeSet<Member>) -> Option<Trouble> {
 
 /// Who of `members` is the last that counts, if as many were chosen as can be and there are more.
 ///
-/// Only where no member behind it, whatever its health and its project, could change the choice.
+/// Only where no member behind it, whatever its health, could change the choice, but by being of another project.
 fn horizon(role: Role, members: &BTreeSet<Member>, chosen: &[&Member]) -> Option<(Role, Member)> {
     let last = *chosen.last().filter(|_| chosen.len() == MEMBERS_MAX)?;
-    let is_last_word = role != Role::ComposeBare && (!role.is_gated() || last.0.tier() == Tier::Ready);
+    let is_last_word = !role.is_gated() || last.0.tier() == Tier::Ready;
     (is_last_word && members.last() != Some(last)).then(|| (role, last.clone()))
 }
 
-/// The projects that `members` are of, in order, if there are several.
-fn rivals(members: &BTreeSet<Member>) -> Vec<String> {
-    let projects = members.iter().filter_map(|member| member.0.compose.as_ref());
-    let projects: BTreeSet<&str> = projects.map(|compose| &*compose.project).collect();
-    if projects.len() > 1 {
-        projects.into_iter().map(str::to_owned).collect()
-    } else {
-        Vec::new()
-    }
+/// The Compose project of `service`, if it shares a name of that kind with no other project. Whoever is in no project, or
+/// has its service word because it asked for it, shares it with all.
+fn project(role: Role, service: &Service) -> Option<&Arc<str>> {
+    let wants_it_alone = role.is_contestable() && !(role == Role::Service && service.is_service_asked);
+    let compose = service.compose.as_ref().filter(|_| wants_it_alone);
+    compose.map(|compose| &compose.project)
 }
 
 impl Ord for Member {

@@ -61,6 +61,7 @@ impl Random for Dice {
         Service {
             environment: self.pick(&["dev", "prod", "web1", "beef", "all"]).into(),
             service: self.pick(&["web", "db"]).into(),
+            is_service_asked: self.roll(4) == 0,
             instance: self.pick(&["web1", "web2", "dev", "Web.1", "beef"]).into(),
             region: self.pick(&["here", "there", "here", ""]).into(),
             uuid: self.pick(&["beef", "cafe", "f00d", "prod"]).into(),

@@ -376,25 +376,70 @@ fn a_compose_service_is_found_by_its_project_and_alone_while_only_one_project_ha
     compiler.apply(&came(&blog));
     let (two, remarks) = compiler.compile();
     let rivals = Trouble::Rivals(["blog", "shop"].map(str::to_owned).to_vec());
-    assert!(remarks.troubles.contains(&(name("web.docker"), rivals)));
-    assert_eq!(remarks.troubles.len(), ZONES.len());
+    for owner in ["web.docker", "web.dev.docker"] {
+        assert!(
+            remarks.troubles.contains(&(name(owner), rivals.clone())),
+            "{owner}"
+        );
+    }
+    assert_eq!(remarks.troubles.len(), 2 * ZONES.len());
     for (owner, expected) in [
         ("web.docker", "nxdomain"),
         ("web.shop.docker", "10.0.0.1"),
         ("web.blog.docker", "10.0.0.2"),
-        ("web.dev.docker", "10.0.0.1 10.0.0.2"),
+        ("web.dev.docker", "nodata"),
+        ("shop-web-1.web.dev.docker", "10.0.0.1"),
+        ("dev.docker", "10.0.0.1 10.0.0.2"),
+        // Who asks for whatever there is gets it.
+        ("web.*.docker", "10.0.0.1 10.0.0.2"),
+        ("here.*.web.dev.docker", "10.0.0.1 10.0.0.2"),
     ] {
         assert_eq!(addresses(&two, owner), expected, "{owner}");
     }
-    assert_eq!(addresses(&two, "_80._tcp.web.docker"), "nxdomain");
+    for owner in ["_80._tcp.web.docker", "_80._tcp.web.dev.docker"] {
+        assert_eq!(addresses(&two, owner), "nxdomain", "{owner}");
+    }
 
     compiler.apply(&came(&composed("blog", "blog-web-2", "10.0.0.3")));
     assert_eq!(compiler.compile().1.troubles, [], "said once");
     compiler.apply(&went(&composed("shop", "shop-web-1", "10.0.0.1")));
-    assert_eq!(
-        addresses(&compiler.compile().0, "web.docker"),
-        "10.0.0.2 10.0.0.3"
-    );
+    let (alone, _) = compiler.compile();
+    for owner in ["web.docker", "web.dev.docker"] {
+        assert_eq!(addresses(&alone, owner), "10.0.0.2 10.0.0.3", "{owner}");
+    }
+}
+
+#[test]
+fn a_service_that_asked_for_its_word_or_is_in_no_project_shares_the_name_of_one_that_is() {
+    let mut compiler = compiler();
+    let asked = Service {
+        is_service_asked: true,
+        ..composed("blog", "blog-web-1", "10.0.0.2")
+    };
+    compiler.apply(&came(&composed("shop", "shop-web-1", "10.0.0.1")));
+    compiler.apply(&came(&asked));
+    compiler.apply(&came(&with("plain", "10.0.0.3")));
+    let (shared, remarks) = compiler.compile();
+    assert_eq!(addresses(&shared, "web.dev.docker"), "10.0.0.1 10.0.0.2 10.0.0.3");
+    // The name that Compose gives is none that was asked for.
+    assert_eq!(addresses(&shared, "web.docker"), "nxdomain");
+    assert_eq!(remarks.troubles.len(), ZONES.len());
+
+    // Of two that did not ask, none has it, and who would have shared it with one of them does not either.
+    compiler.apply(&came(&composed("wiki", "wiki-web-1", "10.0.0.4")));
+    let (contested, _) = compiler.compile();
+    assert_eq!(addresses(&contested, "web.dev.docker"), "nodata");
+    assert_eq!(addresses(&contested, "plain.docker"), "10.0.0.3");
+    // In an environment of its own it is no rival.
+    let apart = Service {
+        environment: "wiki".into(),
+        ..composed("wiki", "wiki-web-1", "10.0.0.4")
+    };
+    compiler.apply(&went(&composed("wiki", "wiki-web-1", "10.0.0.4")));
+    compiler.apply(&came(&apart));
+    let (apart, _) = compiler.compile();
+    assert_eq!(addresses(&apart, "web.dev.docker"), "10.0.0.1 10.0.0.2 10.0.0.3");
+    assert_eq!(addresses(&apart, "web.wiki.docker"), "10.0.0.4");
 }
 
 #[test]

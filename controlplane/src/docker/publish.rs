@@ -232,6 +232,7 @@ fn service(
         service: words.shared(&compose.service),
         number: compose.number,
     });
+    let is_service_asked = asked.service.is_some();
     let service = match (
         asked.service,
         &compose,
@@ -266,6 +267,7 @@ fn service(
     Service {
         environment: words.shared(asked.environment.as_ref().unwrap_or(&settings.environment)),
         service,
+        is_service_asked,
         instance,
         region: words.shared(asked.region.as_ref().unwrap_or(&settings.region)),
         host: host_of(&addresses),

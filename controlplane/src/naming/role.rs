@@ -61,6 +61,11 @@ impl Role {
         !matches!(self, Self::Environment | Self::Reverse)
     }
 
+    /// Whether the name is nobody's while services of several Compose projects stand at it, who never meant each other.
+    pub(crate) fn is_contestable(self) -> bool {
+        matches!(self, Self::Service | Self::ComposeBare)
+    }
+
     /// Whether the name means a host rather than a service. Where a service stands for a name elsewhere, hosts are
     /// aliases of that name, and services have SRV records that lead there, which could not stand beside an alias.
     pub(crate) fn is_host(self) -> bool {

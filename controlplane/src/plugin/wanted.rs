@@ -43,6 +43,7 @@ fn put(wanted: Wanted, service: &mut Service) {
         names,
         ports,
     } = wanted;
+    service.is_service_asked |= word.is_some();
     for (slot, word) in [
         (&mut service.service, word),
         (&mut service.instance, instance),

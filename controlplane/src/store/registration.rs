@@ -211,6 +211,7 @@ impl Draft {
             },
             environment: or(&self.environment, &defaults.environment),
             service: self.service.as_str().into(),
+            is_service_asked: true,
             instance: or(&self.instance, id),
             region: or(&self.region, &defaults.region),
             host: self.host().into(),

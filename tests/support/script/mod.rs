@@ -275,6 +275,7 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
         },
         environment: Arc::from(*environment),
         service: Arc::from(*service),
+        is_service_asked: false,
         instance: Arc::from(*instance),
         region: Arc::from(option("region").unwrap_or("here")),
         host: addresses

@@ -286,7 +286,8 @@ fn why(verdict: Verdict, health: Health) -> Option<String> {
         Verdict::Starting => "it has not been healthy yet, and others are".to_owned(),
         Verdict::Unhealthy => format!("its health check says {}", self::health(health)),
         Verdict::Contested => {
-            "several Compose projects have a service of that name: ask for <service>.<project>".to_owned()
+            "several Compose projects have a service of that name, so it is nobody's: ask for <service>.<project>"
+                .to_owned()
         }
         Verdict::Outranked(role) => format!("another has the name because {}", of_role(role)),
     })

@@ -69,28 +69,37 @@ fn a_name_of_one_leads_there_whatever_its_health() {
     }
 }
 
-#[test]
-fn the_bare_name_of_a_compose_service_is_given_to_one_project_or_to_none() {
-    let of = |name: &str, project: &str| {
-        let compose = Compose {
-            project: project.into(),
-            service: "web".into(),
-            number: None,
-        };
-        with(name, |service| service.compose = Some(compose))
+/// One of a service `web` of a Compose project.
+fn composed(instance: &str, project: &str) -> Member {
+    let compose = Compose {
+        project: project.into(),
+        service: "web".into(),
+        number: None,
     };
-    let mut owner = owner(Role::ComposeBare, vec![of("a", "shop"), of("b", "shop")]);
-    assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
-    owner.insert(Role::ComposeBare, of("c", "blog"));
-    let chosen = owner.choose();
-    let rivals = Trouble::Rivals(["blog", "shop"].map(str::to_owned).to_vec());
-    assert_eq!(
-        (chosen.forward.len(), chosen.is_contested, chosen.news),
-        (0, true, Some(rivals))
-    );
-    assert_eq!(owner.choose().news, None, "told once");
-    owner.remove(Role::ComposeBare, &of("c", "blog"));
-    assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
+    with(instance, |service| service.compose = Some(compose))
+}
+
+#[test]
+fn a_name_that_compose_services_share_is_given_to_one_project_or_to_none() {
+    for role in [Role::ComposeBare, Role::Service] {
+        let mut owner = owner(role, vec![composed("a", "shop"), composed("b", "shop")]);
+        assert_eq!(instances(&owner.choose().forward), ["a", "b"]);
+        assert!(owner.insert(role, composed("c", "blog")));
+        let chosen = owner.choose();
+        let rivals = Trouble::Rivals(["blog", "shop"].map(str::to_owned).to_vec());
+        assert_eq!(
+            (chosen.forward.len(), chosen.is_contested, chosen.news),
+            (0, true, Some(rivals))
+        );
+        assert_eq!(owner.choose().news, None, "told once");
+        // It is another's now, and the name is the one project's again.
+        assert!(owner.insert(role, composed("c", "shop")));
+        assert_eq!(instances(&owner.choose().forward), ["a", "b", "c"]);
+        owner.insert(role, composed("d", "blog"));
+        assert_eq!(instances(&owner.choose().forward).len(), 0);
+        assert_eq!(owner.remove(role, &composed("d", "blog")), Left::Others);
+        assert_eq!(instances(&owner.choose().forward), ["a", "b", "c"]);
+    }
 }
 
 #[test]
@@ -178,6 +187,19 @@ fn behind_the_horizon_nothing_changes_a_record() {
     assert!(!owner.insert(Role::Service, member("90000")));
     assert_eq!(
         owner.remove(Role::Service, &member("90000")),
+        Left::OthersUnchanged
+    );
+    // One project alone there takes the name from nobody; a second one takes it from all.
+    assert!(!owner.insert(Role::Service, composed("90001", "shop")));
+    assert!(owner.insert(Role::Service, composed("90002", "blog")));
+    assert!(owner.choose().is_contested);
+    assert_eq!(
+        owner.remove(Role::Service, &composed("90001", "shop")),
+        Left::Others
+    );
+    assert_eq!(instances(&owner.choose().forward).len(), MEMBERS_MAX);
+    assert_eq!(
+        owner.remove(Role::Service, &composed("90002", "blog")),
         Left::OthersUnchanged
     );
     assert_eq!(owner.remove(Role::Service, &member(&last)), Left::Others);

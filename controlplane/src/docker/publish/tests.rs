@@ -70,6 +70,7 @@ fn redis(addresses: &[(&str, &str)]) -> Service {
         },
         environment: "dev".into(),
         service: "redis".into(),
+        is_service_asked: false,
         instance: "redis1".into(),
         region: "host1".into(),
         host: "172.17.0.2".into(),
@@ -235,6 +236,13 @@ fn a_label_beats_what_compose_says() {
         (&*service.service, &*service.compose.unwrap().service),
         ("cache", "web")
     );
+}
+
+#[test]
+fn whether_the_service_word_was_asked_for_is_known_even_where_it_is_that_of_compose() {
+    let compose = "com.docker.compose.project=shop com.docker.compose.service=web";
+    assert!(!to_service(labelled(compose)).is_service_asked);
+    assert!(to_service(labelled(&format!("{compose} skydock.service=web"))).is_service_asked);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) fn service(id: &str, version: u8) -> Service {
         },
         environment: "dev".into(),
         service: "web".into(),
+        is_service_asked: false,
         instance: id.into(),
         region: "r".into(),
         host: address(version).to_string().into(),

@@ -59,6 +59,12 @@ fn a_member_that_is_missing_leaves_what_is_there_without_a_plugin() {
 }
 
 #[test]
+fn a_service_word_that_a_plugin_gave_was_asked_for() {
+    assert!(returned("{Service: 'redis'}").is_service_asked);
+    assert!(!returned("{Instance: 'redis'}").is_service_asked);
+}
+
+#[test]
 fn the_helpers_stand_over_functions_of_their_name_and_convert_their_argument() {
     let source = "function removeSlash() { return 'mine'; }
         function createService(c) { return {Service: removeSlash('/a/b'), Instance: cleanImageName() + removeSlash(7)}; }";
