@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_with_a_place_in_help_stands_in_the_readme() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        for flag in Flags::command()
+            .get_arguments()
+            .filter(|flag| !flag.is_hide_set())
+        {
+            let long = flag.get_long().unwrap();
+            assert!(readme.contains(&format!("`--{long}`")), "--{long}");
+        }
+    }
+
+    #[test]
     fn version_and_help_are_printed_and_end() {
         for (line, expected) in [
             ("--version", env!("CARGO_PKG_VERSION")),
