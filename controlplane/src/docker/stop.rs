@@ -13,23 +13,48 @@ pub(super) const KILL: u8 = 9;
 const TERM: NonZeroU8 = NonZeroU8::new(15).unwrap();
 /// Time between the stop signal and the kill where none is set, in seconds: the engine's own default.
 const TIMEOUT_SECONDS: u16 = 10;
-/// Longest such time that is believed, in seconds.
+/// Longest such time that is believed, in seconds; also where the engine is told to wait for ever.
 const TIMEOUT_SECONDS_MAX: u16 = 600;
 /// Time after the kill by which a container is certain to have ended.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// Names of the signals that stop a container in use, without `SIG`; Linux numbers on the machines containers run on.
-const NAMES: [(&str, u8); 10] = [
+/// Names of all signals but the real-time ones, without `SIG`, as engines take them: Linux numbers on the machines
+/// containers run on, all but MIPS.
+const NAMES: [(&str, u8); 34] = [
     ("HUP", 1),
     ("INT", 2),
     ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
     ("ABRT", 6),
+    ("IOT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
     ("KILL", KILL),
     ("USR1", 10),
+    ("SEGV", 11),
     ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
     ("TERM", TERM.get()),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
     ("WINCH", 28),
+    ("IO", 29),
+    ("POLL", 29),
     ("PWR", 30),
+    ("SYS", 31),
 ];
 /// First and last of the real-time signals.
 const REAL_TIME: (u8, u8) = (34, 64);
@@ -51,7 +76,8 @@ impl Stop {
     /// Reads `Config.StopSignal` and `Config.StopTimeout`; what is missing or unknown is the engine's default.
     pub(crate) fn of(signal: &str, timeout_seconds: Option<i64>) -> Self {
         let seconds = timeout_seconds.unwrap_or(i64::from(TIMEOUT_SECONDS));
-        let timeout_seconds = u16::try_from(seconds.max(0)).unwrap_or(u16::MAX);
+        // Below zero the engine waits for as long as it takes.
+        let timeout_seconds = u16::try_from(seconds).unwrap_or(TIMEOUT_SECONDS_MAX);
         Self {
             signal: number(signal).and_then(NonZeroU8::new).unwrap_or(TERM),
             timeout_seconds: timeout_seconds.min(TIMEOUT_SECONDS_MAX),
@@ -76,28 +102,29 @@ pub(crate) fn number(signal: &str) -> Option<u8> {
     }
     let upper = signal.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let real_time = || {
-        let offset = |text: &str| {
-            if text.is_empty() {
-                Some(0)
-            } else {
-                text.parse::<i16>().ok()
-            }
-        };
-        let (base, offset) = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
-            (Some(rest), _) => (REAL_TIME.0, offset(rest)?),
-            (None, Some(rest)) => (REAL_TIME.1, offset(rest)?),
-            (None, None) => return None,
-        };
-        u8::try_from(i16::from(base) + offset)
-            .ok()
-            .filter(|number| (REAL_TIME.0..=REAL_TIME.1).contains(number))
-    };
-    NAMES
-        .iter()
-        .find(|(known, _)| *known == name)
+    let known = NAMES.iter().find(|(known, _)| *known == name);
+    known
         .map(|(_, number)| *number)
-        .or_else(real_time)
+        .or_else(|| real_time_number(name))
+}
+
+/// The number of `RTMIN`, `RTMIN+n`, `RTMAX` or `RTMAX-n`. Docker knows half of the range by each, Podman as well; all of
+/// it by both is as good.
+fn real_time_number(name: &str) -> Option<u8> {
+    let offset = |text: &str, sign: char| match text {
+        "" => Some(0),
+        text => {
+            let digits = text.strip_prefix(sign)?;
+            let is_plain = digits.bytes().all(|octet| octet.is_ascii_digit());
+            digits.parse::<u8>().ok().filter(|_| is_plain)
+        }
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => REAL_TIME.0.checked_add(offset(rest, '+')?),
+        (None, Some(rest)) => REAL_TIME.1.checked_sub(offset(rest, '-')?),
+        (None, None) => None,
+    };
+    number.filter(|number| (REAL_TIME.0..=REAL_TIME.1).contains(number))
 }
 
 #[cfg(test)]
@@ -111,11 +138,25 @@ mod tests {
             ("SIGTERM", Some(15)),
             ("term", Some(15)),
             ("SIGQUIT", Some(3)),
+            ("SIGALRM", Some(14)),
+            ("SIGIOT", Some(6)),
+            ("SIGCLD", Some(17)),
+            ("POLL", Some(29)),
+            ("SIGSYS", Some(31)),
             ("SIGWINCH", Some(28)),
             ("SIGRTMIN+3", Some(37)),
+            ("sigrtmin+15", Some(49)),
+            ("RTMAX-14", Some(50)),
             ("RTMAX-1", Some(63)),
             ("RTMIN", Some(34)),
+            ("RTMAX", Some(64)),
             ("RTMIN+99", None),
+            ("RTMIN+255", None),
+            ("RTMAX-64", None),
+            ("RTMIN-1", None),
+            ("RTMAX+0", None),
+            ("RTMIN3", None),
+            ("RTMIN++3", None),
             ("0", None),
             ("65", None),
             ("SIGNAL", None),
@@ -137,7 +178,32 @@ mod tests {
             [false, false, true, true, false]
         );
         assert_eq!((plain.grace().as_secs(), nginx.grace().as_secs()), (11, 31));
-        assert_eq!(Stop::of("", Some(i64::MIN)).grace().as_secs(), 1);
-        assert_eq!(Stop::of("", Some(i64::MAX)).grace().as_secs(), 601);
+    }
+
+    #[test]
+    fn a_container_that_may_take_for_ever_has_the_longest_time_there_is() {
+        for (seconds, expected) in [
+            (0, 1),
+            (1, 2),
+            (-1, 601),
+            (600, 601),
+            (601, 601),
+            (100_000, 601),
+            (i64::MIN, 601),
+            (i64::MAX, 601),
+        ] {
+            let grace = Stop::of("", Some(seconds)).grace();
+            assert_eq!(grace.as_secs(), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn every_signal_has_one_number_and_a_stop_signal_that_is_seldom_is_not_read_as_term() {
+        let mut numbers: Vec<u8> = NAMES.iter().map(|(_, number)| *number).collect();
+        numbers.dedup();
+        let all: Vec<u8> = (1..=31).collect();
+        assert_eq!(numbers, all, "in order, and none is left out");
+        let alarm = Stop::of("SIGALRM", None);
+        assert!(alarm.is_begun_by(14) && !alarm.is_begun_by(15));
     }
 }
