@@ -24,7 +24,7 @@ fn start(etc: &Path) -> Option<Daemon> {
     let (dns, http) = (ports::free(), ports::free());
     let program = daemon::binary();
     let line = format!(
-        "mount --bind {} /etc && exec {} --listen {dns} --http {http} --docker /nonexistent",
+        "mount --bind {} /etc && exec {} --listen {dns} --http {http} --docker /nonexistent --cores 1",
         etc.display(),
         program.get_program().display()
     );
@@ -111,6 +111,10 @@ fn upstreams_follow_resolv_conf_and_stay_while_it_names_none() {
     symlink("other", etc.join("next")).expect("our own directory");
     fs::rename(etc.join("next"), etc.join("resolv.conf")).expect("our own directory");
     goes_to(&other);
+    // What the first one said may not be what the second one says.
+    let before = other.asked();
+    assert_eq!(daemon.dig("n1.example.org A").status, "NOERROR");
+    assert_eq!(other.asked(), before + 1);
     daemon.await_log(&format!(
         "upstreams are now {}, from /etc/resolv.conf",
         other.address()

@@ -317,7 +317,7 @@ impl Handle {
     }
 
     /// Has `upstreams` asked from now on. Each worker looks once a batch; queries that wait go on waiting, and what is
-    /// known of upstreams that stay is kept.
+    /// known of upstreams that stay is kept. What others said is forgotten: servers of another network know other names.
     ///
     /// # Errors
     ///
@@ -325,6 +325,7 @@ impl Handle {
     pub fn set_upstreams(&self, upstreams: forward::Config) -> Result<(), forward::ConfigError> {
         upstreams.check(&self.listeners, self.has_tls)?;
         self.routes.set(upstreams);
+        self.flusher.flush(&cache::Flush::All);
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! One seed fixes everything that happens. A run that breaks a rule tells the line that repeats it.
 
 mod clients;
+mod memory;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,11 +22,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use self::clients::{client, is_forgotten};
+use self::memory::Memory;
 use self::upstream::Character;
 use super::config::{is_within, longest_first};
 use super::{
-    Action, Asked, Cause, Config, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Trouble, Upstream,
-    Waiter,
+    Action, Asked, Cause, Config, Failure, Forwarder, Place, Policy, ReturnPath, Route, Submitted, Trouble,
+    Upstream, Waiter,
 };
 
 const SEEDS: u64 = 20_000;
@@ -83,6 +85,8 @@ struct Network {
     /// What the forwarder was told last.
     config: Config,
     answered_in_calm: u32,
+    /// Half of the cores keep what they hear.
+    memory: Option<Memory>,
 }
 
 /// What the forwarder wanted done, borrowing nothing.
@@ -94,10 +98,12 @@ enum Step {
         octets: Vec<u8>,
     },
     Ended {
-        name: u32,
+        question: Vec<u8>,
         clients: Vec<(u32, Vec<u8>)>,
         /// The records, or an error.
         told: Option<Vec<u8>>,
+        /// The whole of it.
+        result: Result<Vec<u8>, Failure>,
         cause: Cause,
     },
     /// Clients are told what is past its time.
@@ -145,6 +151,7 @@ impl Network {
             survivor,
             config: Config::default(),
             answered_in_calm: 0,
+            memory: (seed % 2 == 1).then(|| Memory::new(seed)),
             random,
         };
         for upstream in 0..count {
@@ -287,12 +294,17 @@ impl Network {
                     octets,
                 } => self.deliver(place, fresh, upstream, &octets),
                 Step::Ended {
-                    name,
+                    question,
                     clients,
                     told,
+                    result,
                     cause,
                 } => {
+                    let name = number(&question);
                     assert!(self.under_way.remove(&name), "an exchange ends once");
+                    if let Some(memory) = &mut self.memory {
+                        memory.take_in(&question, &result, self.now);
+                    }
                     self.ended(&clients, told.as_deref(), cause);
                 }
                 Step::Late { clients } => self.late(&clients),
@@ -367,13 +379,14 @@ fn note(steps: &mut Vec<Step>) -> impl FnMut(Action<'_>) {
                 let question = ended.asked.octets().to_vec();
                 let told = ended.result.as_ref().ok().map(|reply| reply.answers.to_vec());
                 Step::Ended {
-                    name: number(&question),
                     cause: ended.cause,
+                    result: ended.result.map(|reply| reply.octets.to_vec()),
                     clients: ended
                         .served
                         .map(|waiter| (client(&waiter), question.clone()))
                         .collect(),
                     told,
+                    question,
                 }
             }
             Action::Late(late) => {

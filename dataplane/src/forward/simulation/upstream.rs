@@ -184,7 +184,7 @@ impl Network {
 }
 
 /// Header, a name of nine octets, type and class.
-const QUESTION_END: usize = 12 + 9 + 4;
+pub(super) const QUESTION_END: usize = 12 + 9 + 4;
 const LIE: &[u8] = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x04\x06\x06\x06\x06";
 
 /// The record that answers `question`, which no other question has.
