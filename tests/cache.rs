@@ -174,7 +174,11 @@ fn a_name_that_is_asked_for_often_is_asked_for_again_before_it_is_over() {
             },
         };
         let world = World::keeping(engine, all_to(&[&resolver]), settings);
-        let ask = || dig(world.address, "www.example.com A").answer[0].ttl;
+        let ask = || {
+            let reply = dig(world.address, "www.example.com A");
+            assert!(!reply.answer.is_empty(), "{engine:?}: {reply:?}");
+            reply.answer[0].ttl
+        };
         for _ in 0..5 {
             ask();
         }
