@@ -204,8 +204,11 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
         Step::Insert(service) => insert(&service, builder, model),
         Step::RemoveEndpoint { which } => {
             if let Some(place) = usize::from(which).checked_rem(model.endpoints.len()) {
-                let key = model.endpoints.swap_remove(place).key;
-                key.into_iter().for_each(|key| builder.remove_endpoint(key));
+                let gone = model.endpoints.swap_remove(place);
+                if let Some(key) = gone.key {
+                    let labels = gone.labels.map(|label| label.as_bytes().into());
+                    builder.remove_endpoint(key, &labels);
+                }
             }
         }
         Step::Zone { there } => {

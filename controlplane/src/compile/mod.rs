@@ -29,6 +29,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
@@ -50,9 +52,9 @@ pub struct Compiler {
     /// Who stands at each name; a name without anybody is not here.
     owners: Owners,
     /// Services that have names. One that could not be named is not here, though the registry knows it.
-    named: HashMap<Member, EndpointKey>,
+    named: HashMap<Member, EndpointKey, RandomState>,
     /// Names whose records may have changed since the last snapshot.
-    touched: HashSet<Name>,
+    touched: HashSet<Name, RandomState>,
     networks: Networks,
     /// Names outside our zones that are ours though nobody stands there.
     held: Held,
@@ -132,8 +134,8 @@ impl Compiler {
             builder,
             servers,
             owners: Owners::new(),
-            named: HashMap::new(),
-            touched: HashSet::new(),
+            named: HashMap::default(),
+            touched: HashSet::default(),
             networks: Networks::default(),
             held: Held::default(),
             reverse_zones: BTreeSet::new(),
@@ -332,10 +334,11 @@ impl Compiler {
     /// Takes a service's names; none if it had none.
     fn leave(&mut self, service: &Arc<Service>) -> Option<Announcement> {
         let member = Member(service.clone());
-        self.builder.remove_endpoint(self.named.remove(&member)?);
+        let key = self.named.remove(&member)?;
         self.networks.leave(service);
         // Naming is a plain function: the names are those that it gave when the service came.
         let names = self.naming.names(service).ok().flatten()?;
+        self.builder.remove_endpoint(key, &names.endpoint.labels);
         let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {
             if self.owners.remove(&name, role, &member) {

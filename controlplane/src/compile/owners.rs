@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use dns::Name;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -15,13 +15,40 @@ use super::owner::{Left, Member, Owner};
 use crate::naming::Role;
 
 /// A name's hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Key(u128);
+
+/// Takes half of a key for its hash: it is one.
+#[derive(Default)]
+struct HalfOfKey(u64);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 as u64);
+    }
+}
+
+impl Hasher for HalfOfKey {
+    fn write(&mut self, octets: &[u8]) {
+        // Not reached: a key is written as one number.
+        self.0 = octets
+            .iter()
+            .fold(self.0, |sum, octet| sum << 8 | u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// All names at which somebody stands.
 pub(super) struct Owners {
     hasher: SipHasher13,
-    by_name: HashMap<Key, Owner>,
+    by_name: HashMap<Key, Owner, BuildHasherDefault<HalfOfKey>>,
 }
 
 impl Owners {
@@ -30,7 +57,7 @@ impl Owners {
         let [first, second] = [0, 1].map(|number| RandomState::new().hash_one(number));
         Self {
             hasher: SipHasher13::new_with_keys(first, second),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
         }
     }
 

@@ -13,10 +13,11 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::chunks::Chunks;
-use super::endpoint::{Chunk, Endpoint, EndpointKey, RowContent, RowEdit};
+use super::endpoint::{Chunk, Endpoint, EndpointKey, GRAMMAR_LABELS, RowContent, RowEdit};
 use super::entry::{Answer, Entry, EntryOctets};
 use super::port::{Port, PortRrSets};
-use super::table::{Edit, LABEL_MARK, Shard};
+use super::shards::Shards;
+use super::table::{Edit, LABEL_MARK};
 use super::view::Networks;
 use super::zone::{Servers, ZoneSettings, Zones};
 use super::{Snapshot, WILDCARD_OCTETS, hash_of};
@@ -26,9 +27,6 @@ use crate::wire::RType;
 use composed::ComposedRrSet;
 use error::RRSETS_MAX;
 
-/// Entries a shard holds on average before there are four times as many shards. A change copies its
-/// shard, about 20 KiB at this size, and the list of shards, eight octets each.
-const SHARD_ENTRIES_MAX: usize = 192;
 /// Changed keys that are kept aside. With one more they go into the shards before the next snapshot is built: kept
 /// aside, all names of a large host would take more room than the shards. Each time copies most shards, which is why
 /// it is not done more often.
@@ -45,15 +43,15 @@ pub struct Builder {
     zones: Vec<(ZoneSettings, Arc<Servers>)>,
     /// Names of the zones' servers that have addresses, each in its zone.
     servers: Vec<Name>,
-    shards: Vec<Arc<Shard>>,
+    shards: Shards,
     /// Keys changed since the last build; none for one that is gone.
-    changed: HashMap<Box<[u8]>, Option<EntryOctets>>,
+    changed: HashMap<Box<[u8]>, Option<EntryOctets>, FixedState>,
     chunks: Chunks,
     /// Rows changed since the last build.
     rows: BTreeMap<EndpointKey, Option<RowContent>>,
     free_keys: Vec<EndpointKey>,
-    /// The label of each number, and how many rows have it. Number 0 is no label.
-    labels: Vec<LabelUse>,
+    /// How many rows have the label of each number. Number 0 is no label.
+    labels: Vec<u32>,
     /// Numbers that no row has; they are given out again, so 32 bits last for ever.
     free_numbers: Vec<u32>,
     names: usize,
@@ -78,12 +76,12 @@ impl Builder {
             serial,
             zones: Vec::with_capacity(zones.len()),
             servers: Vec::new(),
-            shards: vec![Arc::default()],
-            changed: HashMap::new(),
+            shards: Shards::empty(),
+            changed: HashMap::with_hasher(FixedState::with_seed(hash_seed)),
             chunks: Chunks::default(),
             rows: BTreeMap::new(),
             free_keys: Vec::new(),
-            labels: vec![LabelUse::default()],
+            labels: vec![0],
             free_numbers: Vec::new(),
             names: 0,
             wildcards: 0,
@@ -310,8 +308,8 @@ impl Builder {
         Ok(key)
     }
 
-    /// Removes the endpoint that `key` was returned for.
-    pub fn remove_endpoint(&mut self, key: EndpointKey) {
+    /// Removes the endpoint that `key` was returned for, and which had these labels: a number for each is all that is kept.
+    pub fn remove_endpoint(&mut self, key: EndpointKey, labels: &[Box<[u8]>; GRAMMAR_LABELS]) {
         let numbers = match self.rows.get(&key) {
             Some(row) => row.as_ref().map(|(numbers, _)| *numbers),
             None => self.chunks.get(key.chunk()).map(|chunk| chunk.numbers(key)),
@@ -319,8 +317,8 @@ impl Builder {
         let Some(numbers) = numbers.filter(|[first, ..]| *first != 0) else {
             return;
         };
-        for number in numbers {
-            self.give_number_back(number);
+        for (number, label) in numbers.into_iter().zip(labels) {
+            self.give_number_back(number, label);
         }
         self.rows.insert(key, None);
         self.free_keys.push(key);
@@ -335,7 +333,7 @@ impl Builder {
         Snapshot {
             serial: self.serial,
             hasher: self.hasher.clone(),
-            shards: self.shards.as_slice().into(),
+            shards: self.shards.clone(),
             chunks: self.chunks.clone(),
             zones: Zones::of(&self.zones, self.serial),
             names: self.names - self.server_names(),
@@ -348,25 +346,12 @@ impl Builder {
     fn apply_names(&mut self) {
         let hasher = self.hasher.clone();
         let hash = |key: &[u8]| hash_of(&hasher, key);
-        let changed = std::mem::take(&mut self.changed);
-        let stored: usize = self.shards.iter().map(|shard| shard.len()).sum();
-        let most = stored + changed.len();
-        if most > self.shards.len() * SHARD_ENTRIES_MAX {
-            self.shards = split(&self.shards, shards_for(most), hash);
-        }
-        let mut by_shard: BTreeMap<usize, Vec<Edit<'_>>> = BTreeMap::new();
-        for (key, entry) in &changed {
-            let hash = hash(key);
-            by_shard
-                .entry(hash.shard(self.shards.len()))
-                .or_default()
-                .push((key, hash, entry.as_ref()));
-        }
-        for (place, edits) in by_shard {
-            if let Some(shard) = self.shards.get_mut(place) {
-                *shard = Arc::new(shard.edited(&edits, hash));
-            }
-        }
+        let none = HashMap::with_hasher(self.changed.hasher().clone());
+        let changed = std::mem::replace(&mut self.changed, none);
+        let edits = changed
+            .iter()
+            .map(|(key, entry)| -> Edit<'_> { (key, hash(key), entry.as_ref()) });
+        self.shards.edit(edits.collect(), hash);
     }
 
     fn apply_rows(&mut self) {
@@ -387,10 +372,7 @@ impl Builder {
     fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
         match self.changed.get(key) {
             Some(changed) => changed.as_ref().map(EntryOctets::entry),
-            None => {
-                let hash = hash_of(&self.hasher, key);
-                self.shards.get(hash.shard(self.shards.len()))?.find(hash, key)
-            }
+            None => self.shards.find(hash_of(&self.hasher, key), key),
         }
     }
 
@@ -408,8 +390,9 @@ impl Builder {
 
     /// Every name at and below `apex` as the next build will have it, empty non-terminals too.
     fn names_within(&self, apex: &Name) -> Vec<Name> {
-        let stored = self.shards.iter().flat_map(|shard| shard.entries());
-        let unchanged = stored
+        let unchanged = self
+            .shards
+            .entries()
             .map(|entry| entry.key())
             .filter(|key| !self.changed.contains_key(*key));
         let changed = self
@@ -478,27 +461,26 @@ impl Builder {
         let known = self.get(&key).map(|entry| entry.value);
         let number = known.unwrap_or_else(|| {
             let number = self.free_numbers.pop().unwrap_or_else(|| {
-                self.labels.push(LabelUse::default());
+                self.labels.push(0);
                 u32::try_from(self.labels.len() - 1).expect("memory ends before 2^32 labels")
             });
             self.put(&key, Some(EntryOctets::new(&key, number, &[], &[])));
             number
         });
-        if let Some(label) = self.labels.get_mut(number as usize) {
-            label.key = key;
-            label.rows += 1;
+        if let Some(rows) = self.labels.get_mut(number as usize) {
+            *rows += 1;
         }
         number
     }
 
-    fn give_number_back(&mut self, number: u32) {
-        let Some(label) = self.labels.get_mut(number as usize) else {
+    /// One row less has `label`, whose number this is.
+    fn give_number_back(&mut self, number: u32, label: &[u8]) {
+        let Some(rows) = self.labels.get_mut(number as usize) else {
             return;
         };
-        label.rows = label.rows.saturating_sub(1);
-        if label.rows == 0 {
-            let key = std::mem::take(&mut label.key);
-            self.put(&key, None);
+        *rows = rows.saturating_sub(1);
+        if *rows == 0 {
+            self.put(&label_key(label), None);
             self.free_numbers.push(number);
         }
     }
@@ -537,41 +519,8 @@ fn compose_ports(owner: &Name, ports: &[PortRrSets]) -> Result<Vec<(Port, Compos
     Ok(composed)
 }
 
-/// A label of the pattern index, as its number leads to it.
-#[derive(Default)]
-struct LabelUse {
-    key: Box<[u8]>,
-    rows: u32,
-}
-
 fn label_key(label: &[u8]) -> Box<[u8]> {
     [&[LABEL_MARK], label].concat().into_boxed_slice()
-}
-
-/// Shards for `entries`: a power of four, so that it seldom changes.
-fn shards_for(entries: usize) -> usize {
-    let mut shards = 1;
-    while entries > shards * SHARD_ENTRIES_MAX {
-        shards *= 4;
-    }
-    shards
-}
-
-/// The entries of `shards` dealt out anew to `count` shards.
-fn split(
-    shards: &[Arc<Shard>],
-    count: usize,
-    hash: impl Fn(&[u8]) -> super::table::Hash + Copy,
-) -> Vec<Arc<Shard>> {
-    let mut dealt: Vec<Vec<(u32, Entry<'_>)>> = Vec::new();
-    dealt.resize_with(count, Vec::new);
-    for entry in shards.iter().flat_map(|shard| shard.entries()) {
-        let hash = hash(entry.key());
-        if let Some(shard) = dealt.get_mut(hash.shard(count)) {
-            shard.push((hash.tag(), entry));
-        }
-    }
-    dealt.iter().map(|entries| Arc::new(Shard::of(entries))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Every name we answer for, at one moment.
 //!
 //! ```text
-//! Snapshot ─▶ shards: two levels, so that one change copies one shard     ── exact names
+//! Snapshot ─▶ shards: in groups, so that one change copies little          ── exact names
 //!          ├▶ chunks: six columns of label numbers                        ── wildcards, long names
 //!          ├▶ zones:  apex and SOA                                        ── negative answers
 //!          └▶ networks: client address to view                           ── variants of an answer
@@ -17,6 +17,7 @@ mod chunks;
 mod endpoint;
 mod entry;
 mod port;
+mod shards;
 mod table;
 mod view;
 mod wildcard;
@@ -33,7 +34,6 @@ pub use zone::{Denial, Zone, ZoneSettings};
 
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -44,7 +44,8 @@ use alias::alias_of;
 use chunks::Chunks;
 use entry::Entry;
 use port::{Below, below};
-use table::{Hash, LABEL_MARK, Shard};
+use shards::Shards;
+use table::{Hash, LABEL_MARK};
 use view::Networks;
 use zone::Zones;
 
@@ -56,12 +57,11 @@ const STORED_LABELS_MAX: usize = 3;
 /// Every name we answer for, at one moment. Never changes once built.
 ///
 /// Invariants, made by [`Builder::build`], relied on by [`Snapshot::lookup`]:
-/// - `shards`: their number is a power of two, so a hash is masked, not divided.
 /// - `apex`: every zone's apex is a stored name, and so is every name between a stored one and its apex.
 pub struct Snapshot {
     serial: u32,
     hasher: FixedState,
-    shards: Box<[Arc<Shard>]>,
+    shards: Shards,
     chunks: Chunks,
     zones: Zones,
     names: usize,
@@ -116,7 +116,7 @@ impl Snapshot {
     /// Octets held by names and their records; what it shares with other snapshots included.
     #[must_use]
     pub fn octets(&self) -> usize {
-        self.shards.iter().map(|shard| shard.octets()).sum()
+        self.shards.octets()
     }
 
     /// What we say to `question`, whose class the caller has checked, when `client` asks it.
@@ -299,8 +299,7 @@ impl Snapshot {
     }
 
     fn entry(&self, key: &[u8]) -> Option<Entry<'_>> {
-        let hash = hash_of(&self.hasher, key);
-        self.shards.get(hash.shard(self.shards.len()))?.find(hash, key)
+        self.shards.find(hash_of(&self.hasher, key), key)
     }
 
     fn label_number(&self, label: &[u8]) -> Option<u32> {

@@ -1,24 +1,29 @@
-//! One shard of the names: a probe table over one arena of octets.
+//! One shard of the names: a probe table and the entries that it leads to, in one run of octets.
 //!
 //! ```text
-//! slots   | tag: upper 32 bits, offset into the arena + 1: lower 32 bits |   0: free
-//! arena   | entry | entry | ...                                             in no order
-//!
+//! shard   | slot | slot | ...                  as many as `slots` says
+//!         | entry | entry | ...                the arena, in no order
+//! slot    | offset into the arena + 1: u32 | tag: u32 |              0 where it is free; integers little-endian
 //! ```
 //!
 //! Invariants, made by [`Shard::edited`], relied on by [`Shard::find`]:
-//! - `free-slot`: at least a third of the slots are free, so a probe for an absent key stops soon.
+//! - `free-slot`: at least a quarter of the slots are free, so a probe for an absent key stops soon.
+
+use std::iter::repeat_n;
+use std::sync::Arc;
 
 use super::entry::{Entry, EntryOctets};
 
 /// First octet of a key that is a label of the pattern index; no wire name begins with it.
 pub(super) const LABEL_MARK: u8 = 0xff;
+/// Octets of a slot.
+const SLOT_OCTETS: usize = 8;
 
-/// A part of all names, those whose hash chose it. Never changes once built.
-#[derive(Default)]
+/// A part of all names, those whose hash chose it. Never changes once built; a clone shares its octets.
+#[derive(Clone)]
 pub(super) struct Shard {
-    slots: Box<[u64]>,
-    arena: Box<[u8]>,
+    octets: Arc<[u8]>,
+    slots: u32,
     entries: u32,
 }
 
@@ -28,6 +33,14 @@ pub(super) type Edit<'e> = (&'e [u8], Hash, Option<&'e EntryOctets>);
 /// A hash of a key, as the tables use it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hash(pub(super) u64);
+
+/// What a used slot holds.
+#[derive(Clone, Copy)]
+struct Slot {
+    tag: u32,
+    /// Where in the arena its entry begins.
+    offset: usize,
+}
 
 impl Hash {
     /// Which shard, of `shards`, a power of two.
@@ -41,33 +54,63 @@ impl Hash {
     }
 }
 
+impl Slot {
+    /// None for a free one.
+    fn read(octets: [u8; SLOT_OCTETS]) -> Option<Self> {
+        let slot = u64::from_le_bytes(octets);
+        (slot != 0).then(|| Self {
+            tag: (slot >> 32) as u32,
+            offset: (slot as u32 - 1) as usize,
+        })
+    }
+
+    fn octets(self) -> [u8; SLOT_OCTETS] {
+        let place = u32::try_from(self.offset + 1).expect("a shard splits long before it holds 4 GiB");
+        (u64::from(self.tag) << 32 | u64::from(place)).to_le_bytes()
+    }
+}
+
 impl Shard {
+    /// A shard of these entries, each with the tag of its key's hash.
+    pub(super) fn of(tagged: &[(u32, Entry<'_>)]) -> Self {
+        let arena = tagged.iter().map(|(_, entry)| entry.octets().len()).sum();
+        let mut new = New::of(slots_for(tagged.len()), arena);
+        for (tag, entry) in tagged {
+            new.push(*tag, entry.octets());
+        }
+        new.shard()
+    }
+
     /// The entry of `key`, whose hash is `hash`.
     ///
     /// Compares the key whole: a tag that matches says nothing yet.
     pub(super) fn find(&self, hash: Hash, key: &[u8]) -> Option<Entry<'_>> {
+        self.find_at(hash, key).map(|(_, entry)| entry)
+    }
+
+    /// The same, and where in the arena it begins.
+    fn find_at(&self, hash: Hash, key: &[u8]) -> Option<(usize, Entry<'_>)> {
         let tag = hash.tag();
-        let mut slot = first_slot(tag, self.slots.len());
+        let (slots, arena) = self.parts();
+        let mut place = first_slot(tag, slots.len());
         loop {
-            let found = *self.slots.get(slot)?;
-            if found == 0 {
-                return None;
-            }
-            if (found >> 32) as u32 == tag {
-                let entry = Entry::at(&self.arena, (found as u32 - 1) as usize)?;
+            let slot = Slot::read(*slots.get(place)?)?;
+            if slot.tag == tag {
+                let entry = Entry::at(arena, slot.offset)?;
                 if entry.key() == key {
-                    return Some(entry);
+                    return Some((slot.offset, entry));
                 }
             }
-            slot = next_slot(slot, self.slots.len());
+            place = next_slot(place, slots.len());
         }
     }
 
-    /// All entries, in no order, each with its tag.
+    /// All entries, in no order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let (_, arena) = self.parts();
         let mut offset = 0;
         std::iter::from_fn(move || {
-            let entry = Entry::at(&self.arena, offset)?;
+            let entry = Entry::at(arena, offset)?;
             offset += entry.octets().len();
             Some(entry)
         })
@@ -78,54 +121,178 @@ impl Shard {
         self.entries as usize
     }
 
-    /// Octets held, tables included.
+    /// Octets held, slots included.
     pub(super) fn octets(&self) -> usize {
-        self.arena.len() + self.slots.len() * size_of::<u64>()
+        self.octets.len()
     }
 
     /// A shard with the entries of this one and `edits` applied; each key at most once among them.
     ///
-    /// `hash` gives the hash of a key that stays.
-    pub(super) fn edited(&self, edits: &[Edit<'_>], hash: impl Fn(&[u8]) -> Hash) -> Self {
-        let edited: std::collections::HashSet<&[u8]> = edits.iter().map(|(key, ..)| *key).collect();
-        let kept = self.entries().filter(|entry| !edited.contains(entry.key()));
-        let mut tagged: Vec<(u32, Entry<'_>)> = Vec::with_capacity(self.len() + edits.len());
-        tagged.extend(kept.map(|entry| (hash(entry.key()).tag(), entry)));
-        let new = edits
+    /// What stays is copied in as few runs as there are, and its slots tell where it belongs: nothing is hashed, and no entry
+    /// read.
+    pub(super) fn edited(&self, edits: &[Edit<'_>]) -> Self {
+        let mut gaps: Vec<Gap> = edits
             .iter()
-            .filter_map(|(_, hash, entry)| Some((hash.tag(), (*entry)?.entry())));
-        tagged.extend(new);
-        Self::of(&tagged)
+            .filter_map(|(key, hash, _)| self.find_at(*hash, key))
+            .map(|(start, entry)| Gap {
+                start,
+                length: entry.octets().len(),
+                closed: 0,
+            })
+            .collect();
+        gaps.sort_unstable_by_key(|gap| gap.start);
+        let mut closed = 0;
+        for gap in &mut gaps {
+            closed += gap.length;
+            gap.closed = closed;
+        }
+
+        let coming = || {
+            edits
+                .iter()
+                .filter_map(|(_, hash, entry)| Some((hash.tag(), (*entry)?)))
+        };
+        let entries = self.len() - gaps.len() + coming().count();
+        let (slots, arena) = self.parts();
+        let octets = coming()
+            .map(|(_, entry)| entry.entry().octets().len())
+            .sum::<usize>();
+        // As many slots as it has will do for some more or fewer entries.
+        let count = if (slots_min(entries)..=slots_for(entries + entries / 2)).contains(&slots.len()) {
+            slots.len()
+        } else {
+            slots_for(entries)
+        };
+        let mut new = New::of(count, arena.len() - closed + octets);
+        let mut from = 0;
+        for gap in &gaps {
+            new.append(arena.get(from..gap.start).unwrap_or_default());
+            from = gap.start + gap.length;
+        }
+        new.append(arena.get(from..).unwrap_or_default());
+        for slot in slots.iter().filter_map(|slot| Slot::read(*slot)) {
+            let before = gaps.partition_point(|gap| gap.start <= slot.offset);
+            let last = before.checked_sub(1).and_then(|last| gaps.get(last));
+            if last.is_some_and(|gap| gap.start == slot.offset) {
+                continue;
+            }
+            let closed = last.map_or(0, |gap| gap.closed);
+            new.place(Slot {
+                offset: slot.offset - closed,
+                ..slot
+            });
+        }
+        for (tag, entry) in coming() {
+            new.push(tag, entry.entry().octets());
+        }
+        new.shard()
     }
 
-    /// A shard of these entries, each with the tag of its key's hash.
-    pub(super) fn of(tagged: &[(u32, Entry<'_>)]) -> Self {
-        if tagged.is_empty() {
-            return Self::default();
-        }
-        let slots_count = tagged.len() + tagged.len() / 2 + 1;
-        let mut slots = vec![0_u64; slots_count].into_boxed_slice();
-        let octets = tagged.iter().map(|(_, entry)| entry.octets().len()).sum();
-        let mut arena = Vec::with_capacity(octets);
-        for (tag, entry) in tagged {
-            let offset = u32::try_from(arena.len() + 1).expect("a shard splits long before it holds 4 GiB");
-            arena.extend_from_slice(entry.octets());
-            let mut slot = first_slot(*tag, slots_count);
-            while let Some(taken) = slots.get_mut(slot) {
-                if *taken == 0 {
-                    *taken = u64::from(*tag) << 32 | u64::from(offset);
-                    break;
-                }
-                slot = next_slot(slot, slots_count);
-            }
-        }
-        let entries = u32::try_from(tagged.len()).expect("fewer entries than octets");
+    /// Slots, and the arena.
+    fn parts(&self) -> (&[[u8; SLOT_OCTETS]], &[u8]) {
+        let slots = self.slots as usize * SLOT_OCTETS;
+        let (slots, arena) = self.octets.split_at_checked(slots).unwrap_or_default();
+        (slots.as_chunks().0, arena)
+    }
+}
+
+impl Default for Shard {
+    /// One without entries.
+    fn default() -> Self {
         Self {
+            octets: Arc::default(),
+            slots: 0,
+            entries: 0,
+        }
+    }
+}
+
+/// An entry that does not stay.
+struct Gap {
+    start: usize,
+    length: usize,
+    /// Octets of it and of those before it.
+    closed: usize,
+}
+
+/// A shard being built.
+struct New {
+    octets: Arc<[u8]>,
+    slots: usize,
+    /// Octets of the arena that are written.
+    written: usize,
+    entries: u32,
+}
+
+impl New {
+    /// With so many slots, and room for so many octets of entries.
+    fn of(slots: usize, arena: usize) -> Self {
+        Self {
+            octets: repeat_n(0, slots * SLOT_OCTETS + arena).collect(),
             slots,
-            arena: arena.into_boxed_slice(),
+            written: 0,
+            entries: 0,
+        }
+    }
+
+    fn parts(&mut self) -> (&mut [[u8; SLOT_OCTETS]], &mut [u8]) {
+        let octets = Arc::get_mut(&mut self.octets).expect("nobody has it before `shard`");
+        let slots = octets.split_at_mut_checked(self.slots * SLOT_OCTETS);
+        let (slots, arena) = slots.unwrap_or_default();
+        (slots.as_chunks_mut().0, arena)
+    }
+
+    /// Writes octets of entries behind those that are written.
+    fn append(&mut self, octets: &[u8]) {
+        let start = self.written;
+        let (_, arena) = self.parts();
+        if let Some(room) = arena.get_mut(start..start + octets.len()) {
+            room.copy_from_slice(octets);
+        }
+        self.written += octets.len();
+    }
+
+    /// Notes where an entry is.
+    fn place(&mut self, slot: Slot) {
+        self.entries += 1;
+        let (slots, _) = self.parts();
+        let count = slots.len();
+        let mut place = first_slot(slot.tag, count);
+        while let Some(taken) = slots.get_mut(place) {
+            if *taken == [0; SLOT_OCTETS] {
+                *taken = slot.octets();
+                break;
+            }
+            place = next_slot(place, count);
+        }
+    }
+
+    /// Writes an entry, and notes where it is.
+    fn push(&mut self, tag: u32, entry: &[u8]) {
+        let offset = self.written;
+        self.append(entry);
+        self.place(Slot { tag, offset });
+    }
+
+    fn shard(self) -> Shard {
+        let [slots, entries] = [self.slots, self.entries as usize]
+            .map(|count| u32::try_from(count).expect("a shard splits long before it has 2^32 slots"));
+        Shard {
+            octets: self.octets,
+            slots,
             entries,
         }
     }
+}
+
+/// Slots for so many entries when they are dealt out anew.
+fn slots_for(entries: usize) -> usize {
+    entries + entries / 2 + usize::from(entries > 0)
+}
+
+/// The fewest slots for so many entries.
+fn slots_min(entries: usize) -> usize {
+    entries + entries / 3 + usize::from(entries > 0)
 }
 
 /// Where a probe for `tag` begins: the upper 32 bits of a product, so any number of slots will do.
@@ -174,7 +341,7 @@ mod tests {
             .zip(&entries)
             .map(|(key, entry)| (key.as_slice(), poor(key), Some(entry)))
             .collect();
-        let shard = Shard::default().edited(&edits, poor);
+        let shard = Shard::default().edited(&edits);
         for key in &keys {
             assert_eq!(shard.find(poor(key), key).unwrap().value, u32::from(key[1]));
         }
@@ -192,13 +359,11 @@ mod tests {
             &[answer(1, b"bbb", b"x"), answer(28, b"666", b"yz")],
             &[],
         );
-        let first = Shard::default().edited(
-            &[(b"a", hash(b"a"), Some(&old)), (b"b", hash(b"b"), Some(&other))],
-            hash,
-        );
+        let first =
+            Shard::default().edited(&[(b"a", hash(b"a"), Some(&old)), (b"b", hash(b"b"), Some(&other))]);
         let new = EntryOctets::new(b"a", 3, &[answer(1, b"new", b"")], &[]);
-        let second = first.edited(&[(b"a", hash(b"a"), Some(&new))], hash);
-        let third = second.edited(&[(b"a", hash(b"a"), None)], hash);
+        let second = first.edited(&[(b"a", hash(b"a"), Some(&new))]);
+        let third = second.edited(&[(b"a", hash(b"a"), None)]);
 
         assert_eq!(
             first
@@ -235,8 +400,8 @@ mod tests {
     fn an_empty_shard_finds_nothing() {
         assert!(Shard::default().find(Hash(7), b"a").is_none());
         let one = EntryOctets::new(b"a", 0, &[], &[]);
-        let shard = Shard::default().edited(&[(b"a", Hash(7), Some(&one))], |_| Hash(7));
-        let emptied = shard.edited(&[(b"a", Hash(7), None)], |_| Hash(7));
+        let shard = Shard::default().edited(&[(b"a", Hash(7), Some(&one))]);
+        let emptied = shard.edited(&[(b"a", Hash(7), None)]);
         assert_eq!((emptied.len(), emptied.octets()), (0, 0));
     }
 }

@@ -278,8 +278,10 @@ fn endpoints_come_and_go_under_reused_keys_and_numbers() {
         );
         assert_eq!(full.endpoints(), 600);
         assert!(full.chunks.get(2).is_some() && full.chunks.get(3).is_none());
-        keys.iter().for_each(|key| builder.remove_endpoint(*key));
-        builder.remove_endpoint(keys[0]);
+        let labels = |number: usize| endpoint(round * 1000 + number).labels;
+        let each = keys.iter().enumerate();
+        each.for_each(|(number, key)| builder.remove_endpoint(*key, &labels(number)));
+        builder.remove_endpoint(keys[0], &labels(0));
         let empty = builder.build();
         assert_eq!(
             (empty.endpoints(), ask(&empty, "*.dev.docker")),
