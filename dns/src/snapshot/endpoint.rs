@@ -90,6 +90,8 @@ pub(super) struct Rows([u64; CHUNK_ROWS / 64]);
 /// 256 rows. Never changes once built.
 pub(super) struct Chunk {
     columns: [[u32; CHUNK_ROWS]; GRAMMAR_LABELS],
+    /// Rows of [`Tier::Ready`], and of [`Tier::Starting`]: who answers is found without a look at each row.
+    tiers: [Rows; 2],
     starts: [u32; CHUNK_ROWS],
     arena: Box<[u8]>,
 }
@@ -196,6 +198,7 @@ impl Chunk {
     pub(super) fn empty() -> Self {
         Self {
             columns: [[ANY; CHUNK_ROWS]; GRAMMAR_LABELS],
+            tiers: [Rows::NONE; 2],
             starts: [0; CHUNK_ROWS],
             arena: Box::default(),
         }
@@ -204,6 +207,7 @@ impl Chunk {
     /// A copy with `edits` applied; each row at most once among them.
     pub(super) fn edited(&self, edits: &[RowEdit]) -> Self {
         let mut columns = self.columns;
+        let mut tiers = self.tiers;
         let mut new: [Option<&[u8]>; CHUNK_ROWS] = [None; CHUNK_ROWS];
         for (row, slot) in new.iter_mut().enumerate() {
             *slot = self.row_octets(row);
@@ -217,8 +221,13 @@ impl Chunk {
                     *cell = number;
                 }
             }
+            let octets = content.as_ref().map(|(_, octets)| octets.as_ref());
+            let tier = octets.and_then(Row::read).map(|row| row.tier());
+            for (rows, its) in tiers.iter_mut().zip([Tier::Ready, Tier::Starting]) {
+                rows.set(key.row(), tier == Some(its));
+            }
             if let Some(slot) = new.get_mut(key.row()) {
-                *slot = content.as_ref().map(|(_, octets)| octets.as_ref());
+                *slot = octets;
             }
         }
         let mut starts = [0; CHUNK_ROWS];
@@ -229,8 +238,19 @@ impl Chunk {
         }
         Self {
             columns,
+            tiers,
             starts,
             arena: arena.into_boxed_slice(),
+        }
+    }
+
+    /// The rows of `tier`; none of [`Tier::Withheld`], which do not answer.
+    pub(super) fn rows_of(&self, tier: Tier) -> Rows {
+        let [ready, starting] = self.tiers;
+        match tier {
+            Tier::Ready => ready,
+            Tier::Starting => starting,
+            Tier::Withheld => Rows::NONE,
         }
     }
 
@@ -311,6 +331,22 @@ impl Rows {
     /// Whether there is none.
     pub(super) fn is_empty(self) -> bool {
         self.0 == [0; CHUNK_ROWS / 64]
+    }
+
+    /// Has `row` among them, or not.
+    fn set(&mut self, row: usize, is_there: bool) {
+        if let Some(word) = self.0.get_mut(row / 64) {
+            let bit = 1 << (row % 64);
+            *word = if is_there { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// Those that are in `others`, too.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        for (word, others) in self.0.iter_mut().zip(others.0) {
+            *word &= others;
+        }
+        self
     }
 
     /// Those that are not in `others`.
@@ -513,6 +549,11 @@ mod tests {
             (vec![0, 1, 7, 8, 62, 63, 64, 127, 200], true)
         );
         octets[200] = 0;
+        let mut both = Rows::of(&octets);
+        both.set(3, true);
+        both.set(0, false);
+        assert!(!both.and(rows).is_empty() && both.and(rows).without(rows).is_empty());
+        assert!(!both.without(rows).is_empty());
         let mut left = Vec::new();
         let _ = rows.without(Rows::of(&octets)).each(|row| {
             left.push(row);

@@ -25,7 +25,7 @@ use foldhash::fast::FixedState;
 use self::gather::Gather;
 use super::Zone;
 use super::chunks::Chunks;
-use super::endpoint::{ANY, GRAMMAR_LABELS, NEVER, Numbers, Row, Rows, SRV_WEIGHT, Tier};
+use super::endpoint::{ANY, Chunk, GRAMMAR_LABELS, NEVER, Numbers, Row, Rows, SRV_WEIGHT, Tier};
 use super::entry::Answer;
 use crate::moment::Moment;
 use crate::record::{RDATA_AT, View};
@@ -66,6 +66,8 @@ pub struct Matches<'s> {
     wanted: Numbers,
     /// Those that match in that chunk, which is all that most queries look at, again and again.
     first_rows: Rows,
+    /// Who of them answers.
+    admitted: Admitted,
     /// Owner of the records.
     owner: [u8; 2],
     /// Whose addresses the client gets.
@@ -93,10 +95,11 @@ enum Admitted {
 }
 
 impl Admitted {
-    fn admits(self, row: &Row<'_>) -> bool {
+    /// Those of `rows` of `chunk` that answer.
+    fn of(self, rows: Rows, chunk: &Chunk) -> Rows {
         match self {
-            Self::All => true,
-            Self::Only(tier) => tier == row.tier() && tier != Tier::Withheld,
+            Self::All => rows,
+            Self::Only(tier) => rows.and(chunk.rows_of(tier)),
         }
     }
 }
@@ -118,6 +121,7 @@ impl<'s> Matches<'s> {
             hasher,
             wanted,
             first_rows: Rows::NONE,
+            admitted: Admitted::All,
             owner: OWNER_IS_QNAME,
             view,
             zone,
@@ -131,16 +135,20 @@ impl<'s> Matches<'s> {
         // Whoever walks them later begins where there is something.
         let (first, rows) = each.find(|(_, rows)| !rows.is_empty())?;
         let matches = Self { first, ..matches };
-        Some(Self {
-            first_rows: in_any_region.map_or(rows, |_| matches.rows_of_first()),
-            ..matches
-        })
+        let first_rows = in_any_region.map_or(rows, |_| matches.rows_of_first());
+        Some(
+            Self {
+                first_rows,
+                ..matches
+            }
+            .with_admitted(),
+        )
     }
 
     /// The CNAME record of the only endpoint that matches, where it is an alias and SRV says nothing of it.
     pub(super) fn alias(&self) -> Option<Answer<'s>> {
         let mut only = None;
-        let flow = self.each(self.admitted(), |row| match (&only, row.alias()) {
+        let flow = self.each(self.admitted, |row| match (&only, row.alias()) {
             (None, Some(alias)) if row.port(self.view).is_none() => {
                 only = Some(alias);
                 ControlFlow::Continue(())
@@ -185,7 +193,7 @@ impl<'s> Matches<'s> {
     ) -> Written {
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let first = records.end();
-        let flow = self.each(self.admitted(), |row| {
+        let flow = self.each(self.admitted, |row| {
             let whole = row.addresses(rtype, self.view, |address| {
                 records.push_address::<RECORD>(self.owner, rtype, row.ttl_seconds(now), address)
             });
@@ -204,7 +212,7 @@ impl<'s> Matches<'s> {
         // Health is asked of all that can answer: healthy ones elsewhere go before starting ones here.
         let anywhere = self.in_any_region();
         let all = anywhere.unwrap_or(*self);
-        let admitted = all.admitted();
+        let admitted = all.admitted;
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let here = records.end();
         let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, now, 0));
@@ -280,10 +288,14 @@ impl<'s> Matches<'s> {
     fn in_any_region(&self) -> Option<Self> {
         let wanted = self.with_any_region()?;
         let matches = Self { wanted, ..*self };
-        Some(Self {
-            first_rows: matches.rows_of_first(),
-            ..matches
-        })
+        let first_rows = matches.rows_of_first();
+        Some(
+            Self {
+                first_rows,
+                ..matches
+            }
+            .with_admitted(),
+        )
     }
 
     /// The rows of the first chunk that match.
@@ -292,18 +304,38 @@ impl<'s> Matches<'s> {
         chunk.map_or(Rows::NONE, |chunk| chunk.matching(&self.wanted))
     }
 
-    /// Which tiers answer: the best there is, or all where the query means one endpoint.
-    fn admitted(&self) -> Admitted {
+    /// The same, and which tiers answer: the best there is, or all where the query means one endpoint.
+    ///
+    /// Looks at every chunk where nobody is ready, as after the start of a host, and never at a row: the first of very many
+    /// are not better than the others.
+    fn with_admitted(self) -> Self {
         if [self.wanted[INSTANCE], self.wanted[UUID]] != [ANY, ANY] {
-            return Admitted::All;
+            return self;
         }
         let mut best = Tier::Withheld;
-        // Every one is looked at until one is ready: the first of very many are not better than the others.
-        let _ = self.walk(None, Admitted::All, usize::MAX, |row| {
-            best = best.min(row.tier());
-            continued(best != Tier::Ready)
-        });
-        Admitted::Only(best)
+        for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
+            let rows = self.rows_of(place, chunk);
+            if !rows.and(chunk.rows_of(Tier::Ready)).is_empty() {
+                best = Tier::Ready;
+                break;
+            }
+            if !rows.and(chunk.rows_of(Tier::Starting)).is_empty() {
+                best = Tier::Starting;
+            }
+        }
+        Self {
+            admitted: Admitted::Only(best),
+            ..self
+        }
+    }
+
+    /// The rows of `chunk`, which is at `place`, that match.
+    fn rows_of(&self, place: usize, chunk: &Chunk) -> Rows {
+        if place == self.first {
+            self.first_rows
+        } else {
+            chunk.matching(&self.wanted)
+        }
     }
 
     /// Calls `visit` for every row that matches this query but not `unlike`.
@@ -313,36 +345,30 @@ impl<'s> Matches<'s> {
         admitted: Admitted,
         visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.walk(Some(unlike), admitted, ROWS_MAX, visit)
+        self.walk(Some(unlike), admitted, visit)
     }
 
     /// Calls `visit` for every row that matches, up to [`ROWS_MAX`].
     fn each(&self, admitted: Admitted, visit: impl FnMut(Row<'s>) -> ControlFlow<()>) -> ControlFlow<()> {
-        self.walk(None, admitted, ROWS_MAX, visit)
+        self.walk(None, admitted, visit)
     }
 
-    /// Calls `visit` for the rows that match this query but not `unlike`, up to `rows_max` of those that are admitted.
+    /// Calls `visit` for the rows that match this query but not `unlike`, up to [`ROWS_MAX`] of those that are admitted.
     fn walk(
         &self,
         unlike: Option<&Numbers>,
         admitted: Admitted,
-        rows_max: usize,
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut left = rows_max;
+        let mut left = ROWS_MAX;
         for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
-            let mut rows = if place == self.first {
-                self.first_rows
-            } else {
-                chunk.matching(&self.wanted)
-            };
+            let mut rows = admitted.of(self.rows_of(place, chunk), chunk);
             if let Some(unlike) = unlike.filter(|_| !rows.is_empty()) {
                 rows = rows.without(chunk.matching(unlike));
             }
             let mut is_over = false;
             let flow = rows.each(|row| {
-                let row = chunk.row_octets(row).and_then(Row::read);
-                let Some(row) = row.filter(|row| admitted.admits(row)) else {
+                let Some(row) = chunk.row_octets(row).and_then(Row::read) else {
                     return ControlFlow::Continue(());
                 };
                 is_over = left == 0;

@@ -39,6 +39,7 @@ const SERVICES: u32 = 1_000;
 const A: u16 = 1;
 const SRV: u16 = 33;
 const AAAA: u16 = 28;
+const ANY: u16 = 255;
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -47,6 +48,8 @@ enum Kind {
     Query(&'static str, u16),
     /// Answering one of the same kind over TCP, where a wildcard's hundred matches find room.
     Crowd(&'static str, u16),
+    /// Answering one where none of ten times as many services is healthy.
+    Unwell(&'static str, u16),
     /// The same, from an upstream's reply that is kept.
     Kept(&'static str, u16),
     /// Publishing one change among so many services.
@@ -55,7 +58,7 @@ enum Kind {
     Compile(u32),
 }
 
-const KINDS: [(&str, Kind, u32); 15] = [
+const KINDS: [(&str, Kind, u32); 16] = [
     ("one_a", Kind::Query("instance77.image7.dev.docker", A), QUESTIONS),
     ("ten_a", Kind::Query("image7.dev.docker", A), QUESTIONS),
     ("ten_srv", Kind::Query("image7.dev.docker", SRV), QUESTIONS),
@@ -82,6 +85,7 @@ const KINDS: [(&str, Kind, u32); 15] = [
         Kind::Crowd("*.crowd.dev.docker", SRV),
         QUESTIONS,
     ),
+    ("wildcard_of_unwell", Kind::Unwell("*.docker", ANY), QUESTIONS),
     (
         "long_name_of_one",
         Kind::Query("region.instance77.image7.dev.docker", A),
@@ -124,6 +128,10 @@ fn work(name: &str) {
             }
             Kind::Crowd(owner, qtype) => {
                 answer(fixture::crowd(SERVICES), owner, qtype, Transport::Tcp, *times);
+            }
+            Kind::Unwell(owner, qtype) => {
+                let zone = fixture::unwell(10 * SERVICES);
+                answer(zone, owner, qtype, Transport::Udp, *times);
             }
             Kind::Kept(owner, qtype) => recall(owner, qtype, *times),
             Kind::Change(services) => change(services, *times),
