@@ -35,11 +35,11 @@ use crate::status::{Published, Status};
 pub const CHANGES_QUEUED_MAX: usize = 1024;
 
 /// A pause after each publication is so many times as long as that took: however many changes come, publishing takes at
-/// most a fifth of a core.
-const REST_FACTOR: u32 = 4;
+/// most a tenth of a core, unless one takes longer than a millisecond.
+const REST_FACTOR: u32 = 9;
 
 /// The longest pause: a container that starts right behind another is seen within milliseconds all the same.
-const REST_MAX: Duration = Duration::from_millis(4);
+const REST_MAX: Duration = Duration::from_millis(10);
 
 /// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
 /// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to

@@ -172,8 +172,11 @@ impl Builder {
             let Some(entry) = self.get(name.octets()) else {
                 continue;
             };
-            let entry = entry.is_set().then(|| EntryOctets::with_value(entry, 0));
-            self.put(name.octets(), entry);
+            if entry.is_set() {
+                self.put_value(name.octets(), 0);
+            } else {
+                self.put(name.octets(), None);
+            }
         }
         self.zones.remove(place);
     }
@@ -423,18 +426,14 @@ impl Builder {
         let Some(parent) = self.parent_in_zone(owner) else {
             return;
         };
-        match self.get(parent.octets()) {
-            Some(entry) => {
-                let entry = EntryOctets::with_value(entry, entry.value + 1);
-                self.put(parent.octets(), Some(entry));
-            }
-            None => {
-                self.put(
-                    parent.octets(),
-                    Some(EntryOctets::empty_non_terminal(parent.octets(), 1)),
-                );
-                self.add_child_to_parent(&parent);
-            }
+        if let Some(children) = self.get(parent.octets()).map(|entry| entry.value) {
+            self.put_value(parent.octets(), children + 1);
+        } else {
+            self.put(
+                parent.octets(),
+                Some(EntryOctets::empty_non_terminal(parent.octets(), 1)),
+            );
+            self.add_child_to_parent(&parent);
         }
     }
 
@@ -450,8 +449,19 @@ impl Builder {
             self.put(parent.octets(), None);
             self.remove_child_from_parent(&parent);
         } else {
-            let entry = EntryOctets::with_value(entry, children);
-            self.put(parent.octets(), Some(entry));
+            self.put_value(parent.octets(), children);
+        }
+    }
+
+    /// Has the next build keep what is at `key`, with another value. The name of an environment has an entry of many
+    /// kilobytes, and a child for each service that comes: what is kept aside already is changed where it lies.
+    fn put_value(&mut self, key: &[u8], value: u32) {
+        if let Some(Some(entry)) = self.changed.get_mut(key) {
+            entry.set_value(value);
+        } else if let Some(entry) = self.get(key) {
+            let mut entry = EntryOctets::copied(entry);
+            entry.set_value(value);
+            self.put(key, Some(entry));
         }
     }
 

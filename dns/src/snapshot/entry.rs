@@ -132,13 +132,16 @@ impl EntryOctets {
         Self(octets.into_boxed_slice())
     }
 
-    /// The same entry with another `value`.
-    pub(super) fn with_value(entry: Entry<'_>, value: u32) -> Self {
-        let mut octets = entry.octets.to_vec();
-        if let Some(at) = octets.get_mut(4..8) {
+    /// A copy of an entry that is stored.
+    pub(super) fn copied(entry: Entry<'_>) -> Self {
+        Self(entry.octets.into())
+    }
+
+    /// Gives it another `value`.
+    pub(super) fn set_value(&mut self, value: u32) {
+        if let Some(at) = self.0.get_mut(4..8) {
             at.copy_from_slice(&value.to_le_bytes());
         }
-        Self(octets.into_boxed_slice())
     }
 
     pub(super) fn entry(&self) -> Entry<'_> {

@@ -9,8 +9,7 @@
 //! Invariants, made by [`Shard::edited`], relied on by [`Shard::find`]:
 //! - `free-slot`: at least a quarter of the slots are free, so a probe for an absent key stops soon.
 
-use std::iter::repeat_n;
-use std::sync::Arc;
+use bytes::Bytes;
 
 use super::entry::{Entry, EntryOctets};
 
@@ -22,7 +21,7 @@ const SLOT_OCTETS: usize = 8;
 /// A part of all names, those whose hash chose it. Never changes once built; a clone shares its octets.
 #[derive(Clone)]
 pub(super) struct Shard {
-    octets: Arc<[u8]>,
+    octets: Bytes,
     slots: u32,
     entries: u32,
 }
@@ -200,7 +199,7 @@ impl Default for Shard {
     /// One without entries.
     fn default() -> Self {
         Self {
-            octets: Arc::default(),
+            octets: Bytes::new(),
             slots: 0,
             entries: 0,
         }
@@ -217,70 +216,59 @@ struct Gap {
 
 /// A shard being built.
 struct New {
-    octets: Arc<[u8]>,
+    octets: Vec<u8>,
     slots: usize,
-    /// Octets of the arena that are written.
-    written: usize,
     entries: u32,
 }
 
 impl New {
     /// With so many slots, and room for so many octets of entries.
     fn of(slots: usize, arena: usize) -> Self {
+        let mut octets = Vec::with_capacity(slots * SLOT_OCTETS + arena);
+        octets.resize(slots * SLOT_OCTETS, 0);
         Self {
-            octets: repeat_n(0, slots * SLOT_OCTETS + arena).collect(),
+            octets,
             slots,
-            written: 0,
             entries: 0,
         }
     }
 
-    fn parts(&mut self) -> (&mut [[u8; SLOT_OCTETS]], &mut [u8]) {
-        let octets = Arc::get_mut(&mut self.octets).expect("nobody has it before `shard`");
-        let slots = octets.split_at_mut_checked(self.slots * SLOT_OCTETS);
-        let (slots, arena) = slots.unwrap_or_default();
-        (slots.as_chunks_mut().0, arena)
-    }
-
     /// Writes octets of entries behind those that are written.
     fn append(&mut self, octets: &[u8]) {
-        let start = self.written;
-        let (_, arena) = self.parts();
-        if let Some(room) = arena.get_mut(start..start + octets.len()) {
-            room.copy_from_slice(octets);
-        }
-        self.written += octets.len();
+        self.octets.extend_from_slice(octets);
     }
 
     /// Notes where an entry is.
     fn place(&mut self, slot: Slot) {
         self.entries += 1;
-        let (slots, _) = self.parts();
-        let count = slots.len();
-        let mut place = first_slot(slot.tag, count);
+        let slots = self
+            .octets
+            .get_mut(..self.slots * SLOT_OCTETS)
+            .unwrap_or_default();
+        let (slots, _) = slots.as_chunks_mut();
+        let mut place = first_slot(slot.tag, slots.len());
         while let Some(taken) = slots.get_mut(place) {
             if *taken == [0; SLOT_OCTETS] {
                 *taken = slot.octets();
                 break;
             }
-            place = next_slot(place, count);
+            place = next_slot(place, self.slots);
         }
     }
 
     /// Writes an entry, and notes where it is.
     fn push(&mut self, tag: u32, entry: &[u8]) {
-        let offset = self.written;
+        let offset = self.octets.len() - self.slots * SLOT_OCTETS;
         self.append(entry);
         self.place(Slot { tag, offset });
     }
 
     fn shard(self) -> Shard {
-        let [slots, entries] = [self.slots, self.entries as usize]
-            .map(|count| u32::try_from(count).expect("a shard splits long before it has 2^32 slots"));
+        let slots = u32::try_from(self.slots).expect("a shard splits long before it has 2^32 slots");
         Shard {
-            octets: self.octets,
+            octets: self.octets.into(),
             slots,
-            entries,
+            entries: self.entries,
         }
     }
 }
