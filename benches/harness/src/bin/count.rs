@@ -17,12 +17,13 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use dataplane::cache::{Cache, Rules};
 use dataplane::respond::{Client, Message, Transport, respond};
 
 use dns::wire::Head;
-use dns::{Builder, Query, Reply};
+use dns::{Query, Reply, Snapshot};
 
 /// As skydock has it: a publish allocates.
 #[global_allocator]
@@ -46,6 +47,8 @@ const ANY: u16 = 255;
 enum Kind {
     /// Answering a question about this name and type.
     Query(&'static str, u16),
+    /// The same by two workers at once, who share a snapshot: what one more core costs each.
+    Workers(&'static str, u16),
     /// Answering one of the same kind over TCP, where a wildcard's hundred matches find room.
     Crowd(&'static str, u16),
     /// Answering one where none of ten times as many services is healthy.
@@ -58,8 +61,13 @@ enum Kind {
     Compile(u32),
 }
 
-const KINDS: [(&str, Kind, u32); 16] = [
+const KINDS: [(&str, Kind, u32); 17] = [
     ("one_a", Kind::Query("instance77.image7.dev.docker", A), QUESTIONS),
+    (
+        "one_a_two_workers",
+        Kind::Workers("instance77.image7.dev.docker", A),
+        QUESTIONS,
+    ),
     ("ten_a", Kind::Query("image7.dev.docker", A), QUESTIONS),
     ("ten_srv", Kind::Query("image7.dev.docker", SRV), QUESTIONS),
     (
@@ -124,14 +132,34 @@ fn work(name: &str) {
     for (_, kind, times) in KINDS.iter().filter(|(it, ..)| *it == name) {
         match *kind {
             Kind::Query(owner, qtype) => {
-                answer(fixture::zone(SERVICES), owner, qtype, Transport::Udp, *times);
+                answer(
+                    &fixture::zone(SERVICES).build(),
+                    owner,
+                    qtype,
+                    Transport::Udp,
+                    *times,
+                );
+            }
+            Kind::Workers(owner, qtype) => {
+                let (publisher, _) = dns::channel(fixture::zone(SERVICES).build());
+                thread::scope(|scope| {
+                    for mut reader in [publisher.reader(), publisher.reader()] {
+                        scope.spawn(move || answer(reader.load(), owner, qtype, Transport::Udp, times / 2));
+                    }
+                });
             }
             Kind::Crowd(owner, qtype) => {
-                answer(fixture::crowd(SERVICES), owner, qtype, Transport::Tcp, *times);
+                answer(
+                    &fixture::crowd(SERVICES).build(),
+                    owner,
+                    qtype,
+                    Transport::Tcp,
+                    *times,
+                );
             }
             Kind::Unwell(owner, qtype) => {
-                let zone = fixture::unwell(10 * SERVICES);
-                answer(zone, owner, qtype, Transport::Udp, *times);
+                let zone = fixture::unwell(10 * SERVICES).build();
+                answer(&zone, owner, qtype, Transport::Udp, *times);
             }
             Kind::Kept(owner, qtype) => recall(owner, qtype, *times),
             Kind::Change(services) => change(services, *times),
@@ -148,8 +176,7 @@ fn measured(times: u32, mut step: impl FnMut(u32)) {
     }
 }
 
-fn answer(mut builder: Builder, owner: &str, qtype: u16, transport: Transport, times: u32) {
-    let snapshot = builder.build();
+fn answer(snapshot: &Snapshot, owner: &str, qtype: u16, transport: Transport, times: u32) {
     let policy = fixture::policy();
     let client = Client {
         address: IpAddr::from([172, 17, 0, 2]),
@@ -162,7 +189,7 @@ fn answer(mut builder: Builder, owner: &str, qtype: u16, transport: Transport, t
         let room = buffer.get_mut(..packet.len()).expect("larger than any query");
         room.copy_from_slice(&packet);
         let mut message = Message::new(&mut buffer, packet.len());
-        black_box(respond(&snapshot, &policy, client, &mut message));
+        black_box(respond(snapshot, &policy, client, &mut message));
     });
 }
 
