@@ -306,20 +306,28 @@ impl<'s> Matches<'s> {
 
     /// The same, and which tiers answer: the best there is, or all where the query means one endpoint.
     ///
-    /// Looks at every chunk where nobody is ready, as after the start of a host, and never at a row: the first of very many
-    /// are not better than the others.
+    /// Passes over every chunk where nobody is ready, as after the start of a host, and looks at no row: the first of very
+    /// many are not better than the others.
     fn with_admitted(self) -> Self {
         if [self.wanted[INSTANCE], self.wanted[UUID]] != [ANY, ANY] {
             return self;
         }
         let mut best = Tier::Withheld;
         for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
+            let ready = chunk.rows_of(Tier::Ready);
+            let starting = match best {
+                Tier::Withheld => chunk.rows_of(Tier::Starting),
+                Tier::Starting | Tier::Ready => Rows::NONE,
+            };
+            if ready.is_empty() && starting.is_empty() {
+                continue;
+            }
             let rows = self.rows_of(place, chunk);
-            if !rows.and(chunk.rows_of(Tier::Ready)).is_empty() {
+            if !rows.and(ready).is_empty() {
                 best = Tier::Ready;
                 break;
             }
-            if !rows.and(chunk.rows_of(Tier::Starting)).is_empty() {
+            if !rows.and(starting).is_empty() {
                 best = Tier::Starting;
             }
         }
@@ -360,6 +368,9 @@ impl<'s> Matches<'s> {
         admitted: Admitted,
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        if admitted == Admitted::Only(Tier::Withheld) {
+            return ControlFlow::Continue(());
+        }
         let mut left = ROWS_MAX;
         for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
             let mut rows = admitted.of(self.rows_of(place, chunk), chunk);
