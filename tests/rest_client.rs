@@ -69,6 +69,20 @@ fn the_client_registers_changes_lists_and_removes() {
         Some(4)
     );
     assert_eq!(daemon.dig("db.dev.docker A").sorted_answers(), ["10.0.0.8"]);
+    assert_eq!(
+        (
+            code("update db1"),
+            code("update db1 --permanent --clear permanent")
+        ),
+        (Some(2), Some(2))
+    );
+    assert_eq!(code("update db1 --permanent --priority 7"), Some(0));
+    let cleared = said(&run("update db1 --clear priority,permanent --json"));
+    let cleared: Value = serde_json::from_str(&cleared).expect("JSON");
+    assert_eq!(
+        (&cleared["priority"], &cleared["permanent"]),
+        (&Value::Null, &json!(false))
+    );
     assert_eq!(code("heartbeat db1 --ttl 90"), Some(0));
     assert!(said(&run("get db1")).contains("ttl        90\n"));
     assert_eq!(
@@ -248,4 +262,74 @@ fn watching_what_is_not_there_ends_at_once() {
         code == Some(1) && sentence.contains("is skydock running there?"),
         "{sentence}"
     );
+}
+
+#[test]
+fn watching_ends_when_nobody_reads_any_more() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let mut command = binary();
+    command
+        .args(words("services watch"))
+        .env("SKYDOCK_URL", format!("http://{http}"));
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    await_watchers(&daemon, 1.0);
+    put(http, "w1", "10.0.0.7");
+    assert!(lines.next().is_some());
+    // As `head -1` does.
+    drop(lines);
+    put(http, "w1", "10.0.0.8");
+    let ended = eventually("its end", SOON, || {
+        let ended = child.try_wait().expect("a child can be asked");
+        ended.ok_or_else(|| "it watches on".to_owned())
+    });
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let daemon = daemon();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("the device");
+    let mut command = binary();
+    command
+        .args(words("services list"))
+        .env("SKYDOCK_URL", format!("http://{}", daemon.http()))
+        .stdout(full);
+    let (code, sentence) = complaint(&command.output().expect("it runs"));
+    assert!(
+        code == Some(1) && sentence.contains("standard output cannot be written"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked() {
+    let daemon = daemon();
+    let nobody = "http://127.0.0.1:1";
+    let mut command = binary();
+    command.args(words("services list"));
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
+        command.env(name, nobody);
+    }
+    command.env("SKYDOCK_URL", format!("http://{}", daemon.http()));
+    assert_eq!(said(&command.output().expect("it runs")), "no services\n");
+}
+
+#[test]
+fn nothing_that_was_registered_commands_the_terminal_of_who_looks() {
+    let daemon = daemon();
+    let body = json!({ "service": "web", "addresses": ["10.0.0.7"], "texts": ["\u{1b}[2J\u{9b}31m\u{202e}"], "ttl": 60 });
+    request(daemon.http(), "PUT /v1/services/w1", &[JSON], &body.to_string());
+    for arguments in ["list", "list --json", "get w1", "get w1 --json"] {
+        let shown = said(&client(&daemon, arguments));
+        let is_harmless = |c: char| !c.is_control() || c == '\n';
+        assert!(
+            shown.contains("w1") && shown.chars().all(is_harmless),
+            "{arguments}: {shown:?}"
+        );
+    }
 }

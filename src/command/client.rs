@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use self::connect::connect;
 use crate::failure::{self, Failure};
+use crate::output::plain;
 use crate::rest;
 
 /// Time to connect, and for the head of a reply: longer than the daemon gives a write.
@@ -174,6 +175,12 @@ impl Target {
     }
 
     fn uri(&self) -> Result<Uri, Failure> {
+        // First, for every other sentence shows all of it.
+        if self.url.contains('@') {
+            return Err(Failure::Usage(
+                "--url holds a user; give the secret by SKYDOCK_SECRET".to_owned(),
+            ));
+        }
         let wrong = |why: &str| {
             Failure::Usage(format!(
                 "--url {:?}: {why}; write http://127.0.0.1:8053",
@@ -188,14 +195,6 @@ impl Target {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("has more than a host and a port"));
         }
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return Err(Failure::Usage(
-                "--url holds a user; give the secret by SKYDOCK_SECRET".to_owned(),
-            ));
-        }
         Ok(uri)
     }
 
@@ -207,8 +206,13 @@ impl Target {
             .header(header::HOST, host)
             .header(header::USER_AGENT, concat!("skydock/", env!("CARGO_PKG_VERSION")));
         let secret = match (&self.secret, &self.secret_file) {
-            (Some(secret), _) => Some(secret.clone()),
+            (Some(secret), None) => Some(secret.clone()),
             (None, Some(path)) => Some(rest::read(path)?),
+            (Some(_), Some(_)) => {
+                let sentence = "the secret is given twice, by --secret or SKYDOCK_SECRET and by --secret-file or \
+                                SKYDOCK_SECRET_FILE; give one of them";
+                return Err(Failure::Usage(sentence.to_owned()));
+            }
             (None, None) => None,
         };
         if let Some(secret) = secret {
@@ -260,11 +264,11 @@ fn sentence(status: StatusCode, body: &[u8]) -> String {
         field(&problem, "field").as_str(),
     );
     match (detail, wrong) {
-        (Some(detail), Some(wrong)) if !detail.contains(wrong) => format!("{wrong}: {detail}"),
-        (Some(detail), _) => detail.to_owned(),
+        (Some(detail), Some(wrong)) if !detail.contains(wrong) => plain(&format!("{wrong}: {detail}")),
+        (Some(detail), _) => plain(detail),
         (None, _) => {
             let text = String::from_utf8_lossy(body);
-            format!("{status}: {}", text.lines().next().unwrap_or_default())
+            format!("{status}: {}", plain(text.lines().next().unwrap_or_default()))
         }
     }
 }
@@ -328,11 +332,6 @@ pub(super) fn read(reply: &[u8]) -> Result<Value, Failure> {
     })
 }
 
-/// JSON for people.
-pub(super) fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).expect("what was read as JSON is JSON")
-}
-
 /// Whether standard output is a terminal, where people read.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
@@ -341,6 +340,48 @@ pub(super) fn is_terminal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn target(url: &str) -> Target {
+        Target {
+            url: url.to_owned(),
+            secret: None,
+            secret_file: None,
+            ca_cert: None,
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_says_commands_no_terminal() {
+        let refused = StatusCode::BAD_REQUEST;
+        let text = sentence(refused, b"a\x1b[2Jb\xc2\x9bc\r\nd");
+        assert_eq!(text, "400 Bad Request: a?[2Jb?c");
+        let problem = serde_json::json!({ "field": "x\u{1b}", "detail": "no\nd\u{202e}e" }).to_string();
+        assert_eq!(sentence(refused, problem.as_bytes()), "x?: no?d?e");
+    }
+
+    #[test]
+    fn whoever_writes_a_password_into_the_url_is_not_shown_it() {
+        for url in [
+            "http://u:s3cret@host/path",
+            "u:s3cret@host",
+            "http://u:s3 cret@host",
+        ] {
+            let sentence = target(url).uri().unwrap_err().to_string();
+            assert!(!sentence.contains("s3"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_given_twice_is_not_guessed_at() {
+        let twice = Target {
+            secret: Some("a".to_owned()),
+            secret_file: Some("/nonexistent".into()),
+            ..target("http://127.0.0.1:1")
+        };
+        let uri = twice.uri().unwrap();
+        let refused = twice.request(&uri, Ask::of(Method::GET, "/")).unwrap_err();
+        assert!(refused.to_string().contains("given twice"), "{refused}");
+    }
 
     #[test]
     fn exit_codes_are_as_the_help_has_them() {

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{self, Ask, Method, Target, escaped, pretty, read};
+use super::client::{self, Ask, Method, Target, escaped, read};
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{plain, pretty, show};
 
 const CODES: &str = "\
 Exit codes:
@@ -67,11 +67,11 @@ impl Explain {
                 escaped(&from.to_string())
             );
             let explained = read(&target.ask(Ask::of(Method::GET, path)).await?)?;
-            print(&match json {
-                true => format!("{}\n", pretty(&explained)),
+            let text = match json {
+                true => pretty(&explained) + "\n",
                 false => text(&explained),
-            });
-            Ok(())
+            };
+            Ok(show(&text)?)
         })
     }
 }
@@ -79,7 +79,7 @@ impl Explain {
 /// What the daemon says, for people.
 fn text(explained: &Value) -> String {
     let mut text = String::new();
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let word = |value: &Value| plain(value.as_str().unwrap_or_default());
     let network = match &explained["network"] {
         Value::Null => "on no network of an engine".to_owned(),
         network => format!(
@@ -154,30 +154,31 @@ fn text(explained: &Value) -> String {
 }
 
 fn reply(reply: &Value, text: &mut String) {
-    let upstreams: Vec<_> = list(&reply["forwarded_to"])
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let words = |field: &str| -> Vec<_> {
+        let each = list(&reply[field]).iter().filter_map(Value::as_str);
+        each.map(plain).collect()
+    };
+    let upstreams = words("forwarded_to");
     let domain = match reply["forwarded_for"].as_str() {
         Some(".") | None => String::new(),
-        Some(domain) => format!(", as is all in {domain}"),
+        Some(domain) => format!(", as is all in {}", plain(domain)),
     };
     let asked = format!("asked of {}{domain}", upstreams.join(", "));
     let line = match (reply["rcode"].as_str(), upstreams.as_slice()) {
-        (Some(rcode), []) => rcode.to_owned(),
-        (Some(rcode), _) => format!("{rcode}; what the alias leads to is {asked}"),
+        (Some(rcode), []) => plain(rcode),
+        (Some(rcode), _) => format!("{}; what the alias leads to is {asked}", plain(rcode)),
         (None, []) => "no reply".to_owned(),
         (None, _) => format!("not ours; {asked}"),
     };
     *text += &line;
-    for reason in list(&reply["reasons"]).iter().filter_map(Value::as_str) {
+    for reason in words("reasons") {
         *text += "; ";
-        *text += reason;
+        *text += &reason;
     }
     *text += "\n";
-    for answer in list(&reply["answers"]).iter().filter_map(Value::as_str) {
+    for answer in words("answers") {
         *text += "  ";
-        *text += answer;
+        *text += &answer;
         *text += "\n";
     }
 }
@@ -221,6 +222,21 @@ containers that could be meant:
   web3 (web)  stopped: it does not run
 ";
         assert_eq!(text(&explained), expected);
+    }
+
+    #[test]
+    fn no_word_of_a_container_commands_the_terminal() {
+        let evil = "x\u{1b}]0;y\u{7}\n\u{9b}";
+        let explained = json!({
+            "name": evil, "type": evil, "from": evil, "network": { "source": evil, "name": evil }, "zone": evil,
+            "way": "wildcard", "of": evil,
+            "reply": { "rcode": evil, "answers": [evil], "reasons": [evil], "forwarded_to": [evil], "forwarded_for": evil },
+            "candidates": [{ "id": evil, "source": evil, "instance": evil, "addresses": [evil], "role": evil, "why": evil }],
+            "unpublished": [{ "container": evil, "image": evil, "standing": evil, "why": evil, "complaints": [evil] }],
+        });
+        let shown = text(&explained);
+        assert!(shown.chars().all(|c| !c.is_control() || c == '\n'), "{shown:?}");
+        assert_eq!(shown.lines().count(), 9, "{shown}");
     }
 
     #[test]

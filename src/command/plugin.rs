@@ -15,7 +15,7 @@ use dns::Name;
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure};
-use crate::output::print;
+use crate::output::{plain, pretty, show};
 
 /// Octets of a file with containers. `docker inspect` writes some ten thousand a container.
 const INPUT_OCTETS_MAX: u64 = 64 << 20;
@@ -116,12 +116,15 @@ impl Plugin {
         let text = match run.json {
             true => {
                 let all: Vec<_> = outcomes.iter().map(|outcome| outcome.to_json(&naming)).collect();
-                format!("{:#}\n", Value::Array(all))
+                pretty(&Value::Array(all)) + "\n"
             }
             false if outcomes.is_empty() => "no container runs\n".to_owned(),
-            false => outcomes.iter().map(|outcome| outcome.to_text(&naming)).collect(),
+            false => {
+                let text: String = outcomes.iter().map(|outcome| outcome.to_text(&naming)).collect();
+                text.lines().map(|line| plain(line) + "\n").collect()
+            }
         };
-        print(&text);
+        show(&text)?;
         let has_failed =
             |outcome: &Outcome| outcome.made.as_ref().is_some_and(|made| !made.failed.is_empty());
         Ok(match outcomes.iter().any(has_failed) {

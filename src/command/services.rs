@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use self::given::{Change, Given};
-use super::client::{self, Ask, Method, Target, Trouble, escaped, field as said, is_terminal, pretty, read};
+use self::given::{Changed, Given};
+use super::client::{self, Ask, Method, Target, Trouble, escaped, field as said, is_terminal, read};
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{pretty, show};
 
 /// Services asked for at one time.
 const PAGE: usize = 1000;
@@ -20,7 +20,7 @@ const PAGE: usize = 1000;
 const CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon cannot be reached, or cannot do it now
+  1  the daemon cannot be reached, or cannot do it now; or its answer cannot be printed
   2  a mistake in what was asked
   3  there is no such service
   4  it is there already, or is not as --if-revision has it
@@ -32,6 +32,7 @@ Examples:
   skydock services add db1 --service db --address 10.0.0.7 --port 5432 --ttl 60
   skydock services heartbeat db1
   skydock services update db1 --address 10.0.0.8
+  skydock services update db1 --clear texts,priority
   skydock services watch";
 
 /// Flags of `skydock services`.
@@ -74,7 +75,7 @@ enum Action {
         /// Its id
         id: String,
         #[command(flatten)]
-        change: Box<Change>,
+        change: Box<Changed>,
         /// Only if it has this revision
         #[arg(long, value_name = "NUMBER")]
         if_revision: Option<u64>,
@@ -206,24 +207,28 @@ async fn list(target: &Target, is_json: bool, filter: &Filter) -> Result<(), Tro
             services.extend(more);
         }
         match said(&page, "next").as_str() {
+            Some(next) if after.as_deref() == Some(next) => {
+                let sentence = "the list does not end; is it skydock that --url names?";
+                return Err(Failure::Runtime(sentence.to_owned()).into());
+            }
             Some(next) => after = Some(next.to_owned()),
             None => break,
         }
     }
-    match is_json {
-        true => print(&format!("{}\n", pretty(&Value::Array(services)))),
-        false => print(&table::of(&services, is_terminal())),
-    }
-    Ok(())
+    let text = match is_json {
+        true => pretty(&Value::Array(services)) + "\n",
+        false => table::of(&services, is_terminal()),
+    };
+    Ok(show(&text)?)
 }
 
 fn show_one(reply: &[u8], is_json: bool) -> Result<(), Trouble> {
     let service = read(reply)?;
-    match is_json {
-        true => print(&format!("{}\n", pretty(&service))),
-        false => print(&table::of_one(&service)),
-    }
-    Ok(())
+    let text = match is_json {
+        true => pretty(&service) + "\n",
+        false => table::of_one(&service),
+    };
+    Ok(show(&text)?)
 }
 
 fn condition(revision: Option<u64>) -> Vec<(&'static str, String)> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -18,9 +18,38 @@ pub(super) struct Given {
     rest: Change,
 }
 
-/// What of a service is to change.
+/// What of a service is to be another.
 #[derive(Debug, Args)]
-pub(super) struct Change {
+pub(super) struct Changed {
+    /// Service label
+    #[arg(long, value_name = "LABEL")]
+    service: Option<String>,
+
+    #[command(flatten)]
+    rest: Change,
+
+    /// What to take away; repeat it, or separate several with commas
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    clear: Vec<Field>,
+}
+
+/// What a service need not have.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Field {
+    Instance,
+    Environment,
+    Region,
+    Ports,
+    Priority,
+    Weight,
+    Texts,
+    Names,
+    Permanent,
+}
+
+/// What may be said of a service.
+#[derive(Debug, Args)]
+struct Change {
     /// Instance label; nothing: the id
     #[arg(long, value_name = "LABEL")]
     instance: Option<String>,
@@ -83,16 +112,52 @@ impl Given {
     }
 }
 
-impl Change {
-    /// The body of the request: what was given, and nothing else.
+impl Changed {
+    /// The body of the request: what was given, `null` for what is to be taken away, and nothing else.
     ///
     /// # Errors
     ///
-    /// [`Failure::Usage`]: a port that is none.
+    /// [`Failure::Usage`]: a port that is none, nothing at all, or something is given and taken away.
     pub(super) fn body(&self) -> Result<Value, Failure> {
-        self.fields().map(Value::Object)
+        let mut body = self.rest.fields()?;
+        let service = self.service.iter();
+        body.extend(service.map(|service| ("service".to_owned(), json!(service))));
+        for field in &self.clear {
+            let field = field.name();
+            if body
+                .insert(field.to_owned(), Value::Null)
+                .is_some_and(|given| !given.is_null())
+            {
+                let sentence = format!("{field} is given and taken away by --clear; say one of them");
+                return Err(Failure::Usage(sentence));
+            }
+        }
+        if body.is_empty() {
+            let sentence = "nothing is to change; say what, or use heartbeat to say that it still lives";
+            return Err(Failure::Usage(sentence.to_owned()));
+        }
+        Ok(Value::Object(body))
     }
+}
 
+impl Field {
+    /// As bodies have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Environment => "environment",
+            Self::Region => "region",
+            Self::Ports => "ports",
+            Self::Priority => "priority",
+            Self::Weight => "weight",
+            Self::Texts => "texts",
+            Self::Names => "names",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+impl Change {
     fn fields(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let words = [
@@ -161,6 +226,38 @@ fn port(text: &str) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_away_is_null_and_nothing_is_no_change() {
+        let none = || Change {
+            instance: None,
+            environment: None,
+            region: None,
+            address: vec![],
+            alias: None,
+            port: vec![],
+            priority: None,
+            weight: None,
+            text: vec![],
+            name: vec![],
+            ttl: None,
+            permanent: false,
+        };
+        let body = |rest: Change, clear: Vec<Field>| {
+            let service = None;
+            Changed { service, rest, clear }.body()
+        };
+        assert_eq!(
+            body(none(), vec![Field::Texts, Field::Permanent, Field::Texts]).unwrap(),
+            json!({ "texts": null, "permanent": null })
+        );
+        assert!(body(none(), vec![]).is_err());
+        let permanent = Change {
+            permanent: true,
+            ..none()
+        };
+        assert!(body(permanent, vec![Field::Permanent]).is_err());
+    }
 
     #[test]
     fn a_port_is_a_number_with_what_is_known_of_it() {

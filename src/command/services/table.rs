@@ -4,6 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::command::client::field as said;
+use crate::output::plain;
 
 /// A table of `services`, as wide as the terminal if it is for one.
 pub(super) fn of(services: &[Value], is_terminal: bool) -> String {
@@ -79,7 +80,7 @@ pub(super) fn event(what: &str, service: &Value) -> String {
         "added" => '+',
         "removed" => '-',
         "changed" => '=',
-        _ => return format!("! {what}: changes were missed; list all services anew\n"),
+        _ => return format!("! {}: changes were missed; list all services anew\n", plain(what)),
     };
     format!(
         "{sign} {}  {}  {}\n",
@@ -158,13 +159,6 @@ fn number(service: &Value, field: &str) -> String {
 
 fn or_dash(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
-}
-
-/// `text` without what would command the terminal: whoever starts a container chooses its words.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::table;
 use crate::command::client::{Ask, Method, Target, Trouble};
 use crate::failure::{self, Failure};
-use crate::output::print;
+use crate::output::{compact, deliver};
 
 /// Silence after which a connection counts as lost: the daemon says something every 15 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -20,7 +20,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Octets of one event: far more than any service takes.
 const EVENT_OCTETS_MAX: usize = 1 << 20;
 
-/// Prints events until it is interrupted. A connection that is lost is made again, and goes on where it was.
+/// Prints events until it is interrupted, or nobody reads them any more. A connection that is lost is made again, and goes on where it was.
 ///
 /// # Errors
 ///
@@ -31,8 +31,10 @@ pub(super) async fn run(target: &Target, is_json: bool) -> Result<(), Trouble> {
     let mut reply = target.open(events.ask()).await?;
     loop {
         while let Ok(Some(Ok(frame))) = timeout(SILENCE_MAX, reply.body_mut().frame()).await {
-            if let Ok(data) = frame.into_data() {
-                events.take(&data, is_json)?;
+            if let Ok(data) = frame.into_data()
+                && !events.take(&data, is_json)?
+            {
+                return Ok(());
             }
         }
         events.waiting.clear();
@@ -79,13 +81,15 @@ impl Events {
         }
     }
 
-    /// Prints those that `data` makes whole.
-    fn take(&mut self, data: &[u8], is_json: bool) -> Result<(), Failure> {
+    /// Prints those that `data` makes whole; gives whether anybody reads on.
+    fn take(&mut self, data: &[u8], is_json: bool) -> Result<bool, Failure> {
         self.waiting.extend_from_slice(data);
         while let Some(end) = self.waiting.windows(2).position(|pair| pair == b"\n\n") {
             let event: Vec<u8> = self.waiting.drain(..end + 2).collect();
-            if let Some(text) = self.told(&String::from_utf8_lossy(&event), is_json) {
-                print(&text);
+            if let Some(text) = self.told(&String::from_utf8_lossy(&event), is_json)
+                && !deliver(&text)?
+            {
+                return Ok(false);
             }
         }
         if self.waiting.len() > EVENT_OCTETS_MAX {
@@ -93,7 +97,7 @@ impl Events {
                 "an event has more than {EVENT_OCTETS_MAX} octets; is it skydock that --url names?"
             )));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// One event as it is printed, if it is for people; keeps its id.
@@ -110,10 +114,7 @@ impl Events {
         let (what, data) = (field("event:")?, field("data:")?);
         let service: Value = serde_json::from_str(data).unwrap_or_default();
         Some(match is_json {
-            true => format!(
-                "{}\n",
-                json!({ "event": what, "id": self.last, "service": service })
-            ),
+            true => compact(&json!({ "event": what, "id": self.last, "service": service })) + "\n",
             false => table::event(what, &service),
         })
     }
