@@ -15,8 +15,14 @@ use crate::service::Service;
 /// Events that are kept for watchers who were away or are slow. Older ones are forgotten, and a watcher that has not
 /// read them is told to look at everything anew.
 pub(crate) const EVENTS_KEPT_MAX: usize = 4096;
+/// Octets of their services ([`Service::octets`]): twice what as many usual ones take, so that a few large ones, changed
+/// over and over, hold no more. The oldest are forgotten first, and the newest is always kept.
+const EVENTS_OCTETS_MAX: usize = 8 << 20;
 /// Events that one reading gives.
 const EVENTS_READ_MAX: usize = 256;
+/// Octets of their services, since a slow watcher holds what it was given; one event is always given. The others come
+/// with the next reading.
+const EVENTS_READ_OCTETS_MAX: usize = 128 << 10;
 
 /// What came, changed and went. Clones are the same feed.
 #[derive(Clone, Debug)]
@@ -26,8 +32,16 @@ pub(crate) struct Feed(Arc<Shared>);
 struct Shared {
     /// Tells one run of the daemon from another: numbers begin anew with each.
     run: u64,
-    events: Mutex<VecDeque<Event>>,
+    kept: Mutex<Kept>,
     latest: watch::Sender<u64>,
+}
+
+/// The last events, oldest first.
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Event>,
+    /// What their services take.
+    octets: usize,
 }
 
 /// Something that happened to a service.
@@ -65,7 +79,7 @@ impl Feed {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(Arc::new(Shared {
             run: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
-            events: Mutex::default(),
+            kept: Mutex::default(),
             latest: watch::Sender::new(0),
         }))
     }
@@ -78,13 +92,10 @@ impl Feed {
             Delta::Changed { new, .. } => (What::Changed, new),
             Delta::Went(service) => (What::Went, service),
         };
-        let mut events = self.events();
+        let mut kept = self.kept();
         let number = *self.0.latest.borrow() + 1;
-        if events.len() >= EVENTS_KEPT_MAX {
-            events.pop_front();
-        }
         let service = service.clone();
-        events.push_back(Event {
+        kept.push(Event {
             number,
             what,
             service,
@@ -118,24 +129,39 @@ impl Feed {
         let mut latest = self.0.latest.subscribe();
         // The sender lives as long as we do.
         let _ = latest.wait_for(|latest| *latest > place.number).await;
-        let events = self.events();
+        let kept = self.kept();
+        let events = &kept.events;
         let first = events.front().map_or(u64::MAX, |event| event.number);
         if first > place.number + 1 {
             return None;
         }
         let skipped = usize::try_from(place.number + 1 - first).unwrap_or(usize::MAX);
-        Some(
-            events
-                .iter()
-                .skip(skipped)
-                .take(EVENTS_READ_MAX)
-                .cloned()
-                .collect(),
-        )
+        let mut room = EVENTS_READ_OCTETS_MAX;
+        let fits = |event: &&Event| {
+            let had = room;
+            room = room.saturating_sub(event.service.octets());
+            room > 0 || had == EVENTS_READ_OCTETS_MAX
+        };
+        let wanted = events.iter().skip(skipped).take(EVENTS_READ_MAX);
+        Some(wanted.take_while(fits).cloned().collect())
     }
 
-    fn events(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Keeps `event`, and forgets the oldest ones that there is no room for any more.
+    fn push(&mut self, event: Event) {
+        self.octets += event.service.octets();
+        self.events.push_back(event);
+        while (self.events.len() > EVENTS_KEPT_MAX || self.octets > EVENTS_OCTETS_MAX)
+            && self.events.len() > 1
+            && let Some(oldest) = self.events.pop_front()
+        {
+            self.octets -= oldest.service.octets();
+        }
     }
 }
 
@@ -170,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::service;
+    use crate::service::Wishes;
 
     fn came(instance: &str) -> Delta {
         Delta::Came(Arc::new(service("e", instance)))
@@ -215,6 +242,55 @@ mod tests {
             ..start
         };
         assert_eq!(names(&feed, later).await, None);
+    }
+
+    /// One with as much text as a registration may have.
+    fn large() -> Delta {
+        let wishes = Wishes {
+            texts: vec!["x".repeat(1024).as_str().into(); 16],
+            ..Wishes::default()
+        };
+        Delta::Came(Arc::new(Service {
+            wishes: Some(Box::new(wishes)),
+            ..service("e", "large")
+        }))
+    }
+
+    #[tokio::test]
+    async fn large_services_are_forgotten_sooner_and_a_watcher_from_before_is_told() {
+        let feed = Feed::new();
+        let start = feed.here();
+        let mut told = 0;
+        while feed.kept().events.front().is_none_or(|first| first.number == 1) {
+            feed.tell(&large());
+            told += 1;
+            assert!(feed.kept().octets <= EVENTS_OCTETS_MAX && told < EVENTS_KEPT_MAX);
+        }
+        assert_eq!(names(&feed, start).await, None, "it is forgotten");
+        let sum: usize = feed.kept().events.iter().map(|it| it.service.octets()).sum();
+        assert_eq!(sum, feed.kept().octets);
+        // Small ones behind them have the room of those that go.
+        for _ in 0..EVENTS_KEPT_MAX {
+            feed.tell(&came("a"));
+        }
+        assert_eq!(feed.kept().events.len(), EVENTS_KEPT_MAX);
+    }
+
+    #[tokio::test]
+    async fn one_reading_holds_few_large_ones_and_the_next_goes_on() {
+        let feed = Feed::new();
+        let mut place = feed.here();
+        for _ in 0..40 {
+            feed.tell(&large());
+        }
+        let mut count = 0;
+        while count < 40 {
+            let events = feed.after(place).await.unwrap();
+            assert!((1..=8).contains(&events.len()), "{}", events.len());
+            count += events.len();
+            place = feed.place_of(events.last().unwrap());
+        }
+        assert_eq!(place, feed.here());
     }
 
     #[tokio::test]

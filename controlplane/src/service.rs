@@ -9,6 +9,11 @@ pub use dns::{Port, Protocol};
 use ipnet::IpNet;
 use tokio::sync::watch;
 
+/// Octets that a service takes besides its words: its fields, and a share for its addresses and ports.
+const SERVICE_OCTETS: usize = 512;
+/// Octets that each name, text and named port of it takes besides its own words.
+const WISH_OCTETS: usize = 32;
+
 /// Longest time to live, in seconds: a week. Resolvers cap longer ones (RFC 8767, section 4), and a container's
 /// address is never good for longer. Below the 2^31 - 1 of RFC 2181, section 8, so a record can always carry it.
 pub const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
@@ -271,6 +276,29 @@ impl Service {
     pub fn announced_port(&self) -> Option<u16> {
         let asked = self.wishes.as_ref().and_then(|wishes| wishes.port);
         asked.or_else(|| self.ports.iter().min().map(|port| port.number))
+    }
+
+    /// Octets that it takes, in memory or as text. It bounds, and need not be exact.
+    pub(crate) fn octets(&self) -> usize {
+        let words = [
+            &self.environment,
+            &self.service,
+            &self.instance,
+            &self.region,
+            &self.host,
+            &self.uuid,
+            &self.id.id,
+        ];
+        let wishes = self.wishes.as_deref();
+        let names = wishes.into_iter().flat_map(|wishes| &wishes.names);
+        let texts = wishes.into_iter().flat_map(|wishes| &wishes.texts);
+        let ports = wishes.into_iter().flat_map(|wishes| &wishes.named_ports);
+        let sizes = (names.map(|name| name.octets().len()))
+            .chain(texts.map(|text| text.len()))
+            .chain(ports.map(|port| port.name.len()));
+        SERVICE_OCTETS
+            + words.map(|word| word.len()).into_iter().sum::<usize>()
+            + sizes.map(|octets| octets + WISH_OCTETS).sum::<usize>()
     }
 
     /// The name that it stands for, where it has no address.

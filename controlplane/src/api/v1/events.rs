@@ -43,7 +43,9 @@ pub(super) async fn watch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Query(asked) = asked?;
-    let last = headers.get("Last-Event-ID").and_then(|last| last.to_str().ok());
+    // One that is no text is none of ours, and not none.
+    let last = headers.get("Last-Event-ID");
+    let last = last.map(|last| last.to_str().unwrap_or("?"));
     let place = match last.or(asked.after.as_deref()) {
         None | Some("") => Some(shared.feed.here()),
         // One that is none of ours is one that is forgotten.

@@ -21,6 +21,9 @@ use crate::store::Now;
 const PAGE: usize = 100;
 /// Services of a page at most: some 500 KiB of text.
 const PAGE_MAX: usize = 1000;
+/// Octets of them ([`Service::octets`]), since a page is held until its reader has it: what as many usual ones take. Of
+/// larger ones a page has fewer, and one at least.
+const PAGE_OCTETS_MAX: usize = 1 << 20;
 
 /// The parameters.
 #[derive(Default, Deserialize)]
@@ -67,7 +70,10 @@ pub(super) async fn list(
         limit,
         takes: Box::new(move |service| filter.takes(service)),
     };
-    let found = view::page(&shared.looks, asked).await?;
+    let mut found = view::page(&shared.looks, asked).await?;
+    if let Some(last) = cut(&mut found.services) {
+        found.next = Some(last);
+    }
     let now = Now::read();
     let shown = found
         .services
@@ -90,6 +96,21 @@ pub(super) async fn list(
         event,
     };
     Ok(([JSON], json(&page)).into_response())
+}
+
+/// Leaves out what is more than a page may hold; gives the last one that it holds then.
+fn cut(services: &mut Vec<Arc<Service>>) -> Option<ServiceId> {
+    let mut octets = 0;
+    let beyond = services.iter().position(|service| {
+        octets += service.octets();
+        octets > PAGE_OCTETS_MAX
+    });
+    let kept = beyond?.max(1);
+    if kept == services.len() {
+        return None;
+    }
+    services.truncate(kept);
+    services.last().map(|last| last.id.clone())
 }
 
 /// Where a list goes on: the id, the source, which may hold spaces, and the part of the last service before.
@@ -167,6 +188,34 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::service;
+    use crate::service::Wishes;
+
+    #[test]
+    fn a_page_of_large_services_is_short_and_says_where_to_go_on() {
+        let sized = |text: usize, number: usize| {
+            let texts = vec!["x".repeat(text).as_str().into()];
+            Arc::new(Service {
+                wishes: Some(Box::new(Wishes {
+                    texts,
+                    ..Wishes::default()
+                })),
+                ..service("e", &format!("w{number}"))
+            })
+        };
+        let page = |text: usize, count: usize| {
+            let mut services: Vec<_> = (0..count).map(|number| sized(text, number)).collect();
+            let next = cut(&mut services);
+            assert!(next.is_none() || next == services.last().map(|last| last.id.clone()));
+            (services.len(), next.is_some())
+        };
+        assert_eq!(page(100, PAGE_MAX), (PAGE_MAX, false));
+        let (count, is_cut) = page(16 << 10, PAGE_MAX);
+        assert!((50..64).contains(&count) && is_cut, "{count}");
+        assert_eq!(page(2 << 20, 3), (1, true));
+        assert_eq!(page(2 << 20, 1), (1, false));
+        assert_eq!(page(0, 0), (0, false));
+    }
 
     #[test]
     fn a_cursor_reads_back_also_where_a_socket_has_a_space_in_its_path() {
