@@ -158,3 +158,58 @@ fn a_callback_outlives_a_restart_between_the_asking_and_the_removal() {
     let asked = heard(&listener);
     assert!(asked.starts_with("DELETE /skydns/callbacks/again "), "{asked}");
 }
+
+#[test]
+fn what_is_owed_at_a_kill_is_made_after_the_next_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = || Daemon::start(&format!("{NO_ENGINE} --data-dir {}", directory.path().display()));
+    let first = start();
+    let http = first.http();
+    // Who accepts, and has not answered when the daemon is killed, was not told.
+    let (listener, port) = listener();
+    for (uuid, instance, ttl) in [("1001", "web1", 60), ("1002", "web2", 60), ("1003", "web3", 2)] {
+        put(http, uuid, &web(instance, "10.0.0.7", ttl));
+        assert_eq!(call(http, &format!("call-{instance}"), instance, port), 201);
+    }
+    for uuid in ["1001", "1002"] {
+        assert_eq!(
+            request(http, &format!("DELETE /skydns/services/{uuid}"), &[], "").status,
+            200
+        );
+    }
+    eventually("the last one's end", SOON, || {
+        let reply = request(http, "GET /skydns/services/1003", &[], "");
+        expect(|status| *status == 404, reply.status)
+    });
+    // Those that were begun, of which nobody reads a word.
+    let begun: Vec<_> = (0..3).map(|_| listener.accept().expect("a callback")).collect();
+    first.kill();
+    drop(begun);
+
+    let second = start();
+    let mut told: Vec<_> = (0..3).map(|_| heard(&listener)).collect();
+    told.sort();
+    for (asked, instance) in told.iter().zip(["web1", "web2", "web3"]) {
+        assert!(
+            asked.starts_with(&format!("DELETE /skydns/callbacks/call-{instance} HTTP/1.1")),
+            "{asked}"
+        );
+    }
+    await_result(&second, "sent", 3.0);
+    second.stop();
+
+    // Who was told is not told again: the next one that is heard is another's.
+    let third = start();
+    put(third.http(), "1004", &web("web4", "10.0.0.7", 60));
+    assert_eq!(call(third.http(), "call-web4", "web4", port), 201);
+    assert_eq!(
+        request(third.http(), "DELETE /skydns/services/1004", &[], "").status,
+        200
+    );
+    let asked = heard(&listener);
+    assert!(
+        asked.starts_with("DELETE /skydns/callbacks/call-web4 "),
+        "{asked}"
+    );
+    await_result(&third, "sent", 1.0);
+}

@@ -25,6 +25,13 @@ fn hostile_requests_are_answered_within_bounds() {
     // A length that is told, and a body that never comes.
     let head = "PUT /v1/services/w1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n";
     assert_eq!(exchange(http, head.as_bytes()).expect("a reply").status, 413);
+    // The same without a length, and one that is no body at all.
+    let chunked = head.replace("Content-Length: 1000000000", "Transfer-Encoding: chunked");
+    let long = format!("{chunked}20000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x20000));
+    let refused = exchange(http, long.as_bytes()).expect("a reply");
+    check_problem(&refused, 413, None);
+    let broken = exchange(http, format!("{chunked}zz\r\n").as_bytes()).expect("a reply");
+    check_problem(&broken, 400, Some("body"));
     let slow = head.replace("1000000000", "10");
     assert_eq!(exchange(http, slow.as_bytes()).expect("a reply").status, 408);
     let many: Vec<_> = (0..10_000).map(|number| format!("X-{number}: 1")).collect();

@@ -77,6 +77,82 @@ fn a_service_is_moved_without_a_moment_in_which_it_is_not_there() {
     check_problem(&request(http, "DELETE /v1/services/w1", &[], ""), 404, None);
 }
 
+// RFC 9110, section 13.1.1: If-Match compares strongly, so that a weak tag equals none.
+#[test]
+fn conditions_hold_for_every_method_and_a_weak_tag_is_none_to_act_on() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let tag = put(http, "w1", &[], &web("10.0.0.7"))
+        .header("etag")
+        .expect("a tag")
+        .to_owned();
+    let ask = |line: &str, header: &str| {
+        let body = if line.starts_with("PUT") {
+            web("10.0.0.8").to_string()
+        } else {
+            String::new()
+        };
+        let body = if line.starts_with("PATCH") {
+            "{}".to_owned()
+        } else {
+            body
+        };
+        request(http, &format!("{line} /v1/services/w1"), &[JSON, header], &body)
+    };
+    let beat = |header: &str| request(http, "POST /v1/services/w1/heartbeat", &[header], "");
+    for condition in [
+        format!("If-Match: W/{tag}"),
+        "If-Match: \"0\"".to_owned(),
+        "If-Match: \"0\", W/\"1\"".to_owned(),
+    ] {
+        for method in ["GET", "PUT", "PATCH", "DELETE"] {
+            check_problem(&ask(method, &condition), 412, None);
+        }
+        check_problem(&beat(&condition), 412, None);
+    }
+    for method in ["PUT", "PATCH", "DELETE"] {
+        let refused = ask(method, &format!("If-None-Match: \"0\", W/{tag}"));
+        check_problem(&refused, 412, None);
+    }
+    for (name, wrong) in [("If-Match", "7"), ("If-None-Match", "*, \"7\""), ("If-Match", "")] {
+        let condition = format!("{name}: {wrong}");
+        for method in ["GET", "PUT", "PATCH", "DELETE"] {
+            check_problem(&ask(method, &condition), 400, Some(name));
+        }
+        check_problem(&beat(&condition), 400, Some(name));
+    }
+    assert_eq!(ask("GET", &format!("If-None-Match: W/{tag}")).status, 304);
+    assert_eq!(ask("HEAD", &format!("If-Match: {tag}")).status, 200);
+    assert_eq!(daemon.dig("web1.web.dev.docker A").sorted_answers(), ["10.0.0.7"]);
+    assert_eq!(beat(&format!("If-Match: {tag}")).status, 200);
+    assert_eq!(ask("DELETE", &format!("If-Match: \"0\", {tag}")).status, 204);
+    check_problem(&ask("PATCH", "If-Match: *"), 412, None);
+}
+
+#[test]
+fn a_list_of_large_services_comes_in_pages_that_can_be_held() {
+    let daemon = daemon();
+    let http = daemon.http();
+    let mut body = web("10.0.0.7");
+    body["texts"] = json!(vec!["x".repeat(1024); 16]);
+    for number in 0..70 {
+        assert_eq!(put(http, &format!("w{number:02}"), &[], &body).status, 201);
+    }
+    let page = request(http, "GET /v1/services?limit=1000", &[], "").json();
+    let next = page["next"].as_str().expect("there are more").replace(' ', "%20");
+    let rest = request(
+        http,
+        &format!("GET /v1/services?limit=1000&after={next}"),
+        &[],
+        "",
+    )
+    .json();
+    let count = |page: &Value| page["services"].as_array().map_or(0, Vec::len);
+    assert!(count(&page) < 70, "{}", count(&page));
+    assert_eq!(count(&page) + count(&rest), 70);
+    assert_eq!(rest["next"], Value::Null);
+}
+
 #[test]
 fn a_service_whose_host_is_a_name_is_an_alias() {
     let daemon = daemon();
@@ -377,7 +453,7 @@ fn what_is_wrong_is_named_by_its_field_and_changes_nothing() {
     check_problem(
         &put(http, "w1", &["If-Match: 7"], &web("10.0.0.7")),
         400,
-        Some("if-match"),
+        Some("If-Match"),
     );
     check_problem(
         &put(http, "w1", &["Origin: http://evil.example"], &web("10.0.0.7")),

@@ -161,7 +161,7 @@ pub async fn run(
         keep();
         "store"
     });
-    let calling = api::call(calls, store.counts().clone(), stop.clone());
+    let calling = api::call(calls, stop.clone());
     parts.spawn(async {
         calling.await;
         "caller"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -33,14 +34,23 @@ impl<S: Sync> FromRequest<S> for Octets {
         }
         match timeout(BODY_TIME_MAX, to_bytes(request.into_body(), BODY_OCTETS_MAX)).await {
             Ok(Ok(octets)) => Ok(Self(octets)),
-            // Its length is the one thing that a body is judged by; whoever hangs up reads no reply.
-            Ok(Err(_)) => Err(too_large()),
+            Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+            // Whoever hangs up reads no reply; who sends chunks that are none does.
+            Ok(Err(error)) => Err(Problem::invalid(
+                "body",
+                format!("the body is not whole: {error}"),
+            )),
             Err(_) => {
                 let detail = format!("the body did not come within {BODY_TIME_MAX:?}");
                 Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
             }
         }
     }
+}
+
+/// Whether a body was cut because it is longer than it may be.
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<LengthLimitError>())
 }
 
 impl Octets {

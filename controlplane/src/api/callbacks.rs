@@ -19,20 +19,17 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::store::{Call, Callback, Called, Counts};
+use crate::store::{Call, Callback, Called, Calls};
 
 /// Callbacks under way at one time. More wait.
 const CALLS_MAX: usize = 16;
 /// Callbacks under way to one host and port: one that never answers keeps nobody else waiting. More wait aside.
 const CALLS_TO_ONE_MAX: usize = 4;
-/// Callbacks that wait aside. One more is dropped, with a line in the log.
-const ASIDE_MAX: usize = 1024;
 /// Times that one is tried.
 const TRIES_MAX: u32 = 4;
 /// Time for one try.
@@ -40,30 +37,30 @@ const TRY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause after the first try; the others are twice as long each.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 
-/// Makes the calls of `queue` until `stop`.
-pub(crate) async fn run(mut queue: mpsc::Receiver<Call>, counts: Counts, stop: CancellationToken) {
+/// Makes the calls of `queue` until `stop`. What is under way then is made again after the next start.
+pub(crate) async fn run(mut queue: Calls, stop: CancellationToken) {
     let mut calls = JoinSet::new();
     let mut turns = Turns::default();
     loop {
         while calls.len() < CALLS_MAX
             && let Some(call) = turns.next()
         {
-            let target = target(&call);
-            calls.spawn(async move { (target, call_until_heard(call).await) });
+            calls.spawn(async move {
+                let called = call_until_heard(&call).await;
+                (call, called)
+            });
         }
         tokio::select! {
             () = stop.cancelled() => return,
             Some(ended) = calls.join_next() => {
                 // What panicked has ended the process.
-                if let Ok((target, called)) = ended {
-                    turns.ended(&target);
-                    counts.called(called);
+                if let Ok((call, called)) = ended {
+                    turns.ended(&target(&call));
+                    queue.over(&call, called);
                 }
             }
-            call = queue.recv(), if calls.len() < CALLS_MAX => match call {
-                Some(call) => if !turns.wait(call) {
-                    counts.called(Called::Dropped);
-                },
+            call = queue.next(), if calls.len() < CALLS_MAX => match call {
+                Some(call) => turns.waiting.push_back(call),
                 None => return,
             },
         }
@@ -80,26 +77,16 @@ fn target(call: &Call) -> Target {
 /// Whose turn it is.
 #[derive(Default)]
 struct Turns {
-    waiting: VecDeque<Call>,
+    /// No more than are owed, which the store bounds.
+    waiting: VecDeque<Arc<Call>>,
     /// How many are under way to each that has any.
     under_way: HashMap<Target, usize>,
 }
 
 impl Turns {
-    /// Has `call` wait for its turn; whether there is room.
-    fn wait(&mut self, call: Call) -> bool {
-        if self.waiting.len() >= ASIDE_MAX {
-            let Callback { id, reply, port } = &call.callback;
-            warn!("callback {id:?} to {reply}:{port} is dropped: {ASIDE_MAX} wait for their turn already");
-            return false;
-        }
-        self.waiting.push_back(call);
-        true
-    }
-
     /// The first whose turn it is; it counts as under way until [`Turns::ended`].
-    fn next(&mut self) -> Option<Call> {
-        let may = |call: &Call| {
+    fn next(&mut self) -> Option<Arc<Call>> {
+        let may = |call: &Arc<Call>| {
             self.under_way
                 .get(&target(call))
                 .is_none_or(|count| *count < CALLS_TO_ONE_MAX)
@@ -121,16 +108,16 @@ impl Turns {
     }
 }
 
-async fn call_until_heard(call: Call) -> Called {
-    let Call { callback, body } = call;
+async fn call_until_heard(call: &Call) -> Called {
+    let Call { callback, body, .. } = call;
     let mut pause = PAUSE_FIRST;
     for number in 1..=TRIES_MAX {
-        let reason = match timeout(TRY_TIME_MAX, try_once(&callback, &body)).await {
+        let reason = match timeout(TRY_TIME_MAX, try_once(callback, body)).await {
             Ok(Ok(())) => return Called::Heard,
             Ok(Err(reason)) => reason,
             Err(_) => format!("no answer within {TRY_TIME_MAX:?}"),
         };
-        let Callback { id, reply, port } = &callback;
+        let Callback { id, reply, port } = callback;
         if number == TRIES_MAX {
             warn!("callback {id:?} to {reply}:{port} is given up after {number} tries: {reason}");
             break;
@@ -212,29 +199,27 @@ pub(super) fn may_be_called(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn call(id: &str, reply: &str) -> Call {
-        let (id, reply) = (id.into(), reply.into());
-        Call {
-            callback: Callback { id, reply, port: 80 },
-            body: "{}".into(),
-        }
-    }
+    use crate::store::call;
 
     #[test]
     fn whoever_never_answers_keeps_nobody_else_waiting() {
         let mut turns = Turns::default();
-        for number in 0..ASIDE_MAX {
-            assert!(turns.wait(call(&number.to_string(), "silent")));
+        for key in 0..1000 {
+            turns.waiting.push_back(call(key, "silent").into());
         }
-        assert!(!turns.wait(call("one more", "silent")), "it is dropped");
         let begun: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
         assert_eq!(begun.len(), CALLS_TO_ONE_MAX);
-        assert!(turns.wait(call("w1", "well")));
-        assert_eq!(turns.next().map(|call| call.callback.id), Some("w1".into()));
+        turns.waiting.push_back(call(2000, "well").into());
+        assert_eq!(
+            turns.next().map(|call| call.callback.id.clone()),
+            Some("2000".into())
+        );
         assert!(turns.next().is_none());
         turns.ended(&target(&begun[0]));
-        assert_eq!(turns.next().map(|call| call.callback.id), Some("4".into()));
+        assert_eq!(
+            turns.next().map(|call| call.callback.id.clone()),
+            Some("4".into())
+        );
         turns.ended(&("well".into(), 80));
         assert_eq!(turns.under_way.len(), 1);
     }

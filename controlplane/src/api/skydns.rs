@@ -124,6 +124,7 @@ async fn beat(
     let write = Write::Beat {
         id: uuid.into(),
         ttl: Some(ttl),
+        condition: Condition::Always,
     };
     shared.store.write(write).await?;
     Ok(StatusCode::OK)
@@ -312,9 +313,14 @@ impl Fields {
         let number = value.as_u64().and_then(|number| N::try_from(number).ok());
         number.map(Some).ok_or_else(|| {
             let bits = 8 * size_of::<N>();
+            // Anything else may be as long as the body.
+            let is = match value {
+                Value::Number(number) => number.to_string(),
+                _ => "no number".to_owned(),
+            };
             Problem::invalid(
                 name,
-                format!("{name} is {value}; give a whole number below 2^{bits}"),
+                format!("{name} is {is}; give a whole number below 2^{bits}"),
             )
         })
     }

@@ -224,7 +224,7 @@ impl<'b> Pages<'b> {
                 let draft = patch.applied_to(&known.registration.draft);
                 self.put(&id, draft, &condition)
             }
-            Write::Beat { id, ttl } => self.beat(&id, ttl),
+            Write::Beat { id, ttl, condition } => self.beat(&id, ttl, &condition),
             Write::Remove { id, condition } => {
                 let went = self.known(&id, &condition)?.clone();
                 self.remove(went);
@@ -320,8 +320,8 @@ impl<'b> Pages<'b> {
         self.decided.revision
     }
 
-    fn beat(&mut self, id: &Arc<str>, ttl: Option<u32>) -> Result<Done, Refusal> {
-        let before = self.known(id, &Condition::Always)?.clone();
+    fn beat(&mut self, id: &Arc<str>, ttl: Option<u32>, condition: &Condition) -> Result<Done, Refusal> {
+        let before = self.known(id, condition)?.clone();
         let mut registration = Registration::clone(&before.registration);
         let ttl = ttl.unwrap_or(registration.draft.ttl);
         if registration.draft.ttl != ttl {

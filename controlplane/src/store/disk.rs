@@ -11,33 +11,27 @@
 //! so the next one replaces all rows by what is known here. What was stored and cannot be read is kept aside.
 
 mod error;
+mod rows;
 
-use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError};
+use redb::{Builder, Database, StorageBackend};
 use tracing::{error, warn};
 
 pub(crate) use self::error::Failure;
 use self::error::{Error, failure};
+pub(crate) use self::rows::{All, CallRow, Row};
+use self::rows::{Anew, Stored, check_schema, load, write};
+use super::callbacks::Call;
 use super::registration::Registration;
 
 /// Its name in the data directory.
 const FILE: &str = "services.redb";
-/// Rows: a registration as JSON, by its id.
-const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("registrations");
-/// What the file says of itself.
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// The key of [`SCHEMA`].
-const SCHEMA_KEY: &str = "schema";
-/// What rows look like. A file with a greater one was written by a later skydock, and is left alone.
-const SCHEMA: u64 = 1;
 /// Memory that the store may keep pages in, in octets: reads happen at the start alone.
 const CACHE_OCTETS: usize = 8 << 20;
 /// Largest file that is read into memory where it cannot be opened for writing, in octets.
@@ -80,6 +74,8 @@ enum State {
 pub(crate) struct Found {
     /// What was stored.
     pub(crate) registrations: Vec<Registration>,
+    /// Callbacks that are owed, in the order of their keys.
+    pub(crate) calls: Vec<Call>,
     /// Where a file that could not be read is kept now.
     pub(crate) quarantined: Option<PathBuf>,
     /// Why it cannot be written.
@@ -88,8 +84,11 @@ pub(crate) struct Found {
     is_read: bool,
 }
 
-/// What to change: a registration to store, or none to remove what has this id.
-pub(crate) type Row<'r> = (&'r str, Option<&'r Registration>);
+impl Found {
+    fn take(&mut self, Stored { registrations, calls }: Stored) {
+        (self.registrations, self.calls) = (registrations, calls);
+    }
+}
 
 impl Disk {
     /// Opens what is in `directory`, which need not exist; nothing: keeps nothing.
@@ -120,7 +119,7 @@ impl Disk {
         (Self::File(file), found)
     }
 
-    /// Stores `rows` and waits until the disk has them; all of them, or none.
+    /// Stores `rows` and `calls` and waits until the disk has them; all of them, or none.
     ///
     /// `all` gives everything that was stored before, for a file that has to be written anew.
     ///
@@ -130,11 +129,12 @@ impl Disk {
     pub(crate) fn commit<'r>(
         &mut self,
         rows: &[Row<'_>],
-        all: impl FnOnce() -> HashMap<Arc<str>, &'r Registration>,
+        calls: &[CallRow<'_>],
+        all: impl FnOnce() -> All<'r>,
     ) -> Result<(), Failure> {
         match self {
             Self::Ephemeral => Ok(()),
-            Self::File(file) => file.commit(rows, all),
+            Self::File(file) => file.commit(rows, calls, all),
         }
     }
 
@@ -151,7 +151,8 @@ impl StoreFile {
     fn commit<'r>(
         &mut self,
         rows: &[Row<'_>],
-        all: impl FnOnce() -> HashMap<Arc<str>, &'r Registration>,
+        calls: &[CallRow<'_>],
+        all: impl FnOnce() -> All<'r>,
     ) -> Result<(), Failure> {
         let mut is_anew = true;
         let database = match std::mem::replace(&mut self.state, State::Absent) {
@@ -179,7 +180,7 @@ impl StoreFile {
                 all: all(),
                 clears: self.is_known,
             });
-            match write(&database, rows, anew.as_ref()) {
+            match write(&database, rows, calls, anew.as_ref()) {
                 Ok(()) => Ok(database),
                 Err(error) => {
                     // Before it is dropped, so that the sentence tells of the first error.
@@ -219,8 +220,8 @@ fn open_and_load(path: &Path, found: &mut Found) -> Result<Option<Database>, Fai
         Err(error) => return Err(failure(path, &error.into())),
     }
     let error = match open(path).and_then(|database| Ok((load(&database)?, database))) {
-        Ok((registrations, database)) => {
-            found.registrations = registrations;
+        Ok((stored, database)) => {
+            found.take(stored);
             return Ok(Some(database));
         }
         Err(error) => error,
@@ -238,8 +239,8 @@ fn open_and_load(path: &Path, found: &mut Found) -> Result<Option<Database>, Fai
     if error.is_of_disk() {
         // A full or read-only disk cannot be checked in place; what it has can be served all the same.
         match load_from_memory(path) {
-            Ok(registrations) => {
-                found.registrations = registrations;
+            Ok(stored) => {
+                found.take(stored);
                 found.is_read = true;
             }
             Err(second) => warn!("{} cannot be read either: {second}", path.display()),
@@ -310,34 +311,8 @@ fn create(path: &Path) -> Result<Database, Failure> {
     make().map_err(|error| failure(path, &error))
 }
 
-/// Everything that is stored. A row that is no registration is left out, with an error in the log.
-fn load(database: &Database) -> Result<Vec<Registration>, Error> {
-    let transaction = database.begin_read()?;
-    let rows = match transaction.open_table(ROWS) {
-        Ok(rows) => rows,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut registrations = Vec::new();
-    for row in rows.iter()? {
-        let (id, value) = row?;
-        match serde_json::from_slice::<Registration>(value.value()) {
-            Ok(registration) if &*registration.id == id.value() => registrations.push(registration),
-            Ok(_) => error!(
-                "stored service {:?} says that it is another; it is left out",
-                id.value()
-            ),
-            Err(error) => error!(
-                "stored service {:?} cannot be read ({error}); it is left out",
-                id.value()
-            ),
-        }
-    }
-    Ok(registrations)
-}
-
 /// [`load`] from a copy, which alone is repaired.
-fn load_from_memory(path: &Path) -> Result<Vec<Registration>, Error> {
+fn load_from_memory(path: &Path) -> Result<Stored, Error> {
     let mut octets = Vec::new();
     File::open(path)?
         .take(MEMORY_OCTETS_MAX)
@@ -348,58 +323,6 @@ fn load_from_memory(path: &Path) -> Result<Vec<Registration>, Error> {
     let database = builder().create_with_backend(copy)?;
     check_schema(&database)?;
     load(&database)
-}
-
-fn check_schema(database: &Database) -> Result<(), Error> {
-    let transaction = database.begin_read()?;
-    let meta = match transaction.open_table(META) {
-        Ok(meta) => meta,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    match meta.get(SCHEMA_KEY)? {
-        Some(schema) if schema.value() > SCHEMA => Err(Error::Later(schema.value())),
-        _ => Ok(()),
-    }
-}
-
-/// A file that is new to us.
-struct Anew<'r> {
-    /// Everything that was stored before, as we know it.
-    all: HashMap<Arc<str>, &'r Registration>,
-    /// Whether nothing else may stay in it.
-    clears: bool,
-}
-
-/// One transaction: `rows`, behind what a file that is new to us is to have.
-fn write(database: &Database, rows: &[Row<'_>], anew: Option<&Anew<'_>>) -> Result<(), Error> {
-    let transaction = database.begin_write()?;
-    {
-        if let Some(anew) = anew {
-            transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
-            if anew.clears {
-                transaction.delete_table(ROWS)?;
-            }
-        }
-        let mut table = transaction.open_table(ROWS)?;
-        let all = anew
-            .into_iter()
-            .flat_map(|anew| &anew.all)
-            .map(|(id, registration)| (&**id, Some(*registration)));
-        for (id, registration) in all.chain(rows.iter().copied()) {
-            match registration {
-                Some(registration) => {
-                    let value = serde_json::to_vec(registration).map_err(io::Error::from)?;
-                    table.insert(id, value.as_slice())?;
-                }
-                None => {
-                    table.remove(id)?;
-                }
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(())
 }
 
 /// Renames a file that cannot be read, so that a new one can be made, and gives its new name.

@@ -19,13 +19,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::book::{Book, Decided, Entry, Pages, Rules, Step};
-use super::callbacks::Caller;
+use super::callbacks::{Call, Caller};
 use super::clock::Now;
 use super::counts::Counts;
-use super::disk::{Disk, Failure};
+use super::disk::{All, Disk, Failure};
 use super::timers::{LOOK_EVERY, Timers};
 use super::told::Told;
-use super::write::{Done, Refusal, Write};
+use super::write::{Condition, Done, Refusal, Write};
 use crate::service::{Change, Mark, Service, ServiceId, Source};
 
 /// Writes that wait. One more is refused with 503.
@@ -36,6 +36,9 @@ pub(super) const ANSWERS_QUEUED_MAX: usize = 64;
 const BATCH_MAX: usize = 256;
 /// Registrations in one transaction of those at the start, which nobody waits for: some MiB of rows.
 const ANEW_MAX: usize = 4096;
+/// Services that the log names of those that end at one time; of more, such as those that ended while we did not run, it
+/// has the number.
+const EXPIRED_TOLD_MAX: usize = 16;
 /// Longest sleep. There is no need to wake at all while nothing is due; this only bounds how far a timer may lie.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,6 +47,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) enum Message {
     /// A write, and where its answer goes.
     Write(Box<Write>, oneshot::Sender<Answer>),
+    /// Callbacks were made, or are given up.
+    Settled,
     /// End.
     Stop,
 }
@@ -121,11 +126,13 @@ impl Keeper {
             // lived then lives until they are taken in.
             let lived = looked.replace(now.instant).filter(|_| !batch.is_empty());
             let lived = lived.unwrap_or(now.instant);
+            self.caller.settle();
             // Before the writes, so that they find free what is over.
-            if self.take_due(now, lived).is_err()
-                || self.write(batch.drain(..), now, lived).is_err()
-                || is_stopping
-            {
+            if self.take_due(now, lived).is_err() || self.write(batch.drain(..), now, lived).is_err() {
+                return;
+            }
+            self.forget_calls();
+            if is_stopping {
                 return;
             }
         }
@@ -167,7 +174,7 @@ impl Keeper {
         let book = book.read().unwrap_or_else(PoisonError::into_inner);
         for ids in anew.chunks(ANEW_MAX) {
             let rows = ids.iter().map(|id| (id.clone(), book.get(id).cloned()));
-            if let Err(failure) = self.commit(&book, &rows.collect()) {
+            if let Err(failure) = self.commit(&book, &rows.collect(), &[]) {
                 warn!("when services end stays as the wall clock has it: {failure}");
                 return;
             }
@@ -186,7 +193,7 @@ impl Keeper {
                 continue;
             };
             let beat = match &*write {
-                Write::Beat { id, ttl } => Some((id.clone(), *ttl)),
+                Write::Beat { id, ttl, .. } => Some((id.clone(), *ttl)),
                 _ => None,
             };
             match pages.decide(*write) {
@@ -206,16 +213,18 @@ impl Keeper {
             return Ok(());
         }
 
-        let committed = self.commit(&book_read, &outcome.changed);
+        let calls = self.caller.owe(&outcome.steps, now);
+        let committed = self.commit(&book_read, &outcome.changed, &calls);
         drop(book_read);
         if let Err(failure) = committed {
+            self.caller.forgive(&calls);
             for (_, to) in decided {
                 let Failure { reason, is_full } = failure.clone();
                 drop(to.send(Err(Refusal::Storage { reason, is_full })));
             }
             return self.keep_alive(beats, now, lived);
         }
-        let seen = self.turn(outcome, now)?;
+        let seen = self.turn(outcome, &calls, now)?;
         let answers = Answers { seen, each: decided };
         self.answers.blocking_send(answers).map_err(|_| Ended)
     }
@@ -233,28 +242,55 @@ impl Keeper {
         let mut pages = Pages::over(&book, &self.rules, now).lived_at(lived);
         for (id, ttl) in beats {
             // One of a service that came with the same batch finds nobody.
-            let _ = pages.decide(Write::Beat { id, ttl });
+            let condition = Condition::Always;
+            let _ = pages.decide(Write::Beat { id, ttl, condition });
         }
         let outcome = pages.into_decided();
         drop(book);
         if !outcome.changed.is_empty() {
-            self.turn(outcome, now)?;
+            self.turn(outcome, &[], now)?;
         }
         Ok(())
     }
 
-    fn commit(&mut self, book: &Book, changed: &HashMap<Arc<str>, Option<Entry>>) -> Result<(), Failure> {
+    /// Has the disk forget the callbacks that were made, if no transaction has done so meanwhile. While the disk takes
+    /// nothing, the next one that succeeds does.
+    fn forget_calls(&mut self) {
+        if !self.caller.settle() || self.failing.borrow().is_some() {
+            return;
+        }
+        let book = self.book.clone();
+        let book = book.read().unwrap_or_else(PoisonError::into_inner);
+        if let Err(failure) = self.commit(&book, &HashMap::new(), &[]) {
+            warn!("callbacks that were made may be made again after the next start: {failure}");
+        }
+    }
+
+    /// Stores `changed`, and the `calls` that are owed from now on.
+    fn commit(
+        &mut self,
+        book: &Book,
+        changed: &HashMap<Arc<str>, Option<Entry>>,
+        calls: &[Arc<Call>],
+    ) -> Result<(), Failure> {
         let rows: Vec<_> = changed
             .iter()
             .map(|(id, entry)| (&**id, entry.as_ref().map(|entry| &*entry.registration)))
             .collect();
         let all = || {
             let each = book.iter().map(|entry| &*entry.registration);
-            each.map(|registration| (registration.id.clone(), registration))
-                .collect()
+            All {
+                registrations: each
+                    .map(|registration| (registration.id.clone(), registration))
+                    .collect(),
+                calls: self.caller.owed().collect(),
+            }
         };
         let began = Instant::now();
-        let committed = self.disk.commit(&rows, all);
+        let committed = self.disk.commit(&rows, &self.caller.rows(calls), all);
+        if committed.is_ok() {
+            self.caller.stored();
+        }
         self.counts
             .committed(rows.len(), began.elapsed(), committed.is_ok());
         self.failing.send_if_modified(|failing| {
@@ -271,15 +307,20 @@ impl Keeper {
         committed
     }
 
-    /// Takes in what was decided, and tells the pipeline each step of it. Gives the moment from which it is served.
-    fn turn(&mut self, decided: Decided, now: Now) -> Result<watch::Receiver<bool>, Ended> {
+    /// Takes in what was decided, tells the pipeline each step of it, and has `calls` made. Gives the moment from which it
+    /// is served.
+    fn turn(
+        &mut self,
+        decided: Decided,
+        calls: &[Arc<Call>],
+        now: Now,
+    ) -> Result<watch::Receiver<bool>, Ended> {
         let Decided {
             changed,
             steps,
             revision,
         } = decided;
         let mut changes = Vec::with_capacity(steps.len());
-        let mut went = Vec::new();
         for step in steps {
             match step {
                 Step::Put { entry, before } => {
@@ -293,7 +334,6 @@ impl Keeper {
                     self.timers.clear(id);
                     self.told.forget(id);
                     changes.push(remove(id));
-                    went.push(entry);
                 }
             }
         }
@@ -305,9 +345,7 @@ impl Keeper {
         for change in changes {
             self.send(change)?;
         }
-        for entry in went {
-            self.caller.went(&entry, now);
-        }
+        self.caller.make(calls);
         let (mark, seen) = Mark::new();
         self.send(Change::Mark(mark))?;
         Ok(seen)
@@ -330,14 +368,21 @@ impl Keeper {
         }
         let gone = over.changed.clone();
         self.counts.expired(gone.len());
-        self.turn(over, now)?;
-        for id in gone.keys() {
+        let calls = self.caller.owe(&over.steps, now);
+        self.turn(over, &calls, now)?;
+        for id in gone.keys().take(EXPIRED_TOLD_MAX) {
             info!("service {id:?} expired: no heartbeat came within its TTL");
+        }
+        if gone.len() > EXPIRED_TOLD_MAX {
+            info!(
+                "{} services more expired with them",
+                gone.len() - EXPIRED_TOLD_MAX
+            );
         }
         let book = self.book.clone();
         let book = book.read().unwrap_or_else(PoisonError::into_inner);
-        // A row that stays says itself that it is over; the next start leaves it out.
-        if let Err(failure) = self.commit(&book, &gone) {
+        // A row that stays says itself that it is over; the next start leaves it out, and tells who wants to know.
+        if let Err(failure) = self.commit(&book, &gone, &calls) {
             warn!("what expired stays in the file for now: {failure}");
         }
         Ok(())

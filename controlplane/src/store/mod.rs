@@ -30,7 +30,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use book::{Entry, Rules};
-pub(crate) use callbacks::Call;
+#[cfg(test)]
+pub(crate) use callbacks::tests::call;
+pub(crate) use callbacks::{Call, Calls};
 pub(crate) use check::{Invalid, word};
 pub(crate) use clock::Now;
 pub(crate) use counts::{Called, Counts};
@@ -81,7 +83,7 @@ pub(crate) struct Parts {
     keeper: Keeper,
     queue: Receiver<Message>,
     answers: mpsc::Receiver<Answers>,
-    calls: mpsc::Receiver<Call>,
+    calls: Calls,
 }
 
 impl Store {
@@ -96,6 +98,7 @@ impl Store {
         let (disk, found) = Disk::open(directory.as_deref());
         let Found {
             registrations,
+            calls: owed,
             quarantined,
             failure,
             ..
@@ -106,12 +109,13 @@ impl Store {
             quarantined,
             failing: failure.as_ref().map(ToString::to_string),
         };
-        let (book, anew) = Book::of(registrations, Now::read());
+        let now = Now::read();
+        let (book, anew) = Book::of(registrations, now);
         let book = Arc::new(RwLock::new(book));
         let (writes, queue) = sync_channel(WRITES_QUEUED_MAX);
         let (failing, watched) = watch::channel(failure);
         let counts = Counts::new();
-        let (caller, calls) = callbacks::queue(counts.clone());
+        let (caller, calls) = callbacks::queue(counts.clone(), writes.clone(), owed, now);
         let (answers, answered) = mpsc::channel(ANSWERS_QUEUED_MAX);
         let (mark, loaded) = Mark::new();
         let defaults = Arc::new(rules.defaults.clone());
@@ -203,13 +207,7 @@ impl Store {
 impl Parts {
     /// All of them: what has to be run on a thread of its own until [`Store::stop`], what has to be run beside it, and the
     /// calls to make.
-    pub(crate) fn split(
-        self,
-    ) -> (
-        impl FnOnce() + Send,
-        impl Future<Output = ()> + Send,
-        mpsc::Receiver<Call>,
-    ) {
+    pub(crate) fn split(self) -> (impl FnOnce() + Send, impl Future<Output = ()> + Send, Calls) {
         let Self {
             keeper,
             queue,

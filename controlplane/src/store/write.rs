@@ -35,6 +35,8 @@ pub(crate) enum Write {
         id: Arc<str>,
         /// Its TTL from now on, in seconds; nothing: as before.
         ttl: Option<u32>,
+        /// Only if.
+        condition: Condition,
     },
     /// Remove it.
     Remove {

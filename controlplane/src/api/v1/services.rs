@@ -202,13 +202,15 @@ pub(super) async fn one(
     let now = Now::read();
     if let Some(entry) = shared.store.get(&id, now) {
         let revision = entry.registration.revision;
-        if condition::is_known(&headers, revision) {
+        if condition::is_known(&headers, Some(revision))? {
             let tag = [(header::ETAG, condition::tag(revision))];
             return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
         }
         return Ok(shown(&shared, &entry, now));
     }
     match view::container(&shared.looks, &id).await? {
+        // It has no tag, and so it can be known only as there.
+        Some(_) if condition::is_known(&headers, None)? => Ok(StatusCode::NOT_MODIFIED.into_response()),
         Some(service) => Ok(([JSON], json(&Shown::of(&service, None, now))).into_response()),
         None => Err(Refusal::NotFound(id.into()).into()),
     }
@@ -249,6 +251,7 @@ pub(super) async fn patch(
 pub(super) async fn beat(
     State(shared): State<Arc<Shared>>,
     id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
     body: Octets,
 ) -> Result<Response, Problem> {
     let Path(id) = id?;
@@ -259,6 +262,7 @@ pub(super) async fn beat(
     let write = Write::Beat {
         id: id.into(),
         ttl: beat.ttl,
+        condition: condition::read(&headers)?,
     };
     Ok(changed(&shared, shared.store.write(write).await?))
 }

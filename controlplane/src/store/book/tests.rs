@@ -101,6 +101,7 @@ fn a_heartbeat_gives_time_and_a_new_revision_only_with_another_ttl() {
     let beat = |ttl| Write::Beat {
         id: "1001".into(),
         ttl,
+        condition: Condition::Always,
     };
     let now = now.later(20);
     let beaten = batch(&mut book, now, vec![beat(None)]);
@@ -124,6 +125,7 @@ fn what_is_over_is_not_there_for_anybody() {
     let beat = Write::Beat {
         id: "1001".into(),
         ttl: None,
+        condition: Condition::Always,
     };
     assert!(matches!(
         batch(&mut book, over, vec![beat])[0],
@@ -317,6 +319,7 @@ fn many_large_ones_take_no_more_than_there_is_room_for_and_can_become_smaller() 
     let beat = Write::Beat {
         id: "w0002".into(),
         ttl: None,
+        condition: Condition::Always,
     };
     let writes = vec![
         put("w9999", large(), Condition::Always),
@@ -351,6 +354,7 @@ fn each_step_of_a_batch_is_told_in_order_with_what_was_there_before() {
     let beat = Write::Beat {
         id: "new".into(),
         ttl: None,
+        condition: Condition::Always,
     };
     let rules = rules();
     let mut pages = Pages::over(&book, &rules, now);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 
-use super::SCHEMA;
+use super::rows::SCHEMA;
 
 /// Why the file does not take writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Power cuts: of what was written and not synced, a disk may have any part, in any order, also half of a write.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::fixture::Dice;
@@ -121,10 +121,10 @@ fn a_power_cut_at_any_moment_loses_no_acknowledged_commit_and_half_does_none() {
             let gone = before.difference(after).map(|id| (id.as_str(), None));
             let rows: Vec<_> = rows.chain(gone).collect();
             let anew = (number == 0).then(|| Anew {
-                all: HashMap::new(),
+                all: All::default(),
                 clears: true,
             });
-            write(&database, &rows, anew.as_ref()).unwrap();
+            write(&database, &rows, &[], anew.as_ref()).unwrap();
             disk.tell(Told::Acknowledged(number + 1));
         }
     }
@@ -142,7 +142,11 @@ fn a_power_cut_at_any_moment_loses_no_acknowledged_commit_and_half_does_none() {
             copy.write(0, &octets).unwrap();
             let opened = builder().create_with_backend(copy).map_err(Error::from);
             let rows = match opened.and_then(|database| load(&database)) {
-                Ok(rows) => rows.iter().map(|row| row.id.to_string()).collect(),
+                Ok(stored) => stored
+                    .registrations
+                    .iter()
+                    .map(|row| row.id.to_string())
+                    .collect(),
                 // It was not a file yet; it is put aside, and a new one is made.
                 Err(error) if acknowledged.is_none() => {
                     assert!(error.is_corrupt(), "{cut} {seed}: {error}");

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
+use super::rows::{META, SCHEMA, SCHEMA_KEY};
 use super::*;
 use crate::fixture::draft;
+use crate::store::callbacks::tests::call;
 
 pub(super) fn registration(id: &str) -> Registration {
     Registration {
@@ -12,14 +16,15 @@ pub(super) fn registration(id: &str) -> Registration {
     }
 }
 
-fn nothing<'r>() -> HashMap<Arc<str>, &'r Registration> {
-    HashMap::new()
+fn nothing<'r>() -> All<'r> {
+    All::default()
 }
 
 /// Stores one service for each of `ids`, a commit each.
 fn store(disk: &mut Disk, ids: &[&str]) {
     for id in ids {
-        disk.commit(&[(id, Some(&registration(id)))], nothing).unwrap();
+        disk.commit(&[(id, Some(&registration(id)))], &[], nothing)
+            .unwrap();
     }
 }
 
@@ -37,7 +42,7 @@ fn what_was_committed_is_found_and_what_was_removed_is_not() {
     let (mut disk, first) = Disk::open(Some(directory.path()));
     assert!(first.registrations.is_empty() && first.failure.is_none());
     store(&mut disk, &["a", "b", "c"]);
-    disk.commit(&[("b", None)], nothing).unwrap();
+    disk.commit(&[("b", None)], &[], nothing).unwrap();
     drop(disk);
     assert_eq!(found(directory.path()).0, ["a", "c"]);
 }
@@ -60,7 +65,7 @@ fn a_second_one_at_the_same_file_is_told_and_changes_nothing() {
     assert!(reason.contains("another skydock has it"), "{reason}");
     assert!(
         second
-            .commit(&[("b", Some(&registration("b")))], nothing)
+            .commit(&[("b", Some(&registration("b")))], &[], nothing)
             .is_err()
     );
     store(&mut disk, &["c"]);
@@ -97,7 +102,10 @@ fn a_file_of_a_later_skydock_is_left_alone() {
     let reason = found.failure.unwrap().reason;
     assert!(reason.contains("a later skydock wrote it"), "{reason}");
     assert!(found.quarantined.is_none() && path.exists());
-    assert!(disk.commit(&[("b", Some(&registration("b")))], nothing).is_err());
+    assert!(
+        disk.commit(&[("b", Some(&registration("b")))], &[], nothing)
+            .is_err()
+    );
 }
 
 /// A cut or damaged file gives either all that was stored, or is kept aside whole; it never ends the process, and what
@@ -133,7 +141,7 @@ fn check_damage(damage: impl Fn(&mut Vec<u8>, usize)) {
             }
         }
         if found.failure.is_none() {
-            disk.commit(&[("d", Some(&registration("d")))], nothing)
+            disk.commit(&[("d", Some(&registration("d")))], &[], nothing)
                 .unwrap_or_else(|failure| panic!("{place}: {failure}"));
         }
     }
@@ -156,7 +164,7 @@ fn a_directory_that_cannot_be_written_is_told_with_the_remedy() {
     fs::write(&file, "").unwrap();
     let (mut disk, _) = Disk::open(Some(&file.join("below")));
     let failure = disk
-        .commit(&[("a", Some(&registration("a")))], nothing)
+        .commit(&[("a", Some(&registration("a")))], &[], nothing)
         .unwrap_err();
     assert!(
         failure.reason.contains("--data-dir") && !failure.is_full,
@@ -180,14 +188,40 @@ fn after_a_failure_everything_is_written_anew() {
     };
     // What the disk has and what is known differ: only what is known counts.
     let known = [registration("b")];
-    let all = || HashMap::from([("b".into(), &known[0])]);
+    let kept = call(1, "10.0.0.9");
+    let all = || All {
+        registrations: [(Arc::from("b"), &known[0])].into(),
+        calls: vec![&kept],
+    };
     let write = [("c", Some(&known[0]))];
-    assert!(disk.commit(&write, all).is_err(), "not tried again at once");
+    assert!(disk.commit(&write, &[], all).is_err(), "not tried again at once");
     std::thread::sleep(RETRY_AFTER);
     let c = registration("c");
-    disk.commit(&[("c", Some(&c))], all).unwrap();
+    disk.commit(&[("c", Some(&c))], &[], all).unwrap();
     drop(disk);
-    assert_eq!(found(&blocked).0, ["b", "c"]);
+    let (ids, found) = found(&blocked);
+    assert_eq!(
+        (ids, found.calls),
+        (vec!["b".to_owned(), "c".to_owned()], vec![kept])
+    );
+}
+
+#[test]
+fn what_is_owed_is_stored_with_what_causes_it_and_is_gone_when_it_was_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut disk, _) = Disk::open(Some(directory.path()));
+    store(&mut disk, &["a", "b"]);
+    let [first, second] = [1, 2].map(|key| call(key, "10.0.0.9"));
+    let calls = [(1, Some(&first)), (2, Some(&second))];
+    disk.commit(&[("a", None)], &calls, nothing).unwrap();
+    drop(disk);
+    let (mut disk, found) = Disk::open(Some(directory.path()));
+    assert_eq!(found.calls, [first, second.clone()]);
+    // One that the file does not have is none to remove.
+    disk.commit(&[], &[(1, None), (7, None)], nothing).unwrap();
+    drop(disk);
+    let (ids, found) = self::found(directory.path());
+    assert_eq!((ids, found.calls), (vec!["b".to_owned()], vec![second]));
 }
 
 #[test]

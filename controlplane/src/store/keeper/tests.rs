@@ -1,3 +1,4 @@
+use super::super::counts::Called;
 use super::super::disk::Disk;
 use super::super::registration::{Callback, Registration};
 use super::super::told::BEATS_TOLD_PER_SECOND_MAX;
@@ -68,7 +69,7 @@ fn told(writes: Vec<Write>) -> (Vec<String>, Vec<String>) {
         _ => None,
     });
     let changes = changes.collect();
-    let calls = std::iter::from_fn(|| calls.try_recv().ok());
+    let calls = std::iter::from_fn(|| calls.waiting());
     (changes, calls.map(|call| call.body.to_string()).collect())
 }
 
@@ -118,6 +119,59 @@ fn two_writes_of_one_id_in_one_batch_are_two_for_whoever_follows() {
     }
 }
 
+/// A store in `directory`, at work on what it needs.
+fn opened(directory: &std::path::Path) -> (Store, Parts, mpsc::Receiver<Change>) {
+    let (changes, queue) = mpsc::channel(1024);
+    let (store, parts, _) = Store::open(Some(directory.to_path_buf()), rules(), changes);
+    (store, parts, queue)
+}
+
+#[test]
+fn a_callback_is_owed_from_its_cause_on_until_it_was_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let (store, parts, _changes) = opened(path);
+    let Parts {
+        mut keeper,
+        answers: _answers,
+        ..
+    } = parts;
+    let message = |write| Message::Write(Box::new(write), oneshot::channel().0);
+    let writes = [put("a", 30), put("b", 30), call(80)].map(message);
+    let now = Now::read();
+    assert!(keeper.write(writes.into_iter(), now, now.instant).is_ok());
+    assert!(
+        keeper
+            .write([message(remove("a"))].into_iter(), now, now.instant)
+            .is_ok()
+    );
+    // One by its end, and we end before anybody was told.
+    let over = now.later(31);
+    assert!(keeper.take_due(over, over.instant).is_ok());
+    drop((keeper, store));
+
+    let (store, parts, _changes) = opened(path);
+    let Parts {
+        mut keeper,
+        mut calls,
+        ..
+    } = parts;
+    let owed = [calls.waiting().unwrap(), calls.waiting().unwrap()];
+    assert!(
+        owed[0].body.contains("\"a\"") && owed[1].body.contains("\"b\""),
+        "{owed:?}"
+    );
+    assert!(calls.waiting().is_none());
+    calls.over(&owed[0], Called::Heard);
+    keeper.forget_calls();
+    drop((keeper, store, calls));
+
+    let (_store, parts, _changes) = opened(path);
+    let mut calls = parts.calls;
+    assert_eq!(calls.waiting().as_ref(), Some(&owed[1]));
+    assert!(calls.waiting().is_none());
+}
+
 #[test]
 fn what_a_restart_of_the_host_left_is_stored_by_both_clocks_at_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
@@ -141,7 +195,7 @@ fn what_a_restart_of_the_host_left_is_stored_by_both_clocks_at_the_next_start() 
         })
         .collect();
     let rows: Vec<_> = stored.iter().map(|row| (&*row.id, Some(row))).collect();
-    disk.commit(&rows, HashMap::new).unwrap();
+    disk.commit(&rows, &[], All::default).unwrap();
     drop(disk);
 
     let (changes, _queue) = mpsc::channel(1024);
@@ -182,6 +236,7 @@ fn beats_told(count: usize, beating: usize, after: &[u64]) -> Vec<usize> {
     let beat = |number: usize| Write::Beat {
         id: number.to_string().into(),
         ttl: None,
+        condition: Condition::Always,
     };
     let beats = || (count - beating..count).map(beat).collect();
     let mut told = |after: &u64| write(beats(), now.later(*after));
@@ -217,6 +272,7 @@ fn a_heartbeat_that_waited_for_the_disk_came_in_time() {
     let beat = || Write::Beat {
         id: "a".into(),
         ttl: None,
+        condition: Condition::Always,
     };
     let now = Now::read();
     let put = [message(put("a", 30))].into_iter();
