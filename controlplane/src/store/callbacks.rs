@@ -212,13 +212,13 @@ impl Calls {
 
     /// `call` was made, or is given up, and is owed no more.
     pub(crate) fn over(&self, call: &Call, called: Called) {
-        self.counts.called(called);
         self.over
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(call.key);
         // A queue that is full wakes the keeper anyway.
         drop(self.wake.try_send(Message::Settled));
+        self.counts.called(called);
     }
 
     /// One that waits, if one does.
