@@ -271,3 +271,55 @@ fn only_containers_that_are_chosen_are_published() {
         |standing: &str| daemon.metric("skydock_engine_containers", &format!("standing=\"{standing}\""));
     assert!(count("not-opted-in") >= 1.0 && count("not-selected") >= 1.0 && count("published") >= 1.0);
 }
+
+#[test]
+fn an_alias_leads_clients_on_its_network_to_all_who_have_it_there_and_nobody_else() {
+    let Some((engine, daemon)) = world("") else { return };
+    if !engine.is_private() {
+        return skip("the gateways of an engine elsewhere are not this host's, to ask from");
+    }
+    let (front, back, alias) = (unique("front"), unique("back"), unique("db"));
+    let (Some(in_front), Some(in_back)) = (Network::make(&engine, &front), Network::make(&engine, &back))
+    else {
+        return;
+    };
+    let (in_front, in_back) = ((in_front, front.clone()), (in_back, back.clone()));
+    let question = format!("{alias}.docker A");
+    let called =
+        |stem: &str, network: &str| run(&engine, stem, &["--network", network, "--network-alias", &alias]);
+    let ask = |network: &(Network, String), expected: &[&Container]| {
+        let (network, name) = network;
+        let addresses = expected.iter().map(|it| it.address_on(name).to_string());
+        let mut wanted: Vec<String> = addresses.collect();
+        wanted.sort();
+        let question = format!("{question} -b {}", network.gateway());
+        eventually(&question, SOON, || {
+            let reply = dig::dig(daemon.dns(), &question);
+            expect(|answers: &Vec<String>| *answers == wanted, reply.sorted_answers())
+        });
+    };
+    let (one, two, apart) = (
+        called("one", &front),
+        called("two", &front),
+        called("apart", &back),
+    );
+    ask(&in_front, &[&one, &two]);
+    ask(&in_back, &[&apart]);
+    daemon.await_status(&question, "NOERROR");
+    let (_, why) = daemon.get(&format!("/v1/explain?name={alias}.docker"));
+    assert!(why.contains("clients on its network alone"), "{why}");
+
+    two.docker("stop -t 0");
+    ask(&in_front, &[&one]);
+    // Without the network, without the alias; and with another network, with what it is called there.
+    apart.disconnect(&back);
+    ask(&in_back, &[]);
+    engine.docker(&["network", "connect", "--alias", &alias, &back, one.name()]);
+    ask(&in_back, &[&one]);
+    // A container of that name goes before, for everybody.
+    let named = Container::run_image(&engine, &alias, BUSYBOX, &[]);
+    daemon.await_answers(&question, &[&named.address().to_string()]);
+    drop(named);
+    ask(&in_front, &[&one]);
+    daemon.await_status(&question, "NOERROR");
+}

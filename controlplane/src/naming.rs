@@ -6,6 +6,7 @@
 //!                                   ├─▶ Endpoint: names of four labels and more, query wildcards
 //!  its Compose project ─────────────┼─▶ service.project.zone  n.service.project.zone  service.zone
 //!  its addresses ───────────────────┼─▶ 4.3.2.1.in-addr.arpa  ...ip6.arpa                         reverse
+//!  its aliases on networks ─────────┼─▶ alias.zone                                                 for neighbours
 //!  its wishes ──────────────────────┴─▶ any name, inside a zone or outside; _http._tcp.<each name>
 //! ```
 //!
@@ -27,11 +28,13 @@ use dns::{Endpoint, Name};
 pub use error::NamingError;
 pub(crate) use label::is_meant;
 pub use label::{Kind, Mapping, label};
-pub(crate) use places::{carried_names, is_port_name, is_wildcard_owner, named_port, target};
+pub(crate) use places::{
+    carried_names, is_port_name, is_wildcard_owner, named_port, networks_calling, target,
+};
 pub(crate) use reverse::reverse_zones;
 pub use role::Role;
 
-use self::places::{compose_places, wished_places};
+use self::places::{compose_places, neighbour_places, wished_places};
 use crate::service::Service;
 
 /// Makes names of services.
@@ -142,6 +145,7 @@ impl Naming {
                     .iter()
                     .flat_map(|compose| compose_places(compose, zone)),
             );
+            places.extend(neighbour_places(service, zone));
         }
         let Some(canonical) = canonical else {
             return Ok(None);

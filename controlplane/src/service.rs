@@ -108,7 +108,16 @@ pub struct PublishedPort {
     pub port: Port,
 }
 
-/// What was asked for a service by its labels, a plugin or over REST, besides the words and addresses that each has.
+/// What the neighbours of a service on one network may call it (`docker run --network-alias`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkAlias {
+    /// The network's name, as [`Address::network`] has it.
+    pub network: Arc<str>,
+    /// The word; `naming` makes a label of it.
+    pub word: Arc<str>,
+}
+
+/// What was asked for a service by its labels, its engine, a plugin or over REST, besides the words and addresses that each has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// Names of its own, in a zone or outside all of them. A first label `*` makes it a wildcard owner (RFC 4592).
@@ -129,6 +138,8 @@ pub struct Wishes {
     pub publish: Publish,
     /// Ports that clients outside the host's networks are led to.
     pub published_ports: Vec<PublishedPort>,
+    /// What it is called by clients on its networks, and by nobody else.
+    pub network_aliases: Vec<NetworkAlias>,
 }
 
 /// A running thing that gets names.
@@ -308,6 +319,15 @@ impl Service {
         alias.filter(|_| self.addresses.is_empty())
     }
 
+    /// What its neighbours on networks that it has an address on may call it.
+    pub fn network_aliases(&self) -> impl Iterator<Item = &NetworkAlias> {
+        let aliases = self.wishes.iter().flat_map(|wishes| &wishes.network_aliases);
+        aliases.filter(|alias| {
+            let mut networks = self.addresses.iter().map(|address| address.network.as_ref());
+            networks.any(|its| its == Some(&alias.network))
+        })
+    }
+
     /// SRV priority, if one was asked for.
     #[must_use]
     pub fn priority(&self) -> Option<u16> {
@@ -383,6 +403,23 @@ impl Services {
             Held::One(service) => std::slice::from_ref(service),
             Held::Several(services) => services,
         }
+    }
+
+    /// Whether these are `other` but for network aliases, which an engine's list does not show.
+    #[must_use]
+    pub(crate) fn is_but_for_network_aliases(&self, other: &Self) -> bool {
+        let without = |services: &Self| -> Vec<Service> {
+            let mut services: Vec<Service> = services.as_slice().iter().map(|it| (**it).clone()).collect();
+            for service in &mut services {
+                let wishes = service.wishes.take().map(|wishes| Wishes {
+                    network_aliases: Vec::new(),
+                    ..*wishes
+                });
+                service.wishes = wishes.filter(|it| *it != Wishes::default()).map(Box::new);
+            }
+            services
+        };
+        self == other || without(self) == without(other)
     }
 
     /// The first one.

@@ -6,13 +6,15 @@
 //!            └─ as clients outside this host do ──────▶ RRsets   those that differ, and what they do not have
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use dns::{RecordData, RrSet, View};
+use dns::{Name, RecordData, RrSet, Tier, View};
 
 use super::networks::Networks;
+use super::owner::{Verdict, of_several};
 use super::published::PublishedAt;
+use crate::naming::networks_calling;
 use crate::service::{Port, Service, Source};
 
 /// Networks whose clients get their own variant of one name; an entry holds 255 RRsets, and each has three. Clients in
@@ -88,6 +90,41 @@ pub(super) fn variants<'s>(
         all.extend(own.into_iter().chain(absent));
     }
     all
+}
+
+/// The RRsets of a name that services have as an alias on networks: on each for those on it who can do their work, and for
+/// nobody else.
+pub(super) fn neighbours<'s>(
+    services: &[&'s Service],
+    networks: &Networks,
+    name: &Name,
+    rrsets: impl Fn(&[&'s Service], Audience<'s>) -> Vec<RrSet>,
+) -> Vec<RrSet> {
+    let mut by_network: BTreeMap<(&Source, &str), Vec<&Service>> = BTreeMap::new();
+    for service in services {
+        for network in networks_calling(service, name) {
+            by_network
+                .entry((&service.id.source, network))
+                .or_default()
+                .push(service);
+        }
+    }
+    let with_view = by_network.into_iter().map(|((source, network), there)| {
+        let view = networks.view(source, network);
+        (Audience::Network(source, network), view, there)
+    });
+    // A network past those that can have a view of their own is everybody's, who are no neighbours.
+    let views = with_view.filter(|(_, view, _)| *view != View::EVERYONE);
+    let rrsets = views.take(VIEWS_MAX).flat_map(|(audience, view, there)| {
+        let some_ready = there.iter().any(|service| service.tier() == Tier::Ready);
+        let answering = there
+            .into_iter()
+            .filter(|service| of_several(service.tier(), some_ready) == Verdict::Answers);
+        let answering: Vec<&Service> = answering.collect();
+        let own = rrsets(&answering, audience).into_iter();
+        own.map(move |rrset| RrSet { view, ..rrset })
+    });
+    rrsets.collect()
 }
 
 /// The networks, by name, on which a service has an address that not everybody gets, and those outside if a service

@@ -8,8 +8,8 @@ use dns::{Name, Protocol};
 
 use super::Compiler;
 use super::audience::Audience;
-use super::owner::{Verdict, verdict};
-use crate::naming::{Role, is_meant};
+use super::owner::{Verdict, of_several, verdict};
+use crate::naming::{Role, is_meant, networks_calling};
 use crate::service::{Service, Source};
 
 /// Services that an explanation names; of more it gives the number.
@@ -70,6 +70,7 @@ impl Compiler {
         let network = self.networks.of_client(client);
         let found = self.found(name);
         let mut candidates: Vec<_> = found.1;
+        for_neighbours(&mut candidates, name, network.as_ref());
         candidates.sort_by(|(a, _, one), (b, _, other)| (one, &a.id).cmp(&(other, &b.id)));
         let candidates_in_all = candidates.len();
         let candidates = candidates.into_iter().take(CANDIDATES_MAX);
@@ -110,7 +111,9 @@ impl Compiler {
             let listens =
                 |service: &Service| service.ports.iter().any(|its| (its.protocol, its.number) == port);
             let candidates = at(&owner).unwrap_or_default();
-            let candidates = candidates.into_iter().filter(|(service, ..)| listens(service));
+            let candidates = candidates
+                .into_iter()
+                .filter(|(service, role, _)| listens(service) && role.is_some_and(Role::has_ports));
             return (Way::Port(owner), candidates.collect());
         }
         if let Some(pattern) = self.pattern(name) {
@@ -154,6 +157,30 @@ impl Compiler {
         labels.reverse();
         let is_pattern = own > 3 || labels.iter().any(|label| is_wildcard(label));
         (is_pattern && own <= GRAMMAR_LABELS).then_some(labels)
+    }
+}
+
+/// Puts right who answers at a name that is an alias on networks: those on the client's who can do their work.
+fn for_neighbours(candidates: &mut [Standing<'_>], name: &Name, network: Option<&(Source, Arc<str>)>) {
+    let is_called_so = |service: &Service| {
+        network.is_some_and(|(source, network)| {
+            *source == service.id.source && networks_calling(service, name).contains(&**network)
+        })
+    };
+    let is_alias = |role: Option<Role>, verdict: Verdict| {
+        role == Some(Role::NetworkAlias) && verdict == Verdict::Answers
+    };
+    let mut there = candidates
+        .iter()
+        .filter(|(service, role, verdict)| is_alias(*role, *verdict) && is_called_so(service));
+    let some_ready = there.any(|(service, ..)| service.tier() == Tier::Ready);
+    for (service, role, verdict) in candidates {
+        if is_alias(*role, *verdict) {
+            *verdict = match is_called_so(service) {
+                true => of_several(service.tier(), some_ready),
+                false => Verdict::OtherNetwork,
+            };
+        }
     }
 }
 

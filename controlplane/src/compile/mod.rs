@@ -376,6 +376,8 @@ impl Announcement {
 #[cfg(test)]
 mod defect_tests;
 #[cfg(test)]
+mod neighbour_tests;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod tests;

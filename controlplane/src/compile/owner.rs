@@ -71,6 +71,8 @@ pub enum Verdict {
     Unhealthy,
     /// Several Compose projects have a service of that name, so it is nobody's.
     Contested,
+    /// The name is an alias on networks that the client is not in.
+    OtherNetwork,
     /// Those who stand there for that reason go before it.
     Outranked(Role),
 }
@@ -217,8 +219,16 @@ fn ready<'m>(
 
 /// Whether one of that tier answers at a name of that kind.
 pub(super) fn verdict(role: Role, tier: Tier, some_ready: bool) -> Verdict {
+    if role.is_gated() {
+        of_several(tier, some_ready)
+    } else {
+        Verdict::Answers
+    }
+}
+
+/// Whether one of that tier answers for a name that means all of a kind.
+pub(super) fn of_several(tier: Tier, some_ready: bool) -> Verdict {
     match tier {
-        _ if !role.is_gated() => Verdict::Answers,
         Tier::Ready => Verdict::Answers,
         Tier::Starting if some_ready => Verdict::Starting,
         Tier::Starting => Verdict::Answers,

@@ -9,7 +9,8 @@ use super::*;
 use crate::fixture::{Dice, addresses_for, answer, name, network, service};
 use crate::registry::Registry;
 use crate::service::{
-    Address, Change, Compose, NamedPort, Port, Protocol, Publish, PublishedPort, ServiceId, Wishes,
+    Address, Change, Compose, NamedPort, NetworkAlias, Port, Protocol, Publish, PublishedPort, ServiceId,
+    Wishes,
 };
 
 /// What changes are made of, out of few words.
@@ -118,6 +119,12 @@ impl Random for Dice {
                 .collect(),
             publish: [Publish::Healthy, Publish::Starting, Publish::Always][self.roll(3)],
             published_ports,
+            network_aliases: (0..self.roll(3))
+                .map(|_| NetworkAlias {
+                    network: self.pick(&["n0", "n1", "n2"]).into(),
+                    word: self.pick(&["front", "web1", "api", "A.b"]).into(),
+                })
+                .collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  services ─┬─ each audience ──▶ A AAAA SRV             SRV for each of their ports
+//!            ├─ each network ───▶ A AAAA SRV             where that is what neighbours call them
 //!            ├─ texts ──────────▶ TXT
 //!            ├─ one, elsewhere ─▶ CNAME, and nothing else
 //!            └─ addresses ──────▶ PTR
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use dns::snapshot::{PORT_RRSETS_MAX, SRV_PRIORITY, SRV_WEIGHT, srv_share};
 use dns::{Moment, Name, PortRrSets, Record, RecordData, RrSet, View};
 
-use super::audience::{Audience, variants};
+use super::audience::{Audience, neighbours, variants};
 use super::networks::Networks;
 use super::owner::Chosen;
 use crate::naming::{Naming, Role, is_port_name, is_wildcard_owner, named_port, target};
@@ -38,6 +39,14 @@ pub(super) fn at(
     networks: &Networks,
 ) -> (Vec<RrSet>, Vec<PortRrSets>) {
     let reverse = reverse(&chosen.reverse, naming);
+    if chosen.role == Some(Role::NetworkAlias)
+        && let Some(zone) = naming.zone_of(name)
+    {
+        let rrsets = neighbours(&chosen.forward, networks, name, |services, audience| {
+            hosts(services, zone, audience)
+        });
+        return (rrsets.into_iter().chain(reverse).collect(), Vec::new());
+    }
     // Outside every zone there is no name but this one: hosts are called as in the first zone.
     let (services, zone) = (&chosen.forward, naming.zone_of(name).or(naming.first_zone()));
     let (Some(zone), false) = (zone, services.is_empty() && chosen.ports.is_empty()) else {
@@ -60,18 +69,20 @@ pub(super) fn at(
     if let (Some(alias), None) = (alias(name, chosen, naming), &reverse) {
         return (vec![alias], ports);
     }
-    let mut rrsets = variants(services, networks, |audience| {
-        let mut sets = addresses(services, audience);
-        sets.extend(srv(services, zone, audience, |service| {
-            announced(service, audience)
-        }));
-        sets
-    });
+    let mut rrsets = variants(services, networks, |audience| hosts(services, zone, audience));
     if chosen.role.is_some_and(Role::has_texts) {
         rrsets.extend(texts(services));
     }
     rrsets.extend(reverse);
     (rrsets, ports)
+}
+
+/// A, AAAA, and SRV with the ports that services announce.
+fn hosts<'s>(services: &[&'s Service], zone: &Name, audience: Audience<'s>) -> Vec<RrSet> {
+    let mut sets = addresses(services, audience);
+    let port = |service: &Service| announced(service, audience);
+    sets.extend(srv(services, zone, audience, port));
+    sets
 }
 
 /// The CNAME of a name that leads to one service which stands for a name elsewhere, and has nothing else to say (RFC

@@ -17,7 +17,7 @@ pub(super) fn came(service: &Service) -> Delta {
     Delta::Came(Arc::new(service.clone()))
 }
 
-fn went(service: &Service) -> Delta {
+pub(super) fn went(service: &Service) -> Delta {
     Delta::Went(Arc::new(service.clone()))
 }
 

@@ -17,10 +17,18 @@ use super::label::{self, Asked, Complaint};
 use super::selection::Selection;
 use super::standing::Standing;
 use super::words::Words;
-use crate::service::{Address, Compose, PublishedPort, Service, ServiceId, Services, Source, Wishes};
+use crate::naming;
+use crate::service::{
+    Address, Compose, NetworkAlias, PublishedPort, Service, ServiceId, Services, Source, Wishes,
+};
 
-/// Hex digits of the container id that make the uuid label. Docker's own short id has 12; SkyDNS names have 10.
+/// Hex digits of the container id that make the uuid label, as in SkyDNS's names.
 const UUID_DIGITS: usize = 10;
+/// Those of Docker's own short id.
+const SHORT_ID_DIGITS: usize = 12;
+
+/// Aliases of a container on one network that become names; of more, the first. As many as its labels may ask for.
+const ALIASES_MAX: usize = 32;
 
 /// What a container's records get that the container itself does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,6 +257,26 @@ fn service(
     for network in networks {
         *network = words.shared(network);
     }
+    let aliases = match container.network_mode {
+        NetworkMode::Own => container.attachments.as_slice(),
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Of(_) => &[],
+    };
+    // Compose adds the names of service and container, and engines up to Docker 24 the short id.
+    let is_called_so_anyway = |word: &str| {
+        let is = |name: &str| naming::label(name) == naming::label(word);
+        let is_short_id = word.len() == SHORT_ID_DIGITS && container.id.starts_with(word);
+        is(&instance) || is_short_id || compose.as_ref().is_some_and(|it| is(&it.service))
+    };
+    let mut network_aliases = Vec::new();
+    for place in aliases {
+        let words_there = place.aliases.iter().filter(|word| !is_called_so_anyway(word));
+        for word in words_there.take(ALIASES_MAX) {
+            network_aliases.push(NetworkAlias {
+                network: words.shared(&place.network),
+                word: words.shared(word),
+            });
+        }
+    }
     let wishes = Wishes {
         names: asked.names,
         alias: None,
@@ -263,6 +291,7 @@ fn service(
         } else {
             Vec::new()
         },
+        network_aliases,
     };
     Service {
         environment: words.shared(asked.environment.as_ref().unwrap_or(&settings.environment)),

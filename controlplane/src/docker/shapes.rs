@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use super::container::Container;
-use super::container::tests::ID;
 use super::events::News;
 use super::listed::Listed;
 use super::publish::{Context, publish};
@@ -44,7 +43,7 @@ impl Said {
 /// What every engine's answers come to: the container's words, addresses and health.
 fn check(text: &str, networks: &[&str], addresses: &str, health: Health) -> Said {
     let said = Said::of(text);
-    let container = Container::from_inspect(ID.into(), wire::read(&said.octets("inspect")).unwrap());
+    let container = Container::from_inspect(said.id().into(), wire::read(&said.octets("inspect")).unwrap());
     let list: Vec<wire::Summary> = wire::read_list(&said.octets("list")).unwrap();
     let (listed, told) = Listed::from_summary(list.into_iter().next().unwrap()).unwrap();
     assert_eq!((*listed.id).to_owned(), said.id());
@@ -79,10 +78,6 @@ fn check(text: &str, networks: &[&str], addresses: &str, health: Health) -> Said
     // Docker's list tells as much as an inspect does; Podman's does not say whose network a container has.
     assert_eq!(told.is_none(), text.contains("Podman"));
     if let Some(told) = told {
-        let told = Container {
-            id: ID.into(),
-            ..told
-        };
         assert_eq!(publish(told, None, context, &mut Words::default()), publication);
     }
     let services = publication.services.unwrap();

@@ -1,6 +1,7 @@
 //! Names that a service has besides those of the grammar.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use dns::Name;
 
@@ -27,6 +28,27 @@ pub(super) fn compose_places(compose: &Compose, zone: &Name) -> Vec<(Name, Role)
     ];
     let fitting = places.into_iter().filter_map(|(name, role)| Some((name?, role)));
     fitting.collect()
+}
+
+/// The names in `zone` that neighbours of a service on some network may call it by, each once. One that does not fit into 255
+/// octets is left out.
+pub(super) fn neighbour_places(service: &Service, zone: &Name) -> Vec<(Name, Role)> {
+    let labels: BTreeSet<_> = service
+        .network_aliases()
+        .filter_map(|alias| label(&alias.word))
+        .collect();
+    let names = labels
+        .iter()
+        .filter_map(|label| zone.child(label.as_bytes()).ok());
+    names.map(|name| (name, Role::NetworkAlias)).collect()
+}
+
+/// The networks whose clients may call `service` by `name`, one of [`neighbour_places`].
+pub(crate) fn networks_calling<'s>(service: &'s Service, name: &Name) -> BTreeSet<&'s str> {
+    let called = name.labels().next();
+    let aliases = service.network_aliases();
+    let by_name = aliases.filter(|alias| label(&alias.word).is_some_and(|it| called == Some(it.as_bytes())));
+    by_name.map(|alias| &*alias.network).collect()
 }
 
 /// The names that a service asked for itself, and those of its named ports below each of `places`.

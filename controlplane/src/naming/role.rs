@@ -25,27 +25,36 @@ pub enum Role {
     ComposeInstance,
     /// `service`: it is one of that service of the only Compose project that has one.
     ComposeBare,
+    /// `alias`: its neighbours on a network may call it so. Others get nothing there.
+    NetworkAlias,
     /// It has the address that the name is the reverse of.
     Reverse,
 }
 
 impl Role {
     /// Whether the name means all of a kind, so that only those of them answer that can do their work. A name that
-    /// means one service always answers: whoever asks for that one wants that one.
+    /// means one service always answers: whoever asks for that one wants that one. Of those with an alias it is seen network by
+    /// network who answers.
     pub(crate) fn is_gated(self) -> bool {
         match self {
             Self::Environment | Self::Service | Self::Wished | Self::ComposeService | Self::ComposeBare => {
                 true
             }
-            Self::Instance | Self::Uuid | Self::Container | Self::ComposeInstance | Self::Reverse => false,
+            Self::Instance
+            | Self::Uuid
+            | Self::Container
+            | Self::ComposeInstance
+            | Self::NetworkAlias
+            | Self::Reverse => false,
         }
     }
 
     /// Whether `_port._proto` names stand below the name. Not below an environment, whose services have nothing but
-    /// a port in common, nor below a uuid, which SRV records lead to rather than start from.
+    /// a port in common, nor below a uuid, which SRV records lead to rather than start from, nor below an alias, which
+    /// means a host.
     pub(crate) fn has_ports(self) -> bool {
         match self {
-            Self::Environment | Self::Uuid | Self::Reverse => false,
+            Self::Environment | Self::Uuid | Self::NetworkAlias | Self::Reverse => false,
             Self::Service
             | Self::Instance
             | Self::Wished
@@ -58,7 +67,7 @@ impl Role {
 
     /// Whether the texts of a service stand at the name: not where it is one of many kinds.
     pub(crate) fn has_texts(self) -> bool {
-        !matches!(self, Self::Environment | Self::Reverse)
+        !matches!(self, Self::Environment | Self::NetworkAlias | Self::Reverse)
     }
 
     /// Whether the name is nobody's while services of several Compose projects stand at it, who never meant each other.

@@ -11,9 +11,10 @@ pub(super) fn apply(all: Vec<Wanted>, built_in: &Service) -> Vec<Service> {
     services
         .map(|(place, wanted)| {
             let mut service = built_in.clone();
-            // The names of a Compose project are the container's, so one of its services has them.
+            // The names of a Compose project are the container's, and its aliases, so one of its services has them.
             if place > 0 {
                 service.compose = None;
+                wishes(&mut service, |wishes| wishes.network_aliases.clear());
             }
             put(wanted, &mut service);
             service

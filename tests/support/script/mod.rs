@@ -333,6 +333,7 @@ fn wishes<'w>(option: impl Fn(&str) -> Option<&'w str>) -> Option<Wishes> {
             Some(_) => return None,
         },
         published_ports: Vec::new(),
+        network_aliases: Vec::new(),
     })
 }
 

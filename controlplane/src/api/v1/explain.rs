@@ -274,6 +274,7 @@ fn of_role(role: Role) -> &'static str {
         Role::ComposeService => "it is one of that service of the Compose project",
         Role::ComposeInstance => "it is that container of the Compose project",
         Role::ComposeBare => "it is one of that service of the only Compose project that has one",
+        Role::NetworkAlias => "it has that alias on a network",
         Role::Reverse => "it has that address",
     }
 }
@@ -289,6 +290,9 @@ fn why(verdict: Verdict, health: Health) -> Option<String> {
             "several Compose projects have a service of that name, so it is nobody's: ask for <service>.<project>"
                 .to_owned()
         }
+        Verdict::OtherNetwork => "clients on its network alone may call it so: ask from there, or by another of its names, or \
+             give it this one with the label skydock.name"
+            .to_owned(),
         Verdict::Outranked(role) => format!("another has the name because {}", of_role(role)),
     })
 }

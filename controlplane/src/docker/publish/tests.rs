@@ -245,6 +245,37 @@ fn whether_the_service_word_was_asked_for_is_known_even_where_it_is_that_of_comp
     assert!(to_service(labelled(&format!("{compose} skydock.service=web"))).is_service_asked);
 }
 
+/// What neighbours call a container `web1` with these aliases on `shop`: `word on network`.
+fn aliases(aliases: &str, rest: &str) -> Vec<String> {
+    let container = inspect(&format!(
+        r#"{{"Name":"/web1","NetworkSettings":{{"Networks":{{
+            "bridge":{{"IPAddress":"10.1.0.2","Aliases":null}},
+            "shop":{{"IPAddress":"172.18.0.2","Aliases":{aliases}}}}}}}{rest}}}"#
+    ));
+    let service = to_service(container);
+    let shown = service.network_aliases();
+    shown.map(|it| format!("{} on {}", it.word, it.network)).collect()
+}
+
+#[test]
+fn neighbours_on_a_network_may_call_a_container_as_its_engine_says() {
+    assert_eq!(
+        aliases(r#"["db", "Primary.db"]"#, ""),
+        ["db on shop", "Primary.db on shop"]
+    );
+    assert_eq!(aliases("null", ""), [] as [&str; 0]);
+    // What engines and Compose add, and what it is called anyway.
+    let short_id = format!("{ID:.12}");
+    let compose =
+        r#","Config":{"Labels":{"com.docker.compose.project":"s","com.docker.compose.service":"api"}}"#;
+    let all = format!(r#"["{short_id}", "WEB1", "api", "{ID:.4}"]"#);
+    assert_eq!(aliases(&all, compose), [format!("{ID:.4} on shop")]);
+    let hosts = r#","HostConfig":{"NetworkMode":"host"}"#;
+    assert_eq!(aliases(r#"["db"]"#, hosts), [] as [&str; 0]);
+    let many: Vec<String> = (0..100).map(|number| format!("a{number}")).collect();
+    assert_eq!(aliases(&format!("{many:?}"), "").len(), ALIASES_MAX);
+}
+
 #[test]
 fn published_ports_are_carried_where_clients_are_led_to_the_host() {
     let settings = ContainerSettings {

@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use super::*;
+use crate::service::{Change, NetworkAlias, Service, Wishes};
 
 #[test]
 fn a_missing_container_is_removed() {
@@ -191,6 +192,42 @@ fn what_the_list_tells_is_served_before_anything_is_inspected() {
     bench.expect("+b2");
     bench.pass(Duration::from_secs(3600));
     assert_eq!(bench.begin(), "", "each once");
+}
+
+#[test]
+fn what_no_list_shows_is_kept_over_a_lost_connection_and_asked_about_again() {
+    let alias = NetworkAlias {
+        network: "shop".into(),
+        word: "db".into(),
+    };
+    let wishes = Wishes {
+        network_aliases: vec![alias],
+        ..Wishes::default()
+    };
+    let called = Service {
+        wishes: Some(Box::new(wishes)),
+        ..service("a", 1)
+    };
+    let inspected = match running("a", 1) {
+        Inspection::Running(running) => Inspection::Running(Running {
+            services: Some(called.clone().into()),
+            ..running
+        }),
+        other => other,
+    };
+    let mut bench = Bench::new();
+    bench.tell(&[("a", 1)]).expect("=a1").pass(LATER_AFTER).begin();
+    bench.end("a", inspected);
+    bench.expect("+a1").tracker.disconnected();
+    bench.tell(&[("a", 1)]);
+    let Some(Change::Reset { services, .. }) = bench.tracker.next_change() else {
+        panic!("nothing is told of a new connection");
+    };
+    assert_eq!(*services[0], called);
+    bench.pass(LATER_AFTER);
+    assert_eq!(bench.begin(), "a", "it may be called otherwise by now");
+    bench.end("a", running("a", 1));
+    bench.expect("+a1");
 }
 
 #[test]

@@ -141,7 +141,12 @@ impl Tracker {
         };
         let is_known = entry.seen.is_some() && entry.stop.is_some() && entry.services == running.services;
         entry.health = running.health;
-        self.hold(id, running.services.clone(), Some(running.seen));
+        // What was inspected before it was lost from sight keeps what the list does not show until it is inspected again.
+        let services = match (&entry.services, &running.services) {
+            (Some(held), Some(told)) if held.is_but_for_network_aliases(told) => Some(held.clone()),
+            _ => running.services.clone(),
+        };
+        self.hold(id, services, Some(running.seen));
         self.claim(id, &running.claims, now);
         if !is_known {
             self.put_off(id);
