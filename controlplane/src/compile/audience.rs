@@ -37,19 +37,15 @@ pub(super) enum Audience<'a> {
 
 impl<'a> Audience<'a> {
     /// The addresses of `service` that it gets.
-    pub(super) fn addresses(self, service: &'a Service) -> Vec<IpAddr> {
-        let network = match self {
-            Self::Network(source, network) if *source == service.id.source => Some(network),
-            Self::Outside(published) => {
-                let addresses = published.addresses(service);
-                if !addresses.is_empty() {
-                    return addresses;
-                }
-                None
-            }
-            Self::Network(..) | Self::Everyone => None,
+    pub(super) fn addresses(self, service: &'a Service) -> impl Iterator<Item = IpAddr> {
+        let (published, network) = match self {
+            Self::Network(source, network) if *source == service.id.source => (Vec::new(), Some(network)),
+            Self::Outside(published) => (published.addresses(service), None),
+            Self::Network(..) | Self::Everyone => (Vec::new(), None),
         };
-        service.addresses_for(network).collect()
+        let has_own = published.is_empty();
+        let own = service.addresses_for(network).filter(move |_| has_own);
+        published.into_iter().chain(own)
     }
 
     /// The number of `port` of `service` for it; none where it cannot reach that port.

@@ -74,18 +74,17 @@ impl Compiler {
         candidates.sort_by(|(a, _, one), (b, _, other)| (one, &a.id).cmp(&(other, &b.id)));
         let candidates_in_all = candidates.len();
         let candidates = candidates.into_iter().take(CANDIDATES_MAX);
+        let audience = match &network {
+            Some((source, network)) => Audience::Network(source, network),
+            None if self.networks.is_outside(client) => Audience::Outside(self.networks.published()),
+            None => Audience::Everyone,
+        };
         Explanation {
             zone: self.naming.zone_of(name).cloned(),
             way: found.0,
             candidates: candidates
                 .map(|(service, role, verdict)| Candidate {
-                    addresses: match &network {
-                        Some((source, network)) => Audience::Network(source, network).addresses(service),
-                        None if self.networks.is_outside(client) => {
-                            Audience::Outside(self.networks.published()).addresses(service)
-                        }
-                        None => Audience::Everyone.addresses(service),
-                    },
+                    addresses: audience.addresses(service).collect(),
                     service: service.clone(),
                     role,
                     verdict,

@@ -318,12 +318,12 @@ impl Crowd {
                 trouble = Some(Trouble::Rivals(rivals.take(TOLD_MAX).collect()));
             } else {
                 let forward: Vec<&Member> = ready(role, members.iter()).take(MEMBERS_MAX).collect();
-                let listening = members.iter().take(MEMBERS_MAX).chain(forward.iter().copied());
-                let listening: BTreeSet<Port> = listening
-                    .flat_map(|member| ports(role, &member.0))
-                    .copied()
-                    .collect();
-                chosen.ports = listening.into_iter().collect();
+                if role.has_ports() {
+                    let listening = members.iter().take(MEMBERS_MAX).chain(forward.iter().copied());
+                    let listening: BTreeSet<Port> =
+                        listening.flat_map(|member| &member.0.ports).copied().collect();
+                    chosen.ports = listening.into_iter().collect();
+                }
                 self.horizon = horizon(role, members, &forward);
                 chosen.forward = forward.into_iter().map(|member| &*member.0).collect();
                 chosen.role = Some(role);
