@@ -95,6 +95,8 @@ enum Admitted {
 }
 
 impl Admitted {
+    const NOBODY: Self = Self::Only(Tier::Withheld);
+
     /// Those of `rows` of `chunk` that answer.
     fn of(self, rows: Rows, chunk: &Chunk) -> Rows {
         match self {
@@ -147,6 +149,9 @@ impl<'s> Matches<'s> {
 
     /// The CNAME record of the only endpoint that matches, where it is an alias and SRV says nothing of it.
     pub(super) fn alias(&self) -> Option<Answer<'s>> {
+        if self.admitted == Admitted::NOBODY {
+            return None;
+        }
         let mut only = None;
         let flow = self.each(self.admitted, |row| match (&only, row.alias()) {
             (None, Some(alias)) if row.port(self.view).is_none() => {
@@ -191,6 +196,9 @@ impl<'s> Matches<'s> {
         now: Moment,
         reply: &mut Reply<'_>,
     ) -> Written {
+        if self.admitted == Admitted::NOBODY {
+            return Written::Nothing;
+        }
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let first = records.end();
         let flow = self.each(self.admitted, |row| {
@@ -213,6 +221,9 @@ impl<'s> Matches<'s> {
         let anywhere = self.in_any_region();
         let all = anywhere.unwrap_or(*self);
         let admitted = all.admitted;
+        if admitted == Admitted::NOBODY {
+            return Written::Nothing;
+        }
         let mut records = Gather::new(reply, self.hasher, Section::Answer);
         let here = records.end();
         let mut flow = self.each(admitted, |row| self.push_srv(&mut records, row, now, 0));
@@ -368,9 +379,6 @@ impl<'s> Matches<'s> {
         admitted: Admitted,
         mut visit: impl FnMut(Row<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if admitted == Admitted::Only(Tier::Withheld) {
-            return ControlFlow::Continue(());
-        }
         let mut left = ROWS_MAX;
         for (place, chunk) in self.chunks.candidates(self.first, self.wanted) {
             let mut rows = admitted.of(self.rows_of(place, chunk), chunk);
