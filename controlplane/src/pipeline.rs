@@ -35,8 +35,8 @@ use crate::status::{Published, Status};
 pub const CHANGES_QUEUED_MAX: usize = 1024;
 
 /// A pause after each publication is so many times as long as that took: however many changes come, publishing takes at
-/// most a tenth of a core, unless one takes longer than a millisecond.
-const REST_FACTOR: u32 = 9;
+/// most a fifth of a core, unless one takes longer than 2.5 ms.
+const REST_FACTOR: u32 = 4;
 
 /// The longest pause: a container that starts right behind another is seen within milliseconds all the same.
 const REST_MAX: Duration = Duration::from_millis(10);
