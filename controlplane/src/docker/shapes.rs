@@ -1,5 +1,5 @@
-//! What engines of every age say: `fixtures` holds what Docker 20.10 and Podman 4.3 said when asked, and the same in the
-//! shapes of Docker 26 and 29, with words that are still to come.
+//! What engines of every age say: `fixtures` holds what Docker 20.10 and Podman 4.3 said when asked, and the same changed by
+//! hand into what is documented of Docker 26 and 29, with words that are still to come. `fixtures/README.md` says which is which.
 
 use serde_json::Value;
 
