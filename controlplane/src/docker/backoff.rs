@@ -1,9 +1,9 @@
-//! How long to wait before the next try to reach an engine.
+//! How long to wait before the next try to reach an engine, and for its answers.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// First wait, and the bound that doubled waits reach.
+/// First wait or deadline, and the bound that doubled ones reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) first: Duration,
@@ -48,6 +48,37 @@ impl Backoff {
     }
 }
 
+/// How long an engine may take for an answer: twice as long after a session that ended because one was late, for an engine
+/// with very many containers lists them only so fast; half as long after one that ended otherwise.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    bounds: Bounds,
+    deadline: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            deadline: bounds.first,
+        }
+    }
+
+    /// For each request of the next session.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A session ended; whether that was because an answer was late.
+    pub(crate) fn ended(&mut self, was_late: bool) {
+        self.deadline = if was_late {
+            (self.deadline * 2).min(self.bounds.last)
+        } else {
+            (self.deadline / 2).max(self.bounds.first)
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +109,22 @@ mod tests {
         assert_eq!(backoff.wait_with(u64::MAX).as_millis(), 800);
         backoff.lived(BOUNDS.last);
         assert_eq!(backoff.wait_with(u64::MAX).as_millis(), 100);
+    }
+
+    #[test]
+    fn who_was_late_gets_more_time_up_to_the_bound_and_who_was_not_less_again() {
+        let mut patience = Patience::new(BOUNDS);
+        let late: Vec<u128> = (0..8)
+            .map(|_| {
+                patience.ended(true);
+                patience.deadline().as_millis()
+            })
+            .collect();
+        assert_eq!(late, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+        patience.ended(false);
+        assert_eq!(patience.deadline().as_millis(), 2500);
+        (0..8).for_each(|_| patience.ended(false));
+        assert_eq!(patience.deadline(), BOUNDS.first);
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Failure {
         )
     }
 
+    /// Whether the engine did not answer in time.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::Deadline { .. })
+    }
+
     /// Puts it in words.
     pub(crate) fn explain(&self, endpoint: &Endpoint) -> Trouble {
         let trouble = |reason: String, remedy: &str| Trouble {

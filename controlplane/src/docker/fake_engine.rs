@@ -22,6 +22,8 @@ pub(super) enum Reply {
     Status(u16),
     /// Not at all; the connection stays open.
     Hang,
+    /// With what is true, this long after the request.
+    After(Duration),
     /// With what is true when the request comes, once the test opens the gate.
     Gate(Arc<Notify>),
     /// These octets instead of HTTP.
@@ -299,6 +301,10 @@ async fn serve(mut stream: UnixStream, world: Arc<Mutex<World>>) {
     let octets = match script {
         None => http(status, &body),
         Some(Reply::Status(status)) => http(status, &json!({"message": "as scripted"}).to_string()),
+        Some(Reply::After(wait)) => {
+            tokio::time::sleep(wait).await;
+            http(status, &body)
+        }
         Some(Reply::Gate(gate)) => {
             gate.notified().await;
             http(status, &body)

@@ -40,7 +40,10 @@ const CONTAINERS: usize = 6;
 const ADDRESSES: u8 = 7;
 
 const PACE_OF_HISTORIES: Pace = Pace {
-    deadline: Duration::from_secs(20),
+    deadline: Bounds {
+        first: Duration::from_secs(20),
+        last: Duration::from_secs(20),
+    },
     backoff: Bounds {
         first: Duration::from_millis(1),
         last: Duration::from_millis(8),

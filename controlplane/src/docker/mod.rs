@@ -67,7 +67,7 @@ pub use state::{EngineCounters, EngineState};
 
 use crate::plugin::Plugins;
 use crate::service::{Change, Source};
-use backoff::{Backoff, Bounds};
+use backoff::{Backoff, Bounds, Patience};
 use failure::Trouble;
 use memory::Memory;
 use session::{Outlets, Stopped};
@@ -91,8 +91,8 @@ pub struct Watch {
 /// How often and how long; a constant but in tests.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// For a list or an inspect, body included.
-    deadline: Duration,
+    /// For the engine's version, an inspect or the networks, body included, and for each part of a list.
+    deadline: Bounds,
     /// Between tries to connect.
     backoff: Bounds,
     /// Between looks at whether a unix socket that was missing or refused us takes connections again.
@@ -104,10 +104,14 @@ struct Pace {
 }
 
 /// - `look`: a few system calls, so that names are right within a second of a local engine's return.
-/// - `deadline`: an engine that is alive lists thousands of containers in well under a second.
+/// - `deadline`: an engine that is alive lists thousands of containers in well under a second. One that has tens of thousands, or
+///   has just begun to start them, takes longer, and is given that: up to what would leave nobody in doubt that it hangs.
 /// - `relist`: an engine drops the events of a reader that is too slow, and says nothing; a list costs it little.
 const PACE: Pace = Pace {
-    deadline: Duration::from_secs(5),
+    deadline: Bounds {
+        first: Duration::from_secs(5),
+        last: Duration::from_secs(120),
+    },
     backoff: Bounds {
         first: Duration::from_millis(100),
         last: Duration::from_secs(5),
@@ -155,15 +159,17 @@ pub async fn run(
     let outlets = Outlets { changes, state, stop };
     let mut memory = Memory::of(&watch);
     let mut backoff = Backoff::new(watch.pace.backoff);
+    let mut patience = Patience::new(watch.pace.deadline);
     loop {
         let began = Instant::now();
-        let failure = match session::serve(&watch, &mut memory, &outlets).await {
+        let failure = match session::serve(&watch, patience.deadline(), &mut memory, &outlets).await {
             Ok(Stopped) => return,
             Err(failure) => failure,
         };
         memory.tracker.disconnected();
         away(failure.explain(&watch.endpoint), &outlets.state);
         backoff.lived(began.elapsed());
+        patience.ended(failure.is_late());
         tokio::select! {
             () = outlets.stop.cancelled() => return,
             () = tokio::time::sleep(backoff.wait()) => {}

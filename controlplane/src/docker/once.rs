@@ -90,7 +90,7 @@ pub async fn look(
         }
     };
     let source = Source::Engine(endpoint.to_string().into());
-    let engine = Engine::connect(endpoint, PACE.deadline)
+    let engine = Engine::connect(endpoint, PACE.deadline.first)
         .await
         .map_err(explained)?;
     let host = engine.networks().await.map_err(explained)?.host;

@@ -13,7 +13,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 use futures_util::{StreamExt, TryStreamExt};
@@ -46,15 +46,20 @@ pub(super) struct Outlets {
     pub(super) stop: CancellationToken,
 }
 
-/// Connects, and serves until the engine fails or we are stopped.
+/// Connects, and serves until the engine fails or we are stopped. It fails when an answer takes longer than `deadline`.
 ///
 /// # Errors
 ///
 /// The [`Failure`] that ended it. What `memory` holds stays true as far as we know.
-pub(super) async fn serve(watch: &Watch, memory: &mut Memory, outlets: &Outlets) -> Result<Stopped, Failure> {
+pub(super) async fn serve(
+    watch: &Watch,
+    deadline: Duration,
+    memory: &mut Memory,
+    outlets: &Outlets,
+) -> Result<Stopped, Failure> {
     let engine = tokio::select! {
         () = outlets.stop.cancelled() => return Ok(Stopped),
-        engine = Engine::connect(&watch.endpoint, watch.pace.deadline) => engine?,
+        engine = Engine::connect(&watch.endpoint, deadline) => engine?,
     };
     let mut events = pin!(engine.events());
     let mut listing = Some(Listing::begin(&engine, &memory.tracker));

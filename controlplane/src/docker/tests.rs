@@ -18,10 +18,18 @@ mod inspects;
 mod networks;
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// For an engine that may take as long as it likes.
+const HOURS: Bounds = Bounds {
+    first: HOUR,
+    last: HOUR,
+};
 
 /// Fast where a test would wait, and without lists that would cover up for a lost event.
 const TEST_PACE: Pace = Pace {
-    deadline: Duration::from_millis(300),
+    deadline: Bounds {
+        first: Duration::from_millis(300),
+        last: Duration::from_millis(300),
+    },
     backoff: Bounds {
         first: Duration::from_millis(1),
         last: Duration::from_millis(8),

@@ -230,3 +230,24 @@ async fn an_engine_that_goes_is_logged_once_and_its_return_once_but_not_what_the
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(lines.load(Ordering::Relaxed), said);
 }
+
+#[tokio::test]
+async fn an_engine_that_needs_long_to_list_is_given_more_time_with_each_try() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.run("a", "10.0.0.1");
+    for _ in 0..64 {
+        engine.script("/containers/json", Reply::After(Duration::from_millis(700)));
+    }
+    let pace = Pace {
+        deadline: Bounds {
+            first: Duration::from_millis(50),
+            last: Duration::from_secs(20),
+        },
+        ..TEST_PACE
+    };
+    let mut rig = Rig::start(&engine.socket(), pace);
+    rig.until("a=10.0.0.1").await;
+    // 50, 100, 200 and 400 ms are too short.
+    assert!(engine.count("/containers/json") >= 5);
+}

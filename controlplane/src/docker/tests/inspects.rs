@@ -79,7 +79,7 @@ async fn an_inspect_that_hangs_at_the_start_does_not_hold_up_the_others_names() 
     let mut rig = Rig::start(
         &engine.socket(),
         Pace {
-            deadline: HOUR,
+            deadline: HOURS,
             ..TEST_PACE
         },
     );
@@ -97,7 +97,7 @@ async fn what_the_list_tells_is_served_while_no_inspect_is_answered() {
         engine.script(&inspect_path(name), Reply::Hang);
     }
     let pace = Pace {
-        deadline: HOUR,
+        deadline: HOURS,
         ..TEST_PACE
     };
     let mut rig = Rig::start(&engine.socket(), pace);
@@ -128,7 +128,7 @@ async fn a_container_whose_ports_the_list_may_not_show_is_inspected_before_it_is
         engine.change("a", |it| it["Config"]["ExposedPorts"] = json!({}));
         engine.script(&inspect_path("a"), Reply::Hang);
         let pace = Pace {
-            deadline: HOUR,
+            deadline: HOURS,
             ..TEST_PACE
         };
         let mut rig = Rig::start(&engine.socket(), pace);
