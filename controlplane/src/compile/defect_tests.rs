@@ -45,19 +45,6 @@ fn aaaa_of_a_name_with_an_a_record_alone_is_nodata_not_nxdomain() {
     );
 }
 
-// SkyDNS hid a service with NoExpire once its TTL had run down.
-#[test]
-fn a_service_is_there_as_long_as_its_source_says_so_whatever_its_ttl() {
-    let mut compiler = compiler();
-    compiler.apply(&came(&web("web1", |web| web.ttl_seconds = 0)));
-    let (first, _) = compiler.compile();
-    for _ in 0..5 {
-        let (later, _) = compiler.compile();
-        assert_eq!(addresses(&later, "web1.docker"), addresses(&first, "web1.docker"));
-        assert_ne!(addresses(&later, "web1.docker"), "nxdomain");
-    }
-}
-
 // SkyDNS looked for other regions only where the asked one had a match.
 #[test]
 fn a_region_without_services_falls_back_to_the_others() {

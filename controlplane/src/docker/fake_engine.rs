@@ -261,10 +261,31 @@ pub(super) fn inspect_path(name: &str) -> String {
 
 /// An event of this moment as engines of API 1.41 write it, newline included.
 pub(super) fn event(action: &str, name: &str) -> String {
+    event_of(
+        "container",
+        action,
+        &id(name),
+        &json!({"image": "web:1", "name": name}),
+    )
+}
+
+/// The event of a signal that a container was sent.
+pub(super) fn signalled(signal: u8, name: &str) -> String {
+    let attributes = json!({"image": "web:1", "name": name, "signal": signal.to_string()});
+    event_of("container", "kill", &id(name), &attributes)
+}
+
+/// The event of a container that joins or leaves a network.
+pub(super) fn on_network(action: &str, network: &str, name: &str) -> String {
+    let attributes = json!({"container": id(name), "name": network, "type": "bridge"});
+    event_of("network", action, &id(network), &attributes)
+}
+
+fn event_of(kind: &str, action: &str, id: &str, attributes: &Value) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let event = json!({
-        "status": action, "id": id(name), "from": "web:1", "Type": "container", "Action": action,
-        "Actor": {"ID": id(name), "Attributes": {"image": "web:1", "name": name}},
+        "status": action, "id": id, "from": "web:1", "Type": kind, "Action": action,
+        "Actor": {"ID": id, "Attributes": attributes},
         "scope": "local", "time": now.as_secs(), "timeNano": i64::try_from(now.as_nanos()).unwrap(),
     });
     format!("{event}\n")

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
 
-use super::fake_engine::{FakeEngine, event, id};
+use super::fake_engine::{FakeEngine, event, id, on_network, signalled};
 use super::*;
 use crate::compile::Compiler;
 use crate::feed::Feed;
@@ -32,7 +32,7 @@ const HISTORIES: u64 = 96;
 const STEPS: usize = 80;
 /// Long ones among them, and what happens in one: 2000 events and more.
 const LONG_HISTORIES: u64 = 2;
-const LONG_STEPS: usize = 1100;
+const LONG_STEPS: usize = 1300;
 const LONG_EVENTS_MIN: usize = 2000;
 /// Containers, fewer than what happens to them, so that ids come again.
 const CONTAINERS: usize = 6;
@@ -97,7 +97,7 @@ impl World {
     /// One thing happens.
     async fn step(&mut self) {
         let word = format!("c{}x", self.dice.roll(CONTAINERS));
-        match (self.running.contains_key(&word), self.dice.roll(10)) {
+        match (self.running.contains_key(&word), self.dice.roll(13)) {
             (false, 0) => {
                 self.engine.end(&word);
                 self.tell(&["destroy"], &word);
@@ -108,7 +108,8 @@ impl World {
                 self.engine.change(&word, |it| {
                     it["State"] = json!({"Status": "exited", "Running": false});
                 });
-                self.tell(&["kill", "die", "stop"], &word);
+                self.tell_badly(signalled(15, &word));
+                self.tell(&["die", "stop"], &word);
             }
             (true, 3) => {
                 self.running.remove(&word);
@@ -118,6 +119,14 @@ impl World {
             (true, 4) => {
                 self.start(&word);
                 self.tell(&["die", "start", "restart"], &word);
+            }
+            // It does not heed its stop signal, and runs on.
+            (true, 5) => self.tell_badly(signalled(15, &word)),
+            (true, 6) => self.tell_badly(signalled(1, &word)),
+            (true, 7) => {
+                self.join_another(&word);
+                self.tell_badly(on_network("disconnect", "left", &word));
+                self.tell_badly(on_network("connect", "joined", &word));
             }
             (true, kind) => self.change(&word, kind),
         }
@@ -155,16 +164,14 @@ impl World {
     /// Makes it true that a container runs, at one of so many addresses.
     fn run(&mut self, word: &str, instance: &str, addresses: u8) {
         self.running.remove(word);
-        let taken: BTreeSet<Ipv4Addr> = self.running.values().map(|it| it.address).collect();
-        let free: Vec<_> = (1..=addresses)
-            .map(|last| Ipv4Addr::new(10, 0, 0, last))
-            .collect();
-        let free: Vec<_> = free.into_iter().filter(|it| !taken.contains(it)).collect();
-        let address = free[self.dice.roll(free.len())];
+        let address = self.free_address(addresses);
         self.instances.insert(instance.to_owned());
         self.engine.run(word, &address.to_string());
-        self.engine
-            .change(word, |it| it["Name"] = json!(format!("/{instance}")));
+        self.engine.change(word, |it| {
+            it["Name"] = json!(format!("/{instance}"));
+            // Who runs on after its stop signal is put back as soon as can be.
+            it["Config"]["StopTimeout"] = json!(0);
+        });
         if self.dice.roll(3) == 0 {
             self.engine.list_little_of(word);
         }
@@ -177,15 +184,35 @@ impl World {
         self.running.insert(word.to_owned(), truth);
     }
 
+    /// One of so many that nobody has.
+    fn free_address(&mut self, addresses: u8) -> Ipv4Addr {
+        let taken: BTreeSet<Ipv4Addr> = self.running.values().map(|it| it.address).collect();
+        let all = (1..=addresses).map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let free: Vec<_> = all.filter(|it| !taken.contains(it)).collect();
+        free[self.dice.roll(free.len())]
+    }
+
+    /// Makes it true that a container has left its network for another, where it has another address.
+    fn join_another(&mut self, word: &str) {
+        let address = self.free_address(ADDRESSES);
+        let network = ["bridge", "shop", "blog"][self.dice.roll(3)];
+        self.engine.change(word, |it| {
+            it["NetworkSettings"]["Networks"] = json!({network: {"IPAddress": address.to_string()}});
+        });
+        if let Some(truth) = self.running.get_mut(word) {
+            truth.address = address;
+        }
+    }
+
     /// Something about a container that runs becomes other than it was.
     fn change(&mut self, word: &str, kind: usize) {
         match kind {
-            5 => {
+            8 => {
                 let instance = format!("web{}", self.instances.len());
                 self.rename(word, &instance);
                 self.tell(&["rename"], word);
             }
-            6 | 7 => {
+            9 | 10 => {
                 let healths = ["starting", "healthy", "unhealthy"];
                 let health = healths[self.dice.roll(healths.len())];
                 self.check(word, health);
