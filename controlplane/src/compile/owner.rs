@@ -314,7 +314,7 @@ impl Crowd {
         if let Some((&role, members)) = first {
             if self.is_contested(role) {
                 chosen.is_contested = true;
-                let rivals = self.projects.keys().map(|project| project.to_string());
+                let rivals = self.projects.keys().map(ToString::to_string);
                 trouble = Some(Trouble::Rivals(rivals.take(TOLD_MAX).collect()));
             } else {
                 let forward: Vec<&Member> = ready(role, members.iter()).take(MEMBERS_MAX).collect();
