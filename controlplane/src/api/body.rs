@@ -50,7 +50,7 @@ impl<S: Sync> FromRequest<S> for Octets {
 
 /// Whether a body was cut because it is longer than it may be.
 fn is_too_long(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|cause| cause.is::<LengthLimitError>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 impl Octets {

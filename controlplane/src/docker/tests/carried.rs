@@ -85,7 +85,7 @@ async fn a_container_that_is_not_to_be_published_carries_nothing() {
     engine.run("a", "10.0.0.1");
     asks(&engine, "a");
     engine.change("a", |it| {
-        it["Config"]["Labels"]["skydock.enable"] = json!("false")
+        it["Config"]["Labels"]["skydock.enable"] = json!("false");
     });
     let mut rig = Rig::start(&engine.socket(), TEST_PACE);
     rig.expect(&["="]).await;
