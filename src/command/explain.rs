@@ -115,7 +115,7 @@ fn text(explained: &Value) -> String {
     for candidate in candidates {
         let addresses: Vec<_> = list(&candidate["addresses"]).iter().map(&word).collect();
         let verdict = match candidate["why"].as_str() {
-            Some(why) => format!("does not answer: {why}"),
+            Some(_) => format!("does not answer: {}", word(&candidate["why"])),
             None => "answers".to_owned(),
         };
         let _ = writeln!(

@@ -333,11 +333,11 @@ impl Compiler {
 
     /// Takes a service's names; none if it had none.
     fn leave(&mut self, service: &Arc<Service>) -> Option<Announcement> {
+        // Naming is a plain function: the names are those that it gave when the service came.
+        let names = self.naming.names(service).ok().flatten()?;
         let member = Member(service.clone());
         let key = self.named.remove(&member)?;
         self.networks.leave(service);
-        // Naming is a plain function: the names are those that it gave when the service came.
-        let names = self.naming.names(service).ok().flatten()?;
         self.builder.remove_endpoint(key, &names.endpoint.labels);
         let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {

@@ -490,7 +490,14 @@ impl Builder {
         };
         *rows = rows.saturating_sub(1);
         if *rows == 0 {
-            self.put(&label_key(label), None);
+            let key = label_key(label);
+            // Otherwise the label would lead to whoever gets its number next.
+            debug_assert_eq!(
+                self.get(&key).map(|entry| entry.value),
+                Some(number),
+                "the labels it was inserted with"
+            );
+            self.put(&key, None);
             self.free_numbers.push(number);
         }
     }

@@ -254,6 +254,10 @@ impl New {
             }
             place = next_slot(place, self.slots);
         }
+        debug_assert!(
+            (self.entries as usize) < self.slots,
+            "a probe for an absent key ends at a free slot"
+        );
     }
 
     /// Writes an entry, and notes where it is.
@@ -391,5 +395,90 @@ mod tests {
         let shard = Shard::default().edited(&[(b"a", Hash(7), Some(&one))]);
         let emptied = shard.edited(&[(b"a", Hash(7), None)]);
         assert_eq!((emptied.len(), emptied.octets()), (0, 0));
+    }
+
+    /// Bursts of edits, more entries and fewer, longer and shorter ones, with few tags and with many: as a map has it.
+    #[test]
+    fn any_edits_of_one_shard_leave_what_a_map_would_have() {
+        static OCTETS: [u8; 64] = [7; 64];
+        for (tags, seed) in [1, 5, u64::from(u32::MAX)].into_iter().zip(1_u64..) {
+            let mut state = seed;
+            let mut roll = |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 33) % below
+            };
+            // The highest tags begin at the last slots, so that probes go round.
+            let hash = |key: &[u8]| {
+                let number = u64::from(key[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+                Hash(u64::from(u32::MAX) - number % tags)
+            };
+            let mut map = std::collections::BTreeMap::new();
+            let mut shard = Shard::default();
+            for round in 0..300_u32 {
+                // Comings and goings outweigh each other in turn.
+                let odds = if round / 30 % 2 == 0 { 4 } else { 1 };
+                let mut burst = std::collections::BTreeMap::new();
+                for _ in 0..=roll(40) {
+                    let key = vec![roll(200) as u8; 1 + roll(2) as usize];
+                    let length = roll(64) as usize;
+                    let comes = roll(5) < odds;
+                    burst.insert(
+                        key.clone(),
+                        comes.then(|| {
+                            let answer = answer(1, &OCTETS[..length], b"");
+                            (EntryOctets::new(&key, round, &[answer], &[]), length)
+                        }),
+                    );
+                }
+                let edits: Vec<Edit<'_>> = burst
+                    .iter()
+                    .map(|(key, new)| (&key[..], hash(key), new.as_ref().map(|(entry, _)| entry)))
+                    .collect();
+                let before = shard.clone();
+                let had: Vec<Vec<u8>> = before.entries().map(|entry| entry.octets().to_vec()).collect();
+                shard = shard.edited(&edits);
+                assert!(before.entries().map(|entry| entry.octets().to_vec()).eq(had));
+                for (key, new) in &burst {
+                    match new {
+                        Some((entry, length)) => {
+                            map.insert(key.clone(), (round, *length, entry.entry().octets().len()))
+                        }
+                        None => map.remove(key),
+                    };
+                }
+                let arena: usize = map.values().map(|(.., octets)| octets).sum();
+                let (slots, _) = shard.parts();
+                assert_eq!((shard.len(), shard.entries().count()), (map.len(), map.len()));
+                assert_eq!(shard.octets(), slots.len() * SLOT_OCTETS + arena);
+                assert!((slots_min(map.len())..=slots_for(map.len() * 3 / 2)).contains(&slots.len()));
+                assert_eq!(
+                    slots.iter().filter(|slot| Slot::read(**slot).is_some()).count(),
+                    map.len()
+                );
+                for key in (0..200_u8).flat_map(|octet| [vec![octet], vec![octet; 2]]) {
+                    let found = shard.find(hash(&key), &key).map(|entry| {
+                        let answer = entry.rrset(RType::A, View::EVERYONE).unwrap();
+                        (entry.value, answer.answer.len(), entry.octets().len())
+                    });
+                    assert_eq!(
+                        found,
+                        map.get(&key).copied(),
+                        "{tags} tags, round {round}, {key:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn some_slot_is_free_however_many_entries_there_are() {
+        assert_eq!((slots_min(0), slots_for(0)), (0, 0));
+        for entries in 1..100_000 {
+            assert!(slots_min(entries) * 3 >= entries * 4 && slots_min(entries) > entries);
+            assert!(slots_min(entries) <= slots_for(entries));
+        }
+        for slots in [1, 2, 3, 449, u32::MAX as usize] {
+            assert!(first_slot(u32::MAX, slots) == slots - 1 && first_slot(0, slots) == 0);
+        }
     }
 }

@@ -47,11 +47,12 @@ const ANY: u16 = 255;
 enum Kind {
     /// Answering a question about this name and type.
     Query(&'static str, u16),
-    /// The same by two workers at once, who share a snapshot: what one more core costs each.
+    /// The same by two workers at once, who share a snapshot: whether one more costs the other instructions. Not what they
+    /// wait for each other, which is not counted.
     Workers(&'static str, u16),
     /// Answering one of the same kind over TCP, where a wildcard's hundred matches find room.
     Crowd(&'static str, u16),
-    /// Answering one where none of ten times as many services is healthy.
+    /// Answering one that matches ten times as many services, none of them healthy.
     Unwell(&'static str, u16),
     /// The same, from an upstream's reply that is kept.
     Kept(&'static str, u16),

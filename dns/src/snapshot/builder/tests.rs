@@ -340,3 +340,206 @@ fn more_names_than_are_kept_aside_are_there_after_one_build() {
         "what was built before has not changed"
     );
 }
+
+/// What the endpoints that `owner` matches say: the last octet of each A record, or priority and port of each SRV record.
+fn told(snapshot: &Snapshot, owner: &str, rtype: RType) -> Vec<(u16, u16)> {
+    use crate::moment::Moment;
+    use crate::wire::{Head, Query, Reply};
+    let owner = name(owner);
+    let header = [0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let packet = [&header[..], owner.octets(), &rtype.0.to_be_bytes(), &[0, 1]].concat();
+    let question = Question {
+        qname: owner.as_ref(),
+        qtype: rtype,
+        qclass: Class::IN,
+    };
+    let Lookup::Matches(matches) = snapshot.lookup(&question, [10, 0, 0, 1].into()) else {
+        panic!("{owner} is not matched");
+    };
+    let mut buffer = packet.clone();
+    buffer.resize(65_535, 0);
+    let head = Head::from(&Query::parse(&packet).unwrap());
+    let mut reply = Reply::begin(&mut buffer, head, 65_535, 1232);
+    matches.write(rtype, 0, Moment::of_milliseconds(0), &mut reply);
+    let _ = reply.finish();
+    let u16_at = |at: usize| u16::from_be_bytes([buffer[at], buffer[at + 1]]);
+    let mut at = packet.len();
+    let mut all = Vec::new();
+    for _ in 0..u16_at(6) {
+        let data = at + 12;
+        all.push(match u16_at(at + 2) {
+            1 => (u16_at(data + 2), 0),
+            _ => (u16_at(data), u16_at(data + 4)),
+        });
+        at = data + usize::from(u16_at(at + 10));
+    }
+    all.sort_unstable();
+    all
+}
+
+fn endpoint_of(number: u16, region: &str, tier: crate::snapshot::Tier) -> Endpoint {
+    let (instance, uuid) = (format!("i{number}"), format!("u{number}"));
+    let labels = ["dev", "web", &instance, region, "h", &uuid].map(|label| label.as_bytes().into());
+    let [high, low] = number.to_be_bytes();
+    Endpoint {
+        ipv4: vec![[10, 0, high, low].into()],
+        port: Some(number + 1),
+        tier,
+        ..Endpoint::new(labels, 30)
+    }
+}
+
+#[test]
+fn those_who_are_ready_answer_in_whatever_chunk_they_stand_and_starting_ones_where_there_are_none() {
+    use crate::snapshot::Tier;
+    let mut builder = builder();
+    let insert = |builder: &mut Builder, number: u16, region: &str, tier: Tier| {
+        let endpoint = endpoint_of(number, region, tier);
+        (builder.insert_endpoint(&endpoint).unwrap(), endpoint.labels)
+    };
+    // A whole chunk that starts here, and one behind it that is ready elsewhere.
+    let here: Vec<_> = (0..256)
+        .map(|number| insert(&mut builder, number, "here", Tier::Starting))
+        .collect();
+    let (there, there_labels) = insert(&mut builder, 256, "there", Tier::Ready);
+    let snapshot = builder.build();
+    let all: Vec<(u16, u16)> = (0..256).map(|number| (number, 0)).collect();
+    let srv = |priority: u16| -> Vec<(u16, u16)> { (1..=256).map(|port| (priority, port)).collect() };
+    for rtype in [RType::A, RType::ANY] {
+        assert_eq!(told(&snapshot, "*.web.dev.docker", rtype), [(256, 0)]);
+        assert_eq!(told(&snapshot, "here.*.web.dev.docker", rtype), all);
+        assert_eq!(told(&snapshot, "there.*.web.dev.docker", rtype), [(256, 0)]);
+    }
+    // Health is asked of all that can answer.
+    assert_eq!(told(&snapshot, "here.*.web.dev.docker", RType::SRV), [(20, 257)]);
+    assert_eq!(told(&snapshot, "there.*.web.dev.docker", RType::SRV), [(10, 257)]);
+    assert_eq!(
+        told(&snapshot, "nowhere.*.web.dev.docker", RType::SRV),
+        [(20, 257)]
+    );
+    // Nobody is in that region: it has no addresses, and SRV goes before them.
+    assert_eq!(
+        told(&snapshot, "nowhere.*.web.dev.docker", RType::ANY),
+        [(20, 257)]
+    );
+    assert_eq!(told(&snapshot, "*.i3.web.dev.docker", RType::A), [(3, 0)]);
+
+    // The same row, in the same burst, for one that does not answer.
+    builder.remove_endpoint(there, &there_labels);
+    let (again, withheld_labels) = insert(&mut builder, 257, "there", Tier::Withheld);
+    assert_eq!(again, there);
+    let snapshot = builder.build();
+    assert_eq!(told(&snapshot, "*.web.dev.docker", RType::A), all);
+    assert_eq!(told(&snapshot, "there.*.web.dev.docker", RType::A), []);
+    assert_eq!(told(&snapshot, "there.*.web.dev.docker", RType::SRV), srv(20));
+    assert_eq!(told(&snapshot, "here.*.web.dev.docker", RType::SRV), srv(10));
+    // Who means one gets it.
+    for owner in ["*.i257.web.dev.docker", "u257.*.*.*.*.*.docker"] {
+        assert_eq!(told(&snapshot, owner, RType::A), [(257, 0)], "{owner}");
+        assert_eq!(told(&snapshot, owner, RType::SRV), [(10, 258)], "{owner}");
+    }
+
+    // Rows that are free again are of no tier.
+    here.iter()
+        .for_each(|(key, labels)| builder.remove_endpoint(*key, labels));
+    let snapshot = builder.build();
+    for owner in [
+        "*.web.dev.docker",
+        "here.*.web.dev.docker",
+        "there.*.web.dev.docker",
+    ] {
+        for rtype in [RType::A, RType::AAAA, RType::SRV, RType::ANY] {
+            assert_eq!(told(&snapshot, owner, rtype), [], "{owner}");
+        }
+    }
+    builder.remove_endpoint(again, &withheld_labels);
+    assert_eq!(ask(&builder.build(), "*.web.dev.docker"), "nxdomain");
+}
+
+#[test]
+fn an_alias_that_does_not_answer_is_one_only_for_who_means_it() {
+    use crate::snapshot::Tier;
+    let mut builder = builder();
+    let aliased = |number: u16, tier: Tier| Endpoint {
+        ipv4: Vec::new(),
+        port: None,
+        alias: Some(name("elsewhere.example")),
+        ..endpoint_of(number, "r", tier)
+    };
+    builder.insert_endpoint(&aliased(1, Tier::Withheld)).unwrap();
+    let snapshot = builder.build();
+    assert_eq!(ask(&snapshot, "*.web.dev.docker"), "matches");
+    assert_eq!(ask(&snapshot, "*.i1.web.dev.docker"), "alias");
+    builder.insert_endpoint(&aliased(2, Tier::Starting)).unwrap();
+    assert_eq!(ask(&builder.build(), "*.web.dev.docker"), "alias");
+    builder.insert_endpoint(&aliased(3, Tier::Starting)).unwrap();
+    assert_eq!(ask(&builder.build(), "*.web.dev.docker"), "matches");
+    builder.insert_endpoint(&aliased(4, Tier::Ready)).unwrap();
+    assert_eq!(ask(&builder.build(), "*.web.dev.docker"), "alias");
+}
+
+#[test]
+fn a_parent_that_went_and_came_in_one_burst_counts_its_children_anew() {
+    let mut builder = builder();
+    let [one, two, three] = ["a.b.docker", "c.b.docker", "d.b.docker"].map(name);
+    builder.set(&one, &[a(1)]).unwrap();
+    builder.set(&two, &[a(2)]).unwrap();
+    builder.build();
+    builder.remove(&one);
+    builder.remove(&two);
+    builder.set(&three, &[a(3)]).unwrap();
+    builder.set(&one, &[a(1)]).unwrap();
+    builder.remove(&one);
+    assert_eq!(ask(&builder.build(), "b.docker"), "nodata");
+    builder.remove(&three);
+    assert_eq!(ask(&builder.build(), "b.docker"), "nxdomain");
+    assert_eq!(ask(&builder.build(), "docker"), "nodata");
+    // A name whose entry is kept aside is told of its child where it lies, and keeps its records.
+    builder.set(&name("b.docker"), &[a(9)]).unwrap();
+    builder.set(&one, &[a(1)]).unwrap();
+    let both = builder.build();
+    assert_eq!(
+        ["b.docker", "a.b.docker"].map(|owner| ask(&both, owner)),
+        ["found 9", "found 1"]
+    );
+    builder.remove(&name("b.docker"));
+    assert_eq!(ask(&builder.build(), "b.docker"), "nodata");
+}
+
+#[test]
+fn a_label_keeps_its_number_while_one_row_has_it_in_whatever_column() {
+    use crate::snapshot::Tier;
+    let mut builder = builder();
+    let of = |service: &str, region: &str, last: u8| {
+        let uuid = format!("u{last}");
+        let labels = ["dev", service, "web", region, "web", &uuid].map(|label| label.as_bytes().into());
+        Endpoint {
+            ipv4: vec![[10, 0, 0, last].into()],
+            tier: Tier::Ready,
+            ..Endpoint::new(labels, 30)
+        }
+    };
+    let (one, two) = (of("web", "web", 1), of("db", "east", 2));
+    let [first, second] = [&one, &two].map(|endpoint| builder.insert_endpoint(endpoint).unwrap());
+    builder.build();
+    // In one burst `web` loses four of six uses, and the numbers that are free go to other labels.
+    builder.remove_endpoint(first, &one.labels);
+    let three = of("app", "west", 3);
+    builder.insert_endpoint(&three).unwrap();
+    let snapshot = builder.build();
+    for (owner, last) in [
+        ("*.*.web.db.dev.docker", 2),
+        ("web.*.*.db.dev.docker", 2),
+        ("east.*.*.dev.docker", 2),
+        ("west.*.*.dev.docker", 3),
+    ] {
+        assert_eq!(told(&snapshot, owner, RType::A), [(last, 0)], "{owner}");
+    }
+    assert_eq!(ask(&snapshot, "*.*.web.dev.docker"), "nxdomain");
+    // Its number is `app`'s now.
+    assert_eq!(ask(&snapshot, "*.u1.dev.docker"), "nxdomain");
+    builder.remove_endpoint(second, &two.labels);
+    let snapshot = builder.build();
+    assert_eq!(ask(&snapshot, "*.*.db.dev.docker"), "nxdomain");
+    assert_eq!(told(&snapshot, "*.*.web.*.dev.docker", RType::A), [(3, 0)]);
+}
