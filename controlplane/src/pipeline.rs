@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns::{Name, Publisher, Tier};
+use dns::{Name, Publisher, RType, Tier};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -64,8 +64,8 @@ pub(crate) enum Look {
     Page(PageAsked, oneshot::Sender<Page>),
     /// The service of the container that is called so.
     Container(String, oneshot::Sender<Option<Arc<Service>>>),
-    /// Why a name is answered as it is when that client asks.
-    Explain(Name, IpAddr, oneshot::Sender<Explanation>),
+    /// Why a question is answered as it is when that client asks.
+    Explain(Name, RType, IpAddr, oneshot::Sender<Explanation>),
 }
 
 /// Which services somebody wants to see.
@@ -189,7 +189,9 @@ impl Pipeline {
             Look::All(to) => drop(to.send(self.registry.iter().cloned().collect())),
             Look::Page(asked, to) => drop(to.send(Page::of(&self.registry, &asked))),
             Look::Container(id, to) => drop(to.send(self.registry.container(&id).cloned())),
-            Look::Explain(name, client, to) => drop(to.send(self.compiler.explain(&name, client))),
+            Look::Explain(name, qtype, client, to) => {
+                drop(to.send(self.compiler.explain(&name, qtype, client)));
+            }
         }
     }
 
@@ -297,6 +299,10 @@ impl Pipeline {
                 ),
                 Trouble::Overruled(instances) => warn!(
                     "{name} does not lead to {}, as asked: it is the name of something else; ask for another",
+                    instances.join(", ")
+                ),
+                Trouble::OurServer(instances) => warn!(
+                    "{name} does not lead to {}: it is our own server's name; call it otherwise",
                     instances.join(", ")
                 ),
                 Trouble::Aliases(instances) => warn!(

@@ -108,6 +108,8 @@ fn text(explained: &Value) -> String {
         "port" => format!("a port of {of}, where services stand:"),
         "pattern" => "it is compared with every service:".to_owned(),
         "wildcard" => format!("covered by {of}, where services stand:"),
+        "server" => "it is our own server's name".to_owned(),
+        "held" => format!("{of} is ours while containers that do not run ask for it"),
         _ => "no service stands there".to_owned(),
     };
     let _ = writeln!(text, "{zone}; {way}");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use dns::Name;
+use dns::{Name, RType};
 use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
@@ -49,9 +49,10 @@ pub(super) async fn container(looks: &mpsc::Sender<Look>, id: &str) -> Result<Op
 pub(super) async fn explain(
     looks: &mpsc::Sender<Look>,
     name: Name,
+    qtype: RType,
     client: IpAddr,
 ) -> Result<Explanation, Problem> {
-    look(looks, |to| Look::Explain(name, client, to)).await
+    look(looks, |to| Look::Explain(name, qtype, client, to)).await
 }
 
 async fn look<T>(

@@ -37,7 +37,7 @@ pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::held::Held;
 pub use self::held::Holder;
 use self::networks::Networks;
-use self::owner::Member;
+use self::owner::{Member, Owner};
 pub use self::owner::{Trouble, Verdict};
 use self::owners::Owners;
 pub use self::published::PublishedAt;
@@ -60,6 +60,8 @@ pub struct Compiler {
     held: Held,
     /// Names of our own servers, as the builder has them.
     servers: Vec<Name>,
+    /// Who is told not to have the name of one of them.
+    told_of_servers: HashMap<Name, Vec<String>>,
     /// Zones of reverse names that we were given up to now.
     reverse_zones: BTreeSet<Name>,
 }
@@ -133,6 +135,7 @@ impl Compiler {
             naming,
             builder,
             servers,
+            told_of_servers: HashMap::new(),
             owners: Owners::new(),
             named: HashMap::default(),
             touched: HashSet::default(),
@@ -231,6 +234,11 @@ impl Compiler {
     fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
         // Whoever is called like our own server: the zone's NS record leads to us.
         if self.servers.contains(name) {
+            let losing = self.owners.get(name).map(Owner::instances).unwrap_or_default();
+            let told = self.told_of_servers.insert(name.clone(), losing.clone());
+            if !losing.is_empty() && told.as_ref() != Some(&losing) {
+                remarks.troubles.push((name.clone(), Trouble::OurServer(losing)));
+            }
             return;
         }
         match self.owners.get_mut(name) {

@@ -53,6 +53,8 @@ pub enum Trouble {
     Rivals(Vec<String>),
     /// These services asked for it, and it means something with a better claim.
     Overruled(Vec<String>),
+    /// It is our own server's, and none of these services that are called so gets it.
+    OurServer(Vec<String>),
     /// These services stand for names elsewhere, and no alias can stand beside others' records (RFC 1034, section
     /// 3.6.2).
     Aliases(Vec<String>),
@@ -75,6 +77,10 @@ pub enum Verdict {
     OtherNetwork,
     /// Those who stand there for that reason go before it.
     Outranked(Role),
+    /// It is in another region than the one that was asked for, which counts for SRV alone.
+    OtherRegion,
+    /// The name is our own server's.
+    OurServer,
 }
 
 /// What a removal left.
@@ -149,6 +155,12 @@ impl Owner {
                 Left::Others
             }
         }
+    }
+
+    /// Some of those who stand here, for whoever is told that they do not have the name.
+    pub(super) fn instances(&self) -> Vec<String> {
+        let all = self.verdicts().into_iter().take(TOLD_MAX);
+        all.map(|(service, ..)| service.instance.to_string()).collect()
     }
 
     /// Everybody, why they stand here, and whether they answer.

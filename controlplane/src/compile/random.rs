@@ -1,12 +1,14 @@
 //! Any changes, one after the other, lead to the snapshot that a fresh compile of what is left makes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use dns::RType;
+use dns::{Class, Lookup, Question, RType};
 
 use super::tests::{CLIENT, ZONES, came, compiler};
+use super::wish_tests::ask;
 use super::*;
 use crate::fixture::{Dice, addresses_for, answer, name, network, service};
+use crate::naming::{named_port, target};
 use crate::registry::Registry;
 use crate::service::{
     Address, Change, Compose, NamedPort, NetworkAlias, Port, Protocol, Publish, PublishedPort, ServiceId,
@@ -84,6 +86,7 @@ impl Random for Dice {
             "api.docker",
             "www.example.org",
             "*.wild.docker",
+            "api.wild.docker",
             "docker",
         ];
         let port = |number: usize| Port {
@@ -169,6 +172,13 @@ fn askable(seen: &[Service]) -> HashSet<Name> {
             "www.example.org",
             "sub.www.example.org",
             "x.y.wild.docker",
+            "x.api.wild.docker",
+            "_80._tcp.x.wild.docker",
+            "_080._tcp.web.dev.docker",
+            "nowhere.web1.web.dev.docker",
+            "nowhere.any.web.dev.docker",
+            "there.web2.web.prod.docker",
+            "_http.web1.web.dev.docker",
             "docker",
             "*.dev.docker",
             "_tcp.web.dev.docker",
@@ -187,21 +197,59 @@ fn askable(seen: &[Service]) -> HashSet<Name> {
     all
 }
 
-/// The IPv4 addresses of those who answer for `owner`, as it is explained, or the word for there being none.
+/// Those who answer for a question, as it is explained.
+fn answering(compiler: &Compiler, client: &str, owner: &Name, qtype: RType) -> Vec<Candidate> {
+    let mut candidates = compiler.explain(owner, qtype, client.parse().unwrap()).candidates;
+    candidates.retain(|it| it.verdict == Verdict::Answers && it.role != Some(crate::naming::Role::Reverse));
+    candidates
+}
+
+/// The IPv4 addresses of those who answer for `owner`, as it is explained, or nothing if there are none.
 fn explained(compiler: &Compiler, client: &str, owner: &Name) -> String {
-    let explanation = compiler.explain(owner, client.parse().unwrap());
-    let answering = explanation.candidates.iter().filter(|candidate| {
-        candidate.verdict == Verdict::Answers && candidate.role != Some(crate::naming::Role::Reverse)
-    });
-    let addresses = answering.flat_map(|candidate| &candidate.addresses);
-    let mut addresses: Vec<IpAddr> = addresses.copied().filter(IpAddr::is_ipv4).collect();
-    if matches!(explanation.way, Way::Port(_)) || is_port_name(owner) {
+    let way = compiler.explain(owner, RType::A, client.parse().unwrap()).way;
+    let mut addresses: Vec<IpAddr> = answering(compiler, client, owner, RType::A)
+        .iter()
+        .flat_map(|candidate| candidate.addresses.iter().copied())
+        .filter(IpAddr::is_ipv4)
+        .collect();
+    if matches!(way, Way::Port(_)) || is_port_name(owner) && way == Way::Name {
         addresses.clear();
     }
     addresses.sort_unstable();
     addresses.dedup();
     let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
     texts.join(" ")
+}
+
+/// The targets of those who answer an SRV question for `owner`, as it is explained.
+fn explained_targets(compiler: &Compiler, client: &str, owner: &Name) -> BTreeSet<String> {
+    let naming = Naming::new(ZONES.map(name).to_vec());
+    let zone = naming.zone_of(owner).cloned().unwrap_or_else(|| name(ZONES[0]));
+    let is_port = matches!(
+        compiler.explain(owner, RType::SRV, client.parse().unwrap()).way,
+        Way::Port(_)
+    );
+    let answering = answering(compiler, client, owner, RType::SRV);
+    let with_port = answering.iter().filter(|it| {
+        is_port || named_port(&it.service, owner).is_some() || it.service.announced_port().is_some()
+    });
+    let targets = with_port.filter_map(|it| target(&it.service, &zone));
+    targets.map(|target| target.to_string()).collect()
+}
+
+/// The targets that an SRV question for `owner` is told; none where it is told an alias.
+fn told_targets(snapshot: &Snapshot, client: &str, owner: &Name) -> Option<BTreeSet<String>> {
+    let said = ask(snapshot, client, &owner.to_string(), RType::SRV);
+    if said.iter().any(|line| line.starts_with("CNAME ")) {
+        return None;
+    }
+    let srv = said.iter().filter(|line| line.starts_with("SRV "));
+    let targets = srv.filter_map(|line| line.rsplit(' ').next());
+    Some(
+        targets
+            .map(|target| target.trim_end_matches('.').to_owned())
+            .collect(),
+    )
 }
 
 /// Clients on no network, and on each that [`Random::networks`] makes.
@@ -306,9 +354,15 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
             };
             for owner in askable(asked) {
                 // Only A records of endpoints have one length, and can be put in order.
-                let is_exact = !["*", "any", "all"]
-                    .iter()
-                    .any(|word| owner.labels().any(|label| label == word.as_bytes()));
+                let question = Question {
+                    qname: owner.as_ref(),
+                    qtype: RType::A,
+                    qclass: Class::IN,
+                };
+                let is_exact = !matches!(
+                    expected.lookup(&question, CLIENT.parse().unwrap()),
+                    Lookup::Matches(_)
+                );
                 // An explanation looks at every service: a quarter of them is enough.
                 let explaining = if burst % 4 == 3 {
                     &["10.0.0.9", "10.2.0.9"][..]
@@ -321,6 +375,13 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
                     let said = if has_addresses { said } else { String::new() };
                     let explained = explained(&incremental, client, &owner);
                     assert_eq!(said, explained, "seed {seed}, {owner} for {client}");
+                    // Clients outside are told published ports alone, where there are any.
+                    if seed % 2 == 0
+                        && let Some(told) = told_targets(&snapshot, client, &owner)
+                    {
+                        let explained = explained_targets(&incremental, client, &owner);
+                        assert_eq!(told, explained, "seed {seed}, SRV of {owner} for {client}");
+                    }
                 }
                 let types = [
                     RType::A,

@@ -49,7 +49,7 @@ fn compiled(services: &[Service]) -> (Snapshot, Remarks) {
 }
 
 /// The answer's records as text, `TYPE data`, or the word for there being none.
-fn ask(snapshot: &Snapshot, client: &str, owner: &str, qtype: RType) -> Vec<String> {
+pub(super) fn ask(snapshot: &Snapshot, client: &str, owner: &str, qtype: RType) -> Vec<String> {
     let owner = name(owner);
     let head = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let packet = [&head, owner.octets(), &qtype.0.to_be_bytes(), &[0, 1]].concat();

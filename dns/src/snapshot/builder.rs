@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use super::chunks::Chunks;
 use super::endpoint::{Chunk, Endpoint, EndpointKey, GRAMMAR_LABELS, RowContent, RowEdit};
 use super::entry::{Answer, Entry, EntryOctets};
-use super::port::{Port, PortRrSets};
+use super::port::{Below, Port, PortRrSets, below};
 use super::shards::Shards;
 use super::table::{Edit, LABEL_MARK};
 use super::view::Networks;
@@ -369,6 +369,20 @@ impl Builder {
             };
             self.chunks.set(place, edited);
         }
+    }
+
+    /// Whether the next build has a name of these octets, with or without records: what ends the search for a wildcard
+    /// owner above it (RFC 4592, section 3.3.1).
+    #[must_use]
+    pub fn exists(&self, name: &Name) -> bool {
+        let stored = |name: NameRef<'_>| self.get(name.octets());
+        stored(name.as_ref()).is_some()
+            || below(name.as_ref()).is_some_and(|below| match below {
+                Below::Port(port, name) => stored(name).is_some_and(|entry| entry.has_port(port)),
+                Below::Protocol(protocol, name) => {
+                    stored(name).is_some_and(|entry| entry.has_port_of(protocol))
+                }
+            })
     }
 
     /// The entry of `key` as the next build will have it.

@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use dns::Name;
+use dns::{Name, RType};
 use domain::base::iana::Rtype;
 use domain::base::opt::ExtendedError;
 use domain::base::{Message, MessageBuilder, Name as DomainName};
@@ -70,9 +70,9 @@ struct Shown<'e> {
     /// The network of an engine's that the client is in.
     network: Option<Network<'e>>,
     zone: Option<String>,
-    /// `name`, `port`, `pattern`, `wildcard` or `nobody`.
+    /// `name`, `port`, `pattern`, `wildcard`, `server`, `held` or `nobody`.
     way: &'static str,
-    /// The name that a port is of, or the wildcard owner.
+    /// The name that a port is of, the wildcard owner, or the name that is held.
     of: Option<String>,
     reply: Reply,
     candidates: Vec<ShownCandidate<'e>>,
@@ -156,7 +156,7 @@ pub(super) async fn show(
         )
     })?;
     let reply = read((shared.rehearse)(from, &query));
-    let explanation = view::explain(&shared.looks, name.clone(), from).await?;
+    let explanation = view::explain(&shared.looks, name.clone(), RType(rtype.to_int()), from).await?;
     let sightings = shared.sightings();
     let shown = Shown {
         name: format!("{name}."),
@@ -172,11 +172,13 @@ pub(super) async fn show(
             Way::Port(_) => "port",
             Way::Pattern => "pattern",
             Way::Wildcard(_) => "wildcard",
+            Way::Server => "server",
+            Way::Held(_) => "held",
             Way::Nobody => "nobody",
         },
         of: match &explanation.way {
-            Way::Port(owner) | Way::Wildcard(owner) => Some(format!("{owner}.")),
-            Way::Name | Way::Pattern | Way::Nobody => None,
+            Way::Port(owner) | Way::Wildcard(owner) | Way::Held(owner) => Some(format!("{owner}.")),
+            Way::Name | Way::Pattern | Way::Server | Way::Nobody => None,
         },
         reply,
         candidates: explanation.candidates.iter().map(ShownCandidate::of).collect(),
@@ -293,11 +295,13 @@ fn why(verdict: Verdict, health: Health) -> Option<String> {
         Verdict::OtherNetwork => "clients on its network alone may call it so: ask from there, or by another of its names, or \
              give it this one with the label skydock.name"
             .to_owned(),
+        Verdict::OtherRegion => "it is in another region, which SRV alone falls back to".to_owned(),
+        Verdict::OurServer => "the name is our own server's".to_owned(),
         Verdict::Outranked(role) => format!("another has the name because {}", of_role(role)),
     })
 }
 
-/// Containers without names whose name, id or image is a label of the question.
+/// Containers without names whose name, id or image is a label of the question, or that carry a name outside our zones.
 fn unpublished<'e>(
     name: &Name,
     explanation: &Explanation,
@@ -311,12 +315,13 @@ fn unpublished<'e>(
         let base = sighting.image.rsplit('/').next().unwrap_or_default();
         base.split([':', '@']).next().unwrap_or_default().to_owned()
     };
+    let holds = |sighting: &Sighting| explanation.holders.iter().any(|(_, id)| *id == sighting.id);
     sightings
         .iter()
         .filter(|sighting| sighting.standing != Standing::Published || !sighting.complaints.is_empty())
         .filter(|sighting| {
             let short = sighting.id.get(..10).unwrap_or(&sighting.id);
-            is_meant(&sighting.name) || is_meant(short) || is_meant(&image(sighting))
+            holds(sighting) || is_meant(&sighting.name) || is_meant(short) || is_meant(&image(sighting))
         })
         .take(UNPUBLISHED_MAX)
         .map(|sighting| Unpublished {
@@ -324,7 +329,10 @@ fn unpublished<'e>(
             container: &sighting.name,
             image: &sighting.image,
             standing: sighting.standing.word(),
-            why: sighting.standing.to_string(),
+            why: match holds(sighting) {
+                true => format!("{}, and asks for that name", sighting.standing),
+                false => sighting.standing.to_string(),
+            },
             complaints: sighting.complaints.iter().map(ToString::to_string).collect(),
         })
         .collect()
