@@ -85,6 +85,7 @@ pub(crate) fn selection(cli: &Cli) -> Result<Selection, Failure> {
         },
         opt_in: flags.opt_in,
         only: only.collect::<Result<_, _>>()?,
+        zones: Vec::new(),
     })
 }
 
@@ -135,7 +136,10 @@ pub(crate) fn watches(settings: &Settings) -> Result<Vec<Watch>, Failure> {
             environment: settings.environment.clone(),
             region: region.unwrap_or(&settings.region).clone(),
             ttl_seconds: settings.ttl_seconds,
-            selection: settings.selection.clone(),
+            selection: Selection {
+                zones: settings.zones.clone(),
+                ..settings.selection.clone()
+            },
             has_published_address: !settings.published_addresses.is_empty(),
         };
         Ok(Watch::new(endpoint, container))

@@ -15,6 +15,7 @@
 
 mod error;
 mod label;
+mod outside;
 mod places;
 mod reverse;
 mod role;
@@ -28,6 +29,7 @@ use dns::{Endpoint, Name};
 pub use error::NamingError;
 pub(crate) use label::is_meant;
 pub use label::{Kind, Mapping, label};
+pub(crate) use outside::refused;
 pub(crate) use places::{
     carried_names, is_port_name, is_wildcard_owner, named_port, networks_calling, target,
 };
@@ -69,6 +71,11 @@ impl Naming {
     #[must_use]
     pub fn zone_of(&self, name: &Name) -> Option<&Name> {
         self.zones.iter().find(|zone| name.is_within(zone))
+    }
+
+    /// All of the zones.
+    pub(crate) fn zones(&self) -> &[Name] {
+        &self.zones
     }
 
     /// Whether `name` is the apex of a zone.

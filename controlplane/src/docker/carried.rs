@@ -151,7 +151,7 @@ pub(super) fn of_labels(labels: &HashMap<String, String>, selection: &Selection)
     {
         return Box::default();
     }
-    let (asked, _) = label::read(labels, prefix);
+    let (asked, _) = label::read(labels, prefix, &selection.zones);
     match selection.refuses(labels, asked.enable) {
         Some(_) => Box::default(),
         None => carried_names(&asked.names, &asked.named_ports).into(),

@@ -103,8 +103,13 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Reads those of `labels` that start with `prefix`, in the order of their names.
-pub(crate) fn read(labels: &HashMap<String, String>, prefix: &str) -> (Asked, Vec<Complaint>) {
+/// Reads those of `labels` that start with `prefix`, in the order of their names. Not every name outside `zones` may be
+/// asked for.
+pub(crate) fn read(
+    labels: &HashMap<String, String>,
+    prefix: &str,
+    zones: &[Name],
+) -> (Asked, Vec<Complaint>) {
     let mut asked = Asked::default();
     let mut complaints = Vec::new();
     let mut ours: Vec<(&str, &String, &str)> = labels
@@ -113,7 +118,7 @@ pub(crate) fn read(labels: &HashMap<String, String>, prefix: &str) -> (Asked, Ve
         .collect();
     ours.sort_unstable();
     for (short, label, value) in ours {
-        if let Err(remedy) = asked.take(short, value)
+        if let Err(remedy) = asked.take(short, value, zones)
             && complaints.len() < COMPLAINTS_MAX
         {
             complaints.push(Complaint::new(label.clone(), value, remedy));
@@ -124,14 +129,14 @@ pub(crate) fn read(labels: &HashMap<String, String>, prefix: &str) -> (Asked, Ve
 
 impl Asked {
     /// Takes in one label; else says what would be right.
-    fn take(&mut self, short: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, short: &str, value: &str, zones: &[Name]) -> Result<(), String> {
         match short {
             "enable" => self.enable = Some(value::truth(value)?),
             "service" => self.service = Some(value::word(value)?),
             "instance" => self.instance = Some(value::word(value)?),
             "environment" => self.environment = Some(value::word(value)?),
             "region" => self.region = Some(value::word(value)?),
-            "name" => self.names = value::list(value, NAMES_MAX, value::name)?,
+            "name" => self.names = value::list(value, NAMES_MAX, |name| value::own_name(name, zones))?,
             "network" => self.network = Some(value::filled(value, "a network's name")?),
             "ip" => self.ips = value::list(value, value::ADDRESSES_MAX, value::address)?,
             "port" => self.port = Some(value::port_number(value)?),
@@ -193,7 +198,7 @@ mod tests {
         let labels = labels
             .iter()
             .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
-        read(&labels.collect(), PREFIX_DEFAULT)
+        read(&labels.collect(), PREFIX_DEFAULT, &[])
     }
 
     #[test]
@@ -258,6 +263,9 @@ mod tests {
             ("name", ".", "root"),
             ("name", "*", "root"),
             ("name", "a.*.b", "first label"),
+            ("name", "localhost", "nobody's to take"),
+            ("name", "shop.example, x.onion", "nobody's to take"),
+            ("name", "*.com", "*.shop.example"),
             ("name", "", "empty"),
             ("network", "", "a network's name"),
             ("ip", "localhost", "no IP address"),
@@ -318,13 +326,13 @@ mod tests {
         let texts: Vec<_> = (0..=TEXTS_MAX)
             .map(|n| (format!("skydock.txt.{n:02}"), "x".to_owned()))
             .collect();
-        let (asked, complaints) = read(&texts.into_iter().collect(), PREFIX_DEFAULT);
+        let (asked, complaints) = read(&texts.into_iter().collect(), PREFIX_DEFAULT, &[]);
         assert_eq!((asked.texts.len(), complaints.len()), (TEXTS_MAX, 1));
         let bad: Vec<_> = (0..100)
             .map(|n| (format!("skydock.x{n}"), String::new()))
             .collect();
         assert_eq!(
-            read(&bad.into_iter().collect(), PREFIX_DEFAULT).1.len(),
+            read(&bad.into_iter().collect(), PREFIX_DEFAULT, &[]).1.len(),
             COMPLAINTS_MAX
         );
     }
@@ -335,6 +343,6 @@ mod tests {
             ("dns/port".to_owned(), "1".to_owned()),
             ("skydock.port".to_owned(), "2".to_owned()),
         ]);
-        assert_eq!(read(&labels, "dns/").0.port, Some(1));
+        assert_eq!(read(&labels, "dns/", &[]).0.port, Some(1));
     }
 }

@@ -20,6 +20,7 @@ use super::standing::Standing;
 use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
 use super::words::Words;
 use super::{Watch, wire};
+use crate::naming::refused;
 use crate::plugin::{Described, Seen};
 use crate::service::{Address, Change, Service, Services, Source};
 
@@ -213,7 +214,7 @@ impl Memory {
                 return None;
             }
             Look::Asked(question, services) => {
-                self.answered(id, *question, services, now);
+                self.answered(id, *question, services, watch, now);
                 return None;
             }
             Look::Found(container) => (container, None),
@@ -317,7 +318,14 @@ impl Memory {
     }
 
     /// Takes in what the plugins made of a container.
-    fn answered(&mut self, id: &Arc<str>, question: Question, mut services: Vec<Service>, now: Instant) {
+    fn answered(
+        &mut self,
+        id: &Arc<str>,
+        question: Question,
+        mut services: Vec<Service>,
+        watch: &Watch,
+        now: Instant,
+    ) {
         let Question {
             mut sighting,
             mut running,
@@ -332,6 +340,18 @@ impl Memory {
                 *word = self.words.shared(word);
             }
         }
+        let zones = &watch.settings.selection.zones;
+        let wishes = services.iter_mut().filter_map(|service| service.wishes.as_mut());
+        let mut complaints = sighting.complaints.to_vec();
+        for name in wishes.flat_map(|wishes| wishes.names.extract_if(.., |it| refused(it, zones).is_some())) {
+            let remedy = refused(&name, zones).unwrap_or_default().to_owned();
+            complaints.push(Complaint::new(
+                "Names (of a plugin)".to_owned(),
+                &name.to_string(),
+                remedy,
+            ));
+        }
+        sighting.complaints = complaints.into();
         let names = carried::of_services(&services);
         running.services = Services::of(services);
         if running.services.is_none() {

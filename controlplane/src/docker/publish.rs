@@ -102,7 +102,7 @@ pub(crate) fn publish(
     words: &mut Words,
 ) -> Publication {
     let selection = &context.settings.selection;
-    let (asked, mut complaints) = label::read(&container.labels, &selection.label_prefix);
+    let (asked, mut complaints) = label::read(&container.labels, &selection.label_prefix, &selection.zones);
     let refused = |standing, complaints| Publication {
         services: None,
         standing,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use dns::Name;
+
 use super::label::PREFIX_DEFAULT;
 use super::standing::Standing;
 
@@ -15,6 +17,8 @@ pub struct Selection {
     pub opt_in: bool,
     /// Only those that fit all of these.
     pub only: Vec<Constraint>,
+    /// Our zones, in which any name may be asked for; not every one outside.
+    pub zones: Vec<Name>,
 }
 
 /// A label that a container must have: `team` with any value, or `team=web`.
@@ -51,6 +55,7 @@ impl Default for Selection {
             label_prefix: PREFIX_DEFAULT.to_owned(),
             opt_in: false,
             only: Vec::new(),
+            zones: Vec::new(),
         }
     }
 }

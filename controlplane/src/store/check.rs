@@ -7,7 +7,7 @@ use dns::name::LABEL_OCTETS_MAX;
 use dns::snapshot::is_wildcard;
 
 use super::registration::{Defaults, Draft};
-use crate::naming::{Naming, label};
+use crate::naming::{Naming, label, refused};
 
 /// Addresses of one service: hosts have a handful, and each becomes a record of every name.
 const ADDRESSES_MAX: usize = 16;
@@ -70,6 +70,10 @@ impl Draft {
         for (place, name) in self.names.iter().enumerate() {
             let field = format!("names[{place}]");
             domain_name(&field, name.strip_prefix("*.").unwrap_or(name))?;
+            let whole: Result<Name, _> = name.parse();
+            if let Some(remedy) = whole.ok().and_then(|name| refused(&name, naming.zones())) {
+                return Err(Invalid::new(field, remedy));
+            }
         }
         let service = self.service(&id.into(), defaults, None);
         match naming.names(&service) {
@@ -239,6 +243,12 @@ mod tests {
         check("texts[0]", &|it| it.texts = vec![String::new()]);
         check("names[0]", &|it| it.names = vec!["a..b".to_owned()]);
         check("", &|it| it.names = vec!["*.app.example".to_owned()]);
+        check("", &|it| it.names = vec!["*.docker".to_owned()]);
+        check("names[0]", &|it| it.names = vec!["*.com".to_owned()]);
+        check("names[0]", &|it| it.names = vec!["localhost".to_owned()]);
+        check("names[1]", &|it| {
+            it.names = vec!["a.example".to_owned(), "a.alt".to_owned()]
+        });
         check("names", &|it| {
             it.names = vec!["a.example".to_owned(); NAMES_MAX + 1];
         });

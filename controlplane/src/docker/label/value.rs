@@ -7,6 +7,7 @@ use dns::name::LABEL_OCTETS_MAX;
 use dns::snapshot::is_wildcard;
 
 use crate::docker::port;
+use crate::naming::refused;
 use crate::service::{Port, Publish, TTL_SECONDS_MAX};
 
 /// Addresses that one container may give itself.
@@ -80,6 +81,15 @@ pub(crate) fn name(value: &str) -> Result<Name, String> {
         return Err("the root is not ours to answer for; give a name such as shop.example".to_owned());
     }
     Ok(name)
+}
+
+/// The same, if it lies in one of `zones` or may be taken outside.
+pub(super) fn own_name(value: &str, zones: &[Name]) -> Result<Name, String> {
+    let name = name(value)?;
+    match refused(&name, zones) {
+        Some(remedy) => Err(remedy.to_owned()),
+        None => Ok(name),
+    }
 }
 
 /// An address that something can be reached at.

@@ -91,3 +91,23 @@ async fn a_container_that_is_not_to_be_published_carries_nothing() {
     rig.expect(&["="]).await;
     assert_eq!(rig.carried, [""; 0]);
 }
+
+#[tokio::test]
+async fn what_a_plugin_may_not_ask_for_is_left_aside_and_complained_of() {
+    let mut engine = FakeEngine::new();
+    engine.start();
+    engine.run("a", "10.0.0.1");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("names.js");
+    let script =
+        r#"function createService(c) { return {Service: "web", Names: "*.com, shop.example, a.onion"} }"#;
+    std::fs::write(&file, script).unwrap();
+    let defaults = Defaults {
+        environment: "dev".to_owned(),
+        ttl_seconds: 30,
+    };
+    let plugins = Plugins::load(vec![file], defaults).unwrap();
+    let mut rig = Rig::with(&engine.socket(), TEST_PACE, Some(plugins));
+    rig.expect(&["=a=10.0.0.1"]).await;
+    assert_eq!(rig.carried, ["a=shop.example"]);
+}
