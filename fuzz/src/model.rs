@@ -228,7 +228,12 @@ impl Model {
             if let Some(data) = self.names.get(&owner) {
                 return Some(data);
             }
-            if zone.is_some_and(|zone| encloser.len() <= zone.len() || self.exists(encloser)) {
+            // Outside our zones only what was asked for is there, and nothing because of names below it.
+            let is_closest = match zone {
+                Some(zone) => encloser.len() <= zone.len() || self.exists(encloser),
+                None => self.names.contains_key(encloser),
+            };
+            if is_closest {
                 return None;
             }
         }

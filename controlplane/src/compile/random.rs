@@ -87,6 +87,8 @@ impl Random for Dice {
             "www.example.org",
             "*.wild.docker",
             "api.wild.docker",
+            "*.example.net",
+            "api.example.net",
             "docker",
         ];
         let port = |number: usize| Port {
@@ -173,6 +175,8 @@ fn askable(seen: &[Service]) -> HashSet<Name> {
             "sub.www.example.org",
             "x.y.wild.docker",
             "x.api.wild.docker",
+            "x.example.net",
+            "x.api.example.net",
             "_80._tcp.x.wild.docker",
             "_080._tcp.web.dev.docker",
             "nowhere.web1.web.dev.docker",

@@ -269,7 +269,7 @@ impl Snapshot {
     }
 
     /// The wildcard owner that covers `name`, which is not stored: `*` below its closest encloser (RFC 4592,
-    /// section 3.3.1). Outside our zones we own no encloser, only such owners themselves.
+    /// section 3.3.1). Outside our zones we own no encloser but names that were asked for.
     fn wildcard_owner(&self, name: NameRef<'_>, apex_start: Option<usize>) -> Option<Entry<'_>> {
         if self.wildcards == 0 {
             return None;
@@ -285,8 +285,8 @@ impl Snapshot {
             if let Some(entry) = self.entry(key) {
                 return Some(entry);
             }
-            let is_closest = apex_start.is_some_and(|apex| start >= apex || self.exists(encloser));
-            if is_closest {
+            let is_closest = apex_start.is_some_and(|apex| start >= apex);
+            if is_closest || self.exists(encloser) {
                 return None;
             }
         }
