@@ -12,6 +12,7 @@
 //! owns the sockets and calls [`respond`] once per datagram.
 
 mod answering;
+mod chaos;
 mod policy;
 mod unreadable;
 
@@ -117,6 +118,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
         forward && matches!(lookup, Ok(Lookup::NxDomain(_))) && policy.falls_through(query.question.qname);
     let leads_out = matches!(&lookup, Ok(Lookup::Alias(alias))
         if forward && policy.follows(alias, &query.question).is_some());
+    let asks_who = matches!(lookup, Err((Rcode::REFUSED, None))) && chaos::asks_who(policy, &query.question);
     // From here on the query's octets may be overwritten: what is needed of them was taken out above.
     let mut reply = Answering {
         policy,
@@ -140,6 +142,7 @@ pub fn respond(snapshot: &Snapshot, policy: &Policy, client: Client, message: &m
             None if forward => Outcome::Forward,
             None => reply.error((Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE))),
         },
+        Err(_) if asks_who => reply.who(),
         Err(refusal) => reply.error(refusal),
     }
 }

@@ -160,6 +160,18 @@ impl<'a, 'b> Answering<'a, 'b> {
         sent(reply, rcode)
     }
 
+    /// The name of this server, as a text of class CH that nobody keeps (RFC 4892, section 2).
+    pub(super) fn who(&mut self) -> Outcome {
+        let policy = self.policy;
+        let length = u8::try_from(policy.nsid.len()).unwrap_or(u8::MAX);
+        let text = policy.nsid.get(..usize::from(length)).unwrap_or_default();
+        let [.., data_length] = u16::from(length).saturating_add(1).to_be_bytes();
+        let mut reply = self.begin(Flags::AA);
+        let head = [0, 16, 0, 3, 0, 0, 0, 0, 0, data_length, length];
+        let _ = reply.push(Section::Answer, 1, &[&QNAME_POINTER, &head, text]);
+        sent(reply, Rcode::NO_ERROR)
+    }
+
     pub(super) fn error(&mut self, (rcode, why): Refusal) -> Outcome {
         let mut reply = self.begin(Flags(0));
         reply.set_rcode(rcode);

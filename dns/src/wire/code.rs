@@ -44,8 +44,10 @@ impl RType {
 pub struct Class(pub u16);
 
 impl Class {
-    /// The Internet, the only class we know.
+    /// The Internet, the only class with names of ours.
     pub const IN: Self = Self(1);
+    /// Chaos, in which servers are asked about themselves (RFC 4892).
+    pub const CH: Self = Self(3);
 }
 
 /// An operation code, 4 bits.

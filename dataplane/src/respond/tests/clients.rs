@@ -140,6 +140,39 @@ fn who_asks_for_the_servers_name_is_told_it_if_it_has_one() {
     assert_eq!(options(&act(&not_asked, named, "::1").1), []);
 }
 
+// RFC 4892, section 2.
+#[test]
+fn who_asks_for_the_servers_name_in_class_chaos_is_told_it_if_it_has_one() {
+    let named = |policy: &Policy, client, message: &mut Message<'_>| {
+        let policy = Policy {
+            nsid: (*b"one").into(),
+            ..policy.clone()
+        };
+        respond(&snapshot(), &policy, client, message)
+    };
+    let chaos = |name: &str, qtype: u16, client: &str| {
+        let mut packet = query(name, qtype, 0, &[]);
+        let end = packet.len();
+        packet[end - 1] = 3;
+        let reply = act(&packet, named, client).1;
+        let text = [&[0xc0, 12, 0, 16, 0, 3, 0, 0, 0, 0, 0, 4, 3], b"one".as_slice()].concat();
+        (reply[3] & 15, reply[7], reply.ends_with(&text))
+    };
+    for name in ["id.server", "HOSTNAME.bind"] {
+        assert_eq!(chaos(name, 16, "::1"), (0, 1, true), "{name}");
+        assert_eq!(chaos(name, 255, "::1"), (0, 1, true), "{name}");
+        assert_eq!(chaos(name, 1, "::1"), (5, 0, false), "{name}");
+        assert_eq!(
+            chaos(name, 16, "192.0.2.1"),
+            (5, 0, false),
+            "{name} to a stranger"
+        );
+    }
+    for name in ["version.bind", "version.server", "a.id.server"] {
+        assert_eq!(chaos(name, 16, "::1"), (5, 0, false), "{name}");
+    }
+}
+
 #[test]
 fn without_cookies_of_our_own_those_of_clients_are_passed_over() {
     let packet = query("redis1.redis.dev.docker", 1, 0, &opt_with(&[(10, &[7; 8])]));
