@@ -129,7 +129,7 @@ fn who_answers_for_an_alias_is_seen_network_by_network() {
             ],
         ),
     ] {
-        let explanation = compiler.explain(&name("db.docker"), dns::RType::A, client.parse().unwrap());
+        let explanation = compiler.explain(&name("db.docker"), RType::A, client.parse().unwrap());
         let verdicts: Vec<_> = explanation
             .candidates
             .iter()
