@@ -247,7 +247,7 @@ mod tests {
         check("names[0]", &|it| it.names = vec!["*.com".to_owned()]);
         check("names[0]", &|it| it.names = vec!["localhost".to_owned()]);
         check("names[1]", &|it| {
-            it.names = vec!["a.example".to_owned(), "a.alt".to_owned()]
+            it.names = vec!["a.example".to_owned(), "a.alt".to_owned()];
         });
         check("names", &|it| {
             it.names = vec!["a.example".to_owned(); NAMES_MAX + 1];
