@@ -186,7 +186,7 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
         EngineState::Connecting | EngineState::Away { .. } => {
             let (version, api) = (engine.version.clone(), engine.api.clone());
             tracing::info!(
-                "connected to {version} at {}, API {api}; containers running: {containers}",
+                "connected to {version} at {}, API {api}; containers with names: {containers}",
                 watch.endpoint
             );
             if engine.is_old {

@@ -273,9 +273,9 @@ fn of_role(role: Role) -> &'static str {
         Role::Uuid => "it has that id",
         Role::Wished => "it asks for that name",
         Role::Container => "it is the container of that name",
-        Role::ComposeService => "it is one of that service of the Compose project",
-        Role::ComposeInstance => "it is that container of the Compose project",
-        Role::ComposeBare => "it is one of that service of the only Compose project that has one",
+        Role::ComposeService => "it is one of that service of that Compose project",
+        Role::ComposeInstance => "it is that container of that Compose project",
+        Role::ComposeBare => "it is one of that service of a Compose project",
         Role::NetworkAlias => "it has that alias on a network",
         Role::Reverse => "it has that address",
     }
