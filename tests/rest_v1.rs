@@ -23,6 +23,10 @@ fn put(to: SocketAddr, id: &str, headers: &[&str], body: &Value) -> Reply {
     request(to, &format!("PUT /v1/services/{id}"), &headers, &body.to_string())
 }
 
+fn tag(reply: &Reply) -> String {
+    reply.header("etag").expect("a tag").to_owned()
+}
+
 fn patch(to: SocketAddr, id: &str, headers: &[&str], body: &Value) -> Reply {
     let headers = [&[JSON][..], headers].concat();
     request(
@@ -40,7 +44,7 @@ fn a_service_is_moved_without_a_moment_in_which_it_is_not_there() {
     let made = put(http, "w1", &[], &web("10.0.0.7"));
     assert_eq!(made.status, 201);
     assert_eq!(daemon.dig("web1.web.dev.docker A").sorted_answers(), ["10.0.0.7"]);
-    let tag = made.header("etag").expect("a tag").to_owned();
+    let tag = tag(&made);
 
     let moved = json!({ "addresses": ["10.0.0.8", "fd00::8"], "ports": [{ "number": 8080, "name": "http" }, { "number": 53, "protocol": "udp" }], "priority": 5, "weight": 7, "texts": ["v=2"] });
     let reply = patch(http, "w1", &[&format!("If-Match: {tag}")], &moved);
@@ -82,10 +86,7 @@ fn a_service_is_moved_without_a_moment_in_which_it_is_not_there() {
 fn conditions_hold_for_every_method_and_a_weak_tag_is_none_to_act_on() {
     let daemon = daemon();
     let http = daemon.http();
-    let tag = put(http, "w1", &[], &web("10.0.0.7"))
-        .header("etag")
-        .expect("a tag")
-        .to_owned();
+    let tag = tag(&put(http, "w1", &[], &web("10.0.0.7")));
     let ask = |line: &str, header: &str| {
         let body = if line.starts_with("PUT") {
             web("10.0.0.8").to_string()
@@ -166,10 +167,7 @@ fn a_service_whose_host_is_a_name_is_an_alias() {
 fn a_heartbeat_keeps_the_tag_and_who_knows_it_is_sent_nothing() {
     let daemon = daemon();
     let http = daemon.http();
-    let tag = put(http, "w1", &[], &web("10.0.0.7"))
-        .header("etag")
-        .expect("a tag")
-        .to_owned();
+    let tag = tag(&put(http, "w1", &[], &web("10.0.0.7")));
     let beat = |ttl: u32| {
         let body = json!({ "ttl": ttl }).to_string();
         request(http, "POST /v1/services/w1/heartbeat", &[JSON], &body)
