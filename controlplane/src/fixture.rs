@@ -1,8 +1,8 @@
 //! For the unit tests: services made of one word each, and questions to what is made of them.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::wire::HEADER_OCTETS;
 use dns::{Builder, Class, Lookup, Moment, Name, Query, Question, RType, Reply, Snapshot, ZoneSettings};
 
@@ -36,7 +36,6 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         is_service_asked: false,
         instance: instance.into(),
         region: "here".into(),
-        host: format!("10.{b}.{c}.{d}").into(),
         uuid: format!("{:010x}", digest & 0xff_ffff_ffff).into(),
         compose: None,
         addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d)).into()],
@@ -79,7 +78,7 @@ pub(crate) fn draft(ttl: u32) -> Draft {
 pub(crate) fn on(network: &str, address: &str) -> Address {
     Address {
         ip: address.parse().unwrap(),
-        network: Some(Arc::from(network)),
+        network: Some(ArcStr::from(network)),
         is_hosts: false,
     }
 }

@@ -123,8 +123,8 @@ impl Naming {
         let mut mapped = Vec::new();
         for (slot, kind) in labels.iter_mut().zip(Kind::GRAMMAR) {
             let word = kind.word(service);
-            let label = label(word).ok_or_else(|| NamingError::empty(service, kind))?;
-            mapped.extend(kind.mapping(word, &label));
+            let label = label(&word).ok_or_else(|| NamingError::empty(service, kind))?;
+            mapped.extend(kind.mapping(&word, &label));
             *slot = label.as_bytes().into();
         }
         let [environment, service_label, instance, _, _, uuid] = &labels;
@@ -158,7 +158,7 @@ impl Naming {
             return Ok(None);
         };
         let project = Kind::Project.word(service);
-        mapped.extend(label(project).and_then(|label| Kind::Project.mapping(project, &label)));
+        mapped.extend(label(&project).and_then(|label| Kind::Project.mapping(&project, &label)));
         let addresses: BTreeSet<IpAddr> = service
             .addresses
             .iter()

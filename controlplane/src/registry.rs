@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use crate::service::{Change, Service, ServiceId, Services, Source};
 
 /// What became of one service.
@@ -54,7 +56,7 @@ pub struct Registry {
 }
 
 /// The services of one source, by their id there and their number below it.
-type Known = BTreeMap<(Arc<str>, u16), Arc<Service>>;
+type Known = BTreeMap<(ArcStr, u16), Arc<Service>>;
 
 impl Registry {
     /// Takes in `change` and returns what it really changed.
@@ -111,7 +113,7 @@ impl Registry {
     /// The first service of a container whose id is `id`, or begins with it and makes it the uuid.
     #[must_use]
     pub fn container(&self, id: &str) -> Option<&Arc<Service>> {
-        let key = (Arc::from(id), 0);
+        let key = (ArcStr::from(id), 0);
         let engines = self.sources.iter().filter(|(source, _)| **source != Source::Rest);
         let found = engines.filter_map(|(_, known)| Some(known.range(key.clone()..).next()?.1));
         found
@@ -175,11 +177,11 @@ impl Registry {
 }
 
 /// Where all services of one id stand.
-fn all_parts(id: &Arc<str>) -> RangeInclusive<(Arc<str>, u16)> {
+fn all_parts(id: &ArcStr) -> RangeInclusive<(ArcStr, u16)> {
     (id.clone(), 0)..=(id.clone(), u16::MAX)
 }
 
-fn key(service: &Service) -> (Arc<str>, u16) {
+fn key(service: &Service) -> (ArcStr, u16) {
     (service.id.id.clone(), service.id.part)
 }
 

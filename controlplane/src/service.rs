@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::{Moment, Name, Tier};
 pub use dns::{Port, Protocol};
+use ecow::EcoString;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
@@ -22,7 +24,7 @@ pub const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// A container engine, named by its endpoint, for example `unix:///var/run/docker.sock`.
-    Engine(Arc<str>),
+    Engine(ArcStr),
     /// Whoever registered it over the REST API.
     Rest,
 }
@@ -33,7 +35,7 @@ pub struct ServiceId {
     /// Who told us of it.
     pub source: Source,
     /// The source's own name for it; for an engine the full container id.
-    pub id: Arc<str>,
+    pub id: ArcStr,
     /// Which of the services that have this id, from 0 on: a plugin may make several of one container.
     pub part: u16,
 }
@@ -59,7 +61,7 @@ pub struct Address {
     pub ip: IpAddr,
     /// Name of the network that it is on, among those of its source; none for an address on no network that its
     /// source knows.
-    pub network: Option<Arc<str>>,
+    pub network: Option<ArcStr>,
     /// Whether it is the host's own: whoever has the host's network is reached there, but who is seen there is not it.
     /// So it is told for the service's names, and has no name of the service's.
     pub is_hosts: bool,
@@ -69,9 +71,9 @@ pub struct Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compose {
     /// The project's name.
-    pub project: Arc<str>,
+    pub project: ArcStr,
     /// The service's name in the project.
-    pub service: Arc<str>,
+    pub service: ArcStr,
     /// Which of the service's containers it is, from 1 on; none where the source does not say.
     pub number: Option<u32>,
 }
@@ -92,7 +94,7 @@ pub enum Publish {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPort {
     /// Without the underscore: `http`. At most 15 letters, digits and hyphens (RFC 6335, section 5.1).
-    pub name: Arc<str>,
+    pub name: ArcStr,
     /// Where the service listens.
     pub port: Port,
 }
@@ -112,9 +114,9 @@ pub struct PublishedPort {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkAlias {
     /// The network's name, as [`Address::network`] has it.
-    pub network: Arc<str>,
+    pub network: ArcStr,
     /// The word; `naming` makes a label of it.
-    pub word: Arc<str>,
+    pub word: ArcStr,
 }
 
 /// What was asked for a service by its labels, its engine, a plugin or over REST, besides the words and addresses that each has.
@@ -133,7 +135,7 @@ pub struct Wishes {
     /// SRV weight; an even share of 100 where there is none.
     pub weight: Option<u16>,
     /// A TXT record each, of any length.
-    pub texts: Vec<Arc<str>>,
+    pub texts: Vec<ArcStr>,
     /// Which states of health it is published in.
     pub publish: Publish,
     /// Ports that clients outside the host's networks are led to.
@@ -148,20 +150,18 @@ pub struct Service {
     /// Who told us of it, and its id there.
     pub id: ServiceId,
     /// Environment, as the source gave it; `naming` makes a label of it, and of the five below.
-    pub environment: Arc<str>,
+    pub environment: ArcStr,
     /// Service: that of Compose, else the image's name without registry, repository, tag and digest.
-    pub service: Arc<str>,
+    pub service: ArcStr,
     /// Whether that word was given on purpose, by a label, a plugin or over REST: then its name is shared with whoever has it, of
     /// other Compose projects too.
     pub is_service_asked: bool,
     /// Instance: the container's name.
-    pub instance: Arc<str>,
+    pub instance: ArcStr,
     /// Region: by default this host's name.
-    pub region: Arc<str>,
-    /// Host: the service's first address or host name.
-    pub host: Arc<str>,
+    pub region: ArcStr,
     /// First ten hex digits of the container id.
-    pub uuid: Arc<str>,
+    pub uuid: EcoString,
     /// Where it stands in a Compose project, if it is in one.
     pub compose: Option<Compose>,
     /// Addresses, those on its primary network first. Empty when it has none, and then it gets no names.
@@ -194,7 +194,7 @@ enum Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Its name, by which [`Address::network`] means it.
-    pub name: Arc<str>,
+    pub name: ArcStr,
     /// Where the addresses of its members lie.
     pub subnets: Vec<IpNet>,
     /// Whether the source gives out all addresses of these subnets, so that what it has not given out does not exist.
@@ -229,7 +229,7 @@ pub enum Change {
         /// Whose things.
         source: Source,
         /// The id of each, and all of its names from now on; none where it is gone.
-        carriers: Vec<(Arc<str>, Arc<[Name]>)>,
+        carriers: Vec<(ArcStr, Arc<[Name]>)>,
     },
     /// Somebody wants to know when all that was told before is served.
     Mark(Mark),
@@ -265,7 +265,7 @@ impl Eq for Mark {}
 impl Source {
     /// The endpoint, if it is an engine.
     #[must_use]
-    pub fn endpoint(&self) -> Option<&Arc<str>> {
+    pub fn endpoint(&self) -> Option<&ArcStr> {
         match self {
             Self::Engine(endpoint) => Some(endpoint),
             Self::Rest => None,
@@ -296,8 +296,6 @@ impl Service {
             &self.service,
             &self.instance,
             &self.region,
-            &self.host,
-            &self.uuid,
             &self.id.id,
         ];
         let wishes = self.wishes.as_deref();
@@ -309,7 +307,17 @@ impl Service {
             .chain(ports.map(|port| port.name.len()));
         SERVICE_OCTETS
             + words.map(|word| word.len()).into_iter().sum::<usize>()
+            + self.uuid.len()
             + sizes.map(|octets| octets + WISH_OCTETS).sum::<usize>()
+    }
+
+    /// Host: its first address, or the name that it stands for.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match (self.addresses.first(), self.alias()) {
+            (Some(address), _) => address.ip.to_string(),
+            (None, alias) => alias.map(ToString::to_string).unwrap_or_default(),
+        }
     }
 
     /// The name that it stands for, where it has no address.

@@ -1,7 +1,6 @@
 //! How the control plane is doing, at one moment: for the start-up report, `/ready` and `/metrics`.
 
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use dns::Name;
 
 use crate::docker::{Census, EngineCounters, EngineState, Watch};
@@ -27,7 +26,7 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub struct EngineStatus {
     /// Where it is, for example `unix:///var/run/docker.sock`.
-    pub endpoint: Arc<str>,
+    pub endpoint: ArcStr,
     /// Whether we are connected, and to what; or why not.
     pub state: EngineState,
     /// Whether all that it told us first is in what we serve.

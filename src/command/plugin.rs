@@ -311,7 +311,7 @@ fn to_json(service: &Service, naming: &Naming) -> Value {
         "instance": &*service.instance,
         "environment": &*service.environment,
         "region": &*service.region,
-        "host": &*service.host,
+        "host": service.host(),
         "alias": wishes.alias.as_ref().map(ToString::to_string),
         "addresses": service.addresses.iter().map(|it| it.ip.to_string()).collect::<Vec<_>>(),
         "port": service.announced_port(),

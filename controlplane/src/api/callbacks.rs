@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arcstr::ArcStr;
 use axum::body::Body;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, header};
@@ -68,7 +69,7 @@ pub(crate) async fn run(mut queue: Calls, stop: CancellationToken) {
 }
 
 /// A host and port that are called.
-type Target = (Arc<str>, u16);
+type Target = (ArcStr, u16);
 
 fn target(call: &Call) -> Target {
     (call.callback.reply.clone(), call.callback.port)

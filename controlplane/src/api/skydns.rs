@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -99,7 +100,7 @@ async fn register(
         permanent: fields.flag("NoExpire")?,
         ..Draft::default()
     };
-    let id: Arc<str> = uuid.into();
+    let id: ArcStr = uuid.into();
     let write = Write::Put {
         id: id.clone(),
         draft,
@@ -200,7 +201,7 @@ async fn environments(State(shared): State<Arc<Shared>>) -> Reply<String> {
     Ok(count(&shared, |service| &service.environment).await?)
 }
 
-async fn count(shared: &Shared, word: fn(&Service) -> &Arc<str>) -> Result<String, Problem> {
+async fn count(shared: &Shared, word: fn(&Service) -> &ArcStr) -> Result<String, Problem> {
     let services = view::all(&shared.looks).await?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for service in &services {

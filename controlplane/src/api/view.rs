@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_question_without_its_domain_finds_what_the_question_would() {
         let web = service("e", "web1");
-        let host = web.host.replace('.', "-");
+        let host = web.host().replace('.', "-");
         let whole = format!("{}.{host}.here.web1.web.dev", web.uuid);
         for found in [
             "",

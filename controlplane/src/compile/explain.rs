@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::snapshot::{GRAMMAR_LABELS, Tier, is_wildcard};
 use dns::{Name, Port, Protocol, RType};
 
@@ -26,7 +27,7 @@ pub struct Explanation {
     /// How it is found.
     pub way: Way,
     /// The network of ours that the client is in.
-    pub network: Option<(Source, Arc<str>)>,
+    pub network: Option<(Source, ArcStr)>,
     /// Who carries a name outside our zones at which nobody stands, at most [`CANDIDATES_MAX`].
     pub holders: Vec<Holder>,
     /// Everybody who stands there, those who answer first, at most [`CANDIDATES_MAX`].
@@ -244,7 +245,7 @@ impl Compiler {
 }
 
 /// Puts right who answers at a name that is an alias on networks: those on the client's who can do their work.
-fn for_neighbours(candidates: &mut [Standing<'_>], name: &Name, network: Option<&(Source, Arc<str>)>) {
+fn for_neighbours(candidates: &mut [Standing<'_>], name: &Name, network: Option<&(Source, ArcStr)>) {
     let is_called_so = |service: &Service| {
         network.is_some_and(|(source, network)| {
             *source == service.id.source && networks_calling(service, name).contains(&**network)

@@ -4,12 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Name;
 
 use crate::service::Source;
 
 /// Who carries a name: the source that knows it, and its id there.
-pub type Holder = (Source, Arc<str>);
+pub type Holder = (Source, ArcStr);
 
 /// Such names, by who carries them. What others say of such a name while its container restarts would be remembered by
 /// whoever asked, and asking them would tell strangers what is asked here.

@@ -29,6 +29,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use foldhash::fast::RandomState;
 
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
@@ -117,9 +118,9 @@ pub enum ServiceError {
     #[error("{instance:?} ({id}) gets no names: {reason}")]
     Endpoint {
         /// The source's id of the service.
-        id: Arc<str>,
+        id: ArcStr,
         /// Its instance word.
-        instance: Arc<str>,
+        instance: ArcStr,
         /// What the builder found.
         reason: BuildError,
     },
@@ -269,7 +270,7 @@ impl Compiler {
 
     /// Takes in which names things of `source` carry, whether they run or not. Of what lies in our zones we say that it is
     /// not there anyway. Which names at which nobody stands became ours, or are no more: their answers change.
-    pub fn carried(&mut self, source: &Source, carriers: Vec<(Arc<str>, Arc<[Name]>)>) -> Vec<Name> {
+    pub fn carried(&mut self, source: &Source, carriers: Vec<(ArcStr, Arc<[Name]>)>) -> Vec<Name> {
         let mut changed = Vec::new();
         for (id, mut names) in carriers {
             if names.iter().any(|name| self.naming.zone_of(name).is_some()) {

@@ -3,8 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::{Name, View};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -31,7 +31,7 @@ const ANYWHERE: [IpNet; 2] = [
 /// The networks that a source has told of, and those that a service is on.
 #[derive(Default)]
 pub(super) struct Networks {
-    held: HashMap<Source, HashMap<Arc<str>, Held>>,
+    held: HashMap<Source, HashMap<ArcStr, Held>>,
     told: BTreeMap<Source, Vec<Network>>,
     /// Views that no network has any more; they are given out again, so 16 bits last for as many as there are at once.
     free: Vec<View>,
@@ -169,7 +169,7 @@ impl Networks {
     }
 
     /// The network that the client at that address is in, as its view has it: the one of the longest prefix.
-    pub(super) fn of_client(&self, client: IpAddr) -> Option<(Source, Arc<str>)> {
+    pub(super) fn of_client(&self, client: IpAddr) -> Option<(Source, ArcStr)> {
         let client = client.to_canonical();
         let prefixes = self.prefixes();
         let (_, view) = prefixes
@@ -204,7 +204,7 @@ impl Networks {
         (zones, left_out)
     }
 
-    fn hold(&mut self, source: &Source, network: &Arc<str>) {
+    fn hold(&mut self, source: &Source, network: &ArcStr) {
         if !self.held.contains_key(source) {
             self.held.insert(source.clone(), HashMap::new());
         }
@@ -229,7 +229,7 @@ impl Networks {
         }
     }
 
-    fn release(&mut self, source: &Source, network: &Arc<str>) {
+    fn release(&mut self, source: &Source, network: &ArcStr) {
         let Some(networks) = self.held.get_mut(source) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Tier;
 
 use crate::naming::Role;
@@ -38,7 +39,7 @@ pub(super) struct Crowd {
     members: BTreeMap<Role, BTreeSet<Member>>,
     /// The Compose projects that want the name each for itself, and how many members each has there. A name has one role
     /// at most that can be contested: `service.env` and `service` lie at different depths below their zone.
-    projects: BTreeMap<Arc<str>, usize>,
+    projects: BTreeMap<ArcStr, usize>,
     /// The last one that the records spoke for when they were compiled, if there were more behind it. Who
     /// comes or goes behind it with the same role changes no record.
     horizon: Option<(Role, Member)>,
@@ -383,7 +384,7 @@ fn horizon(role: Role, members: &BTreeSet<Member>, chosen: &[&Member]) -> Option
 
 /// The Compose project of `service`, if it shares a name of that kind with no other project. Whoever is in no project, or
 /// has its service word because it asked for it, shares it with all.
-fn project(role: Role, service: &Service) -> Option<&Arc<str>> {
+fn project(role: Role, service: &Service) -> Option<&ArcStr> {
     let wants_it_alone = role.is_contestable() && !(role == Role::Service && service.is_service_asked);
     let compose = service.compose.as_ref().filter(|_| wants_it_alone);
     compose.map(|compose| &compose.project)
@@ -394,7 +395,7 @@ impl Ord for Member {
         let (one, other) = (&self.0.id, &other.0.id);
         // Nearly always it is the same source, and a set of a hundred thousand compares often.
         match (&one.source, &other.source) {
-            (Source::Engine(a), Source::Engine(b)) if Arc::ptr_eq(a, b) => {
+            (Source::Engine(a), Source::Engine(b)) if ArcStr::ptr_eq(a, b) => {
                 (&one.id, one.part).cmp(&(&other.id, other.part))
             }
             _ => one.cmp(other),

@@ -42,7 +42,7 @@ fn a_service_is_found_under_every_name_and_gone_from_all() {
     let long = format!(
         "{}.{}.here.web1.web.dev.docker",
         web.uuid,
-        web.host.replace('.', "-")
+        web.host().replace('.', "-")
     );
     for owner in [
         "dev.docker",

@@ -14,6 +14,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Name;
 
 use super::label;
@@ -34,13 +35,13 @@ const LABEL: &str = "name";
 #[derive(Default)]
 pub(super) struct Carried {
     /// Of containers that carry any.
-    by_id: HashMap<Arc<str>, Carrier>,
+    by_id: HashMap<ArcStr, Carrier>,
     /// How many names they are.
     names: usize,
     /// Of whom the pipeline holds names.
-    told: HashSet<Arc<str>>,
+    told: HashSet<ArcStr>,
     /// Of whom it holds others than these. Each is in one of the two above, so there are no more than those.
-    unsent: BTreeSet<Arc<str>>,
+    unsent: BTreeSet<ArcStr>,
     has_overflowed: bool,
 }
 
@@ -52,7 +53,7 @@ struct Carrier {
 
 impl Carried {
     /// An inspect, or a plugin that was asked after it, told all names of the container.
-    pub(super) fn saw(&mut self, id: &Arc<str>, names: Box<[Name]>, clock: u64) {
+    pub(super) fn saw(&mut self, id: &ArcStr, names: Box<[Name]>, clock: u64) {
         let before = self.by_id.get_mut(id);
         if let Some(before) = before
             && *before.names == *names
@@ -80,7 +81,7 @@ impl Carried {
     }
 
     /// The container does not exist any more.
-    pub(super) fn forget(&mut self, id: &Arc<str>) {
+    pub(super) fn forget(&mut self, id: &ArcStr) {
         if let Some(gone) = self.by_id.remove(id) {
             self.names -= gone.names.len();
             if self.told.contains(id) {
@@ -96,7 +97,7 @@ impl Carried {
     pub(super) fn listed(&mut self, asked: ListTicket, lines: &mut [Listed], clock: u64) {
         if !self.by_id.is_empty() {
             let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
-            let is_gone = |(id, carrier): &(&Arc<str>, &Carrier)| {
+            let is_gone = |(id, carrier): &(&ArcStr, &Carrier)| {
                 !present.contains(&***id) && asked.is_after(carrier.clock)
             };
             let gone: Vec<_> = self

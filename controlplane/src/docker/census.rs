@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arcstr::ArcStr;
+
 use super::label::Complaint;
 use super::listed::Listed;
 use super::standing::Standing;
@@ -15,11 +17,11 @@ const SIGHTINGS_MAX: usize = CONTAINERS_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Full id.
-    pub id: Arc<str>,
+    pub id: ArcStr,
     /// Its own name, without slashes; a label may give it another instance.
-    pub name: Arc<str>,
+    pub name: ArcStr,
     /// The image, as the engine shows it.
-    pub image: Arc<str>,
+    pub image: ArcStr,
     /// Why it has names or none.
     pub standing: Standing,
     /// Labels of it that were left aside.
@@ -29,13 +31,13 @@ pub struct Sighting {
 /// All containers of one engine. Cheap to clone; all clones show the same. While the engine is away it shows what was
 /// known last.
 #[derive(Clone, Debug, Default)]
-pub struct Census(Arc<Mutex<HashMap<Arc<str>, Entry>>>);
+pub struct Census(Arc<Mutex<HashMap<ArcStr, Entry>>>);
 
 /// A sighting; its id is what it is found by. There may be a hundred thousand, few of them with complaints.
 #[derive(Debug)]
 struct Entry {
-    name: Arc<str>,
-    image: Arc<str>,
+    name: ArcStr,
+    image: ArcStr,
     complaints: Option<Box<Arc<[Complaint]>>>,
     /// How many events had come when this was learned.
     clock: u64,
@@ -43,7 +45,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn sighting(&self, id: &Arc<str>) -> Sighting {
+    fn sighting(&self, id: &ArcStr) -> Sighting {
         Sighting {
             id: id.clone(),
             name: self.name.clone(),
@@ -146,14 +148,14 @@ impl Census {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<ArcStr, Entry>> {
         // Whoever panicked while it held the lock had written one whole entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Notes a sighting, if there is room for it. Words that it had before are kept: others may share them.
-fn put(entries: &mut HashMap<Arc<str>, Entry>, sighting: Sighting, clock: u64) {
+fn put(entries: &mut HashMap<ArcStr, Entry>, sighting: Sighting, clock: u64) {
     let Sighting {
         id,
         name,

@@ -6,7 +6,8 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 use super::attachment::{Attachment, attachments};
 use super::listed::Fingerprint;
@@ -25,7 +26,7 @@ const COMPOSE_ONE_OFF: &str = "com.docker.compose.oneoff";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Container {
     /// Full hex id.
-    pub(crate) id: Arc<str>,
+    pub(crate) id: ArcStr,
     /// Without slashes.
     pub(crate) name: String,
     /// As it was given when the container was created; may be an image id.
@@ -80,12 +81,12 @@ pub(crate) enum NetworkMode {
     /// None at all.
     None,
     /// That of this container, an id or a name.
-    Of(Arc<str>),
+    Of(ArcStr),
 }
 
 impl Container {
     /// Reads an inspect of the container `id`.
-    pub(crate) fn from_inspect(id: Arc<str>, inspect: wire::Inspect) -> Self {
+    pub(crate) fn from_inspect(id: ArcStr, inspect: wire::Inspect) -> Self {
         let config = inspect.config;
         let network = inspect.network_settings;
         let (ports, published_ports) = port::inspected(config.exposed_ports.keys(), &network.ports);
@@ -114,9 +115,11 @@ impl Container {
 
     /// Its addresses on the engine's networks, each once.
     pub(crate) fn addresses(&self) -> Vec<Address> {
-        let mut addresses: Vec<Address> = Vec::new();
+        // They are kept for as long as it runs, so without room for more.
+        let count = self.attachments.iter().flat_map(Attachment::addresses).count();
+        let mut addresses: Vec<Address> = Vec::with_capacity(count);
         for place in &self.attachments {
-            let network: Arc<str> = place.network.as_str().into();
+            let network: ArcStr = place.network.as_str().into();
             for ip in place.addresses() {
                 if !addresses.iter().any(|known| known.ip == ip) {
                     addresses.push(Address {

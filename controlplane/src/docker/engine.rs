@@ -7,9 +7,9 @@
 //! refuse an answer that has one word it does not know.
 
 use std::os::unix::fs::FileTypeExt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arcstr::ArcStr;
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use futures_util::stream::{self, Stream};
@@ -171,7 +171,7 @@ impl Engine {
     }
 
     /// One container, by its id or name; `None` if there is none.
-    pub(crate) async fn inspect(&self, id: &Arc<str>) -> Result<Option<wire::Inspect>, Failure> {
+    pub(crate) async fn inspect(&self, id: &ArcStr) -> Result<Option<wire::Inspect>, Failure> {
         let what = "inspect a container";
         match self.get(&format!("/containers/{}/json", escaped(id)), what).await {
             Ok(answer) => Ok(Some(read(what, wire::read(&answer))?)),
@@ -251,7 +251,7 @@ fn late(what: &'static str, deadline: Duration) -> Failure {
 /// Of all that the library offers, only the export of an image hands octets on as they are; so that is what we ask it
 /// for, and send it elsewhere.
 fn octets(docker: &Docker, path: &str) -> impl Stream<Item = Result<Vec<u8>, Error>> + Unpin + use<> {
-    let path: Arc<str> = path.into();
+    let path: ArcStr = path.into();
     let docker = docker
         .clone()
         .with_request_modifier(move |request| sent_to(request, &path));

@@ -2,7 +2,7 @@
 //!
 //! Nothing but the id, the kind and a signal is taken from an event. What is published comes from an inspect that follows it.
 
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 use super::container::health;
 use super::standing::Standing;
@@ -22,7 +22,7 @@ pub(crate) enum News {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// Full id of the container that it is about.
-    pub(crate) container: Arc<str>,
+    pub(crate) container: ArcStr,
     /// What it asks for.
     pub(crate) effect: Effect,
     /// Where the container stands if it is withdrawn for it, as far as the event says.
@@ -108,7 +108,7 @@ impl News {
 
 impl Event {
     /// Something about the container may have changed.
-    pub(crate) fn look_at(container: Arc<str>) -> Self {
+    pub(crate) fn look_at(container: ArcStr) -> Self {
         Self {
             container,
             effect: Effect::Inspect,

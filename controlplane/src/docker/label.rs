@@ -13,8 +13,8 @@ pub(crate) mod value;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Name;
 
 use crate::service::{NamedPort, Publish};
@@ -69,7 +69,7 @@ pub(crate) struct Asked {
     pub(crate) priority: Option<u16>,
     pub(crate) weight: Option<u16>,
     pub(crate) ttl_seconds: Option<u32>,
-    pub(crate) texts: Vec<Arc<str>>,
+    pub(crate) texts: Vec<ArcStr>,
     pub(crate) publish: Publish,
 }
 
@@ -165,7 +165,7 @@ impl Asked {
     }
 
     fn named_ports(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let name: Arc<str> = value::port_name(name)?.into();
+        let name: ArcStr = value::port_name(name)?.into();
         let ports = value::list(value, NAMED_PORTS_MAX, value::transport)?;
         if self.named_ports.len() + ports.len() > NAMED_PORTS_MAX {
             return Err(format!(

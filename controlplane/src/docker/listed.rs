@@ -3,8 +3,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Name;
 
 use super::attachment::{Attachment, attachments};
@@ -20,9 +20,9 @@ use crate::service::Health;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     /// Full container id.
-    pub(crate) id: Arc<str>,
-    pub(crate) name: Arc<str>,
-    pub(crate) image: Arc<str>,
+    pub(crate) id: ArcStr,
+    pub(crate) name: ArcStr,
+    pub(crate) image: ArcStr,
     pub(crate) life: Life,
     pub(crate) fingerprint: Fingerprint,
     /// Names that it carries by its labels, as far as its line counts for that.

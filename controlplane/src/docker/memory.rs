@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arcstr::ArcStr;
 use dns::Name;
 
 use super::carried::{self, Carried};
@@ -38,9 +39,9 @@ pub(super) struct Memory {
     /// Where the engine's host is reached on the engine's networks.
     host: Vec<Address>,
     /// Names of networks that were listed, and of those that containers were on; none while no list has come.
-    networks: Option<HashSet<Arc<str>>>,
+    networks: Option<HashSet<ArcStr>>,
     /// Networks of whose containers the list shows every port.
-    shows_ports: HashSet<Arc<str>>,
+    shows_ports: HashSet<ArcStr>,
     /// A container is on a network that was not listed.
     is_missing_networks: bool,
     /// Hashes of container and complaint.
@@ -52,7 +53,7 @@ pub(super) enum Look {
     /// It exists, whether it runs or not.
     Found(Box<Container>),
     /// The same, and whose network it has: what the inspect of that one found, under the name it was asked for.
-    Sharing(Box<Container>, Arc<str>, Option<Box<Container>>),
+    Sharing(Box<Container>, ArcStr, Option<Box<Container>>),
     /// There is none.
     Absent,
     /// The plugins were asked what it is.
@@ -66,7 +67,7 @@ pub(super) enum Step {
     /// Inspect it.
     Inspect,
     /// It has the network of that one: inspect that one too.
-    Owner(Box<Container>, Arc<str>),
+    Owner(Box<Container>, ArcStr),
     /// Ask the plugins.
     Plugins(Box<Question>),
 }
@@ -203,7 +204,7 @@ impl Memory {
     }
 
     /// Takes in what an inspect found.
-    pub(super) fn looked(&mut self, id: &Arc<str>, look: Look, watch: &Watch, now: Instant) -> Option<Step> {
+    pub(super) fn looked(&mut self, id: &ArcStr, look: Look, watch: &Watch, now: Instant) -> Option<Step> {
         let (container, owner) = match look {
             Look::Failed => {
                 self.settle(id, Inspection::Failed, None, now);
@@ -247,7 +248,7 @@ impl Memory {
 
     fn found(
         &mut self,
-        id: &Arc<str>,
+        id: &ArcStr,
         container: Container,
         owner: Option<Owner>,
         watch: &Watch,
@@ -320,7 +321,7 @@ impl Memory {
     /// Takes in what the plugins made of a container.
     fn answered(
         &mut self,
-        id: &Arc<str>,
+        id: &ArcStr,
         question: Question,
         mut services: Vec<Service>,
         watch: &Watch,
@@ -360,7 +361,7 @@ impl Memory {
         self.settle(id, Inspection::Running(running), Some((sighting, names)), now);
     }
 
-    fn settle(&mut self, id: &Arc<str>, inspection: Inspection, learned: Option<Learned>, now: Instant) {
+    fn settle(&mut self, id: &ArcStr, inspection: Inspection, learned: Option<Learned>, now: Instant) {
         let verdict = self.tracker.inspected(id, inspection, now);
         let clock = self.tracker.clock();
         match (verdict, learned) {
@@ -409,7 +410,7 @@ impl Memory {
 }
 
 /// `name` as the container's service has it, where that is called so: held once.
-fn shared_name(name: &Arc<str>, running: &Running) -> Arc<str> {
+fn shared_name(name: &ArcStr, running: &Running) -> ArcStr {
     let instance = running.services.as_ref().map(|it| &it.first().instance);
     instance.filter(|it| *it == name).unwrap_or(name).clone()
 }

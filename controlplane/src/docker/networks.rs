@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arcstr::ArcStr;
 use ipnet::IpNet;
 
 use super::attachment::rank;
@@ -40,10 +40,10 @@ pub(super) struct List {
     /// Where the engine's host is reached on them: its address on each bridge, the default one first.
     pub(super) host: Vec<Address>,
     /// Names of all networks, those without subnets, too.
-    pub(super) names: Vec<Arc<str>>,
+    pub(super) names: Vec<ArcStr>,
     /// Names of networks of whose containers the list of containers shows every port: bridges that lead outside. Of
     /// others it shows none, exposed or not.
-    pub(super) shows_ports: Vec<Arc<str>>,
+    pub(super) shows_ports: Vec<ArcStr>,
 }
 
 /// Reads the engine's list.

@@ -1,7 +1,6 @@
 //! Containers looked at once, for somebody at a terminal: those of an engine, or what `docker inspect` wrote to a file.
 
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use futures_util::TryStreamExt;
 
 use super::container::{Container, NetworkMode};
@@ -20,7 +19,7 @@ pub struct Found {
     /// Its name, without slashes.
     pub name: String,
     /// Full hex id.
-    pub id: Arc<str>,
+    pub id: ArcStr,
     /// As plugins are shown it.
     pub seen: Seen,
     /// Its service; else why it has none, and why plugins are not asked about it either.
@@ -94,7 +93,7 @@ pub async fn look(
         .await
         .map_err(explained)?;
     let host = engine.networks().await.map_err(explained)?.host;
-    let ids: Vec<Arc<str>> = match named {
+    let ids: Vec<ArcStr> = match named {
         Some(named) => vec![named.into()],
         None => {
             let listed: Vec<_> = engine.list().try_collect().await.map_err(explained)?;
@@ -182,7 +181,7 @@ mod tests {
         let shown = |found: Found| {
             let host = found
                 .built_in
-                .map(|service| format!("{} {}", service.service, service.host));
+                .map(|service| format!("{} {}", service.service, service.host()));
             (found.name, host)
         };
         found.into_iter().map(shown).collect()

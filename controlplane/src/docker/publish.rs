@@ -8,8 +8,8 @@
 //!
 //! Words come from, in this order: labels, Compose, the container itself.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use arcstr::ArcStr;
+use ecow::EcoString;
 
 use super::container::{Container, NetworkMode};
 use super::image::image_name;
@@ -229,10 +229,10 @@ fn service(
         published_ports,
     } = place;
     let settings = context.settings;
-    let uuid: Arc<str> = container.id.get(..UUID_DIGITS).unwrap_or(&container.id).into();
-    let instance: Arc<str> = match asked.instance {
+    let uuid: EcoString = container.id.get(..UUID_DIGITS).unwrap_or(&container.id).into();
+    let instance: ArcStr = match asked.instance {
         Some(instance) => instance.into(),
-        None if container.name.is_empty() => uuid.clone(),
+        None if container.name.is_empty() => uuid.as_str().into(),
         None => container.name.into(),
     };
     let compose = container.compose.map(|compose| Compose {
@@ -299,7 +299,6 @@ fn service(
         is_service_asked,
         instance,
         region: words.shared(asked.region.as_ref().unwrap_or(&settings.region)),
-        host: host_of(&addresses),
         uuid,
         compose,
         addresses,
@@ -314,11 +313,6 @@ fn service(
             part: 0,
         },
     }
-}
-
-fn host_of(addresses: &[Address]) -> Arc<str> {
-    let first: Option<IpAddr> = addresses.first().map(|address| address.ip);
-    first.map(|ip| ip.to_string()).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@
 //! say; here it is done.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arcstr::ArcStr;
 use futures_util::stream::{FuturesUnordered, Stream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, watch};
@@ -207,7 +207,7 @@ fn report(watch: &Watch, tracker: &Tracker, engine: &Engine, state: &watch::Send
 /// Does what is next to be done to know the container `id`: inspects it; or, where that was done and it has the network
 /// of another, that other one; or asks the plugins. A failure is logged at debug level: it is tried again, and given up
 /// aloud.
-async fn look(engine: &Engine, watch: &Watch, id: Arc<str>, step: Step) -> (Arc<str>, Look) {
+async fn look(engine: &Engine, watch: &Watch, id: ArcStr, step: Step) -> (ArcStr, Look) {
     let shares = match step {
         Step::Inspect => None,
         Step::Owner(container, owner) => Some((container, owner)),
@@ -224,7 +224,7 @@ async fn look(engine: &Engine, watch: &Watch, id: Arc<str>, step: Step) -> (Arc<
     let found = match engine.inspect(&asked).await {
         Ok(Some(answer)) => {
             // One id for a container, held once.
-            let found: Arc<str> = if answer.id.is_empty() || answer.id == *asked {
+            let found: ArcStr = if answer.id.is_empty() || answer.id == *asked {
                 asked.clone()
             } else {
                 answer.id.as_str().into()

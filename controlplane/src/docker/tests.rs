@@ -110,8 +110,9 @@ impl Rig {
         match change {
             Change::Put(services) => {
                 let service = services.first();
-                self.told.push(format!("+{}={}", service.instance, service.host));
-                self.held.insert(short(&service.id.id), service.host.to_string());
+                self.told
+                    .push(format!("+{}={}", service.instance, service.host()));
+                self.held.insert(short(&service.id.id), service.host());
             }
             Change::Remove(service) => {
                 self.told.push(format!("-{}", short(&service.id)));
@@ -120,7 +121,7 @@ impl Rig {
             Change::Reset { services, .. } => {
                 self.held = services
                     .into_iter()
-                    .map(|service| (short(&service.id.id), service.host.to_string()))
+                    .map(|service| (short(&service.id.id), service.host()))
                     .collect();
                 self.told.push(format!("={}", self.holds()));
             }

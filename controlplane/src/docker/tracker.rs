@@ -30,8 +30,9 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arcstr::ArcStr;
 
 use super::events::{Effect, Event};
 use super::listed::{Fingerprint, Listed};
@@ -118,24 +119,24 @@ pub(crate) enum Verdict {
 /// See the module's text.
 pub(crate) struct Tracker {
     source: Source,
-    entries: HashMap<Arc<str>, Entry>,
+    entries: HashMap<ArcStr, Entry>,
     /// Counts events, so that a list knows which of them came after it had been asked for.
     clock: u64,
     /// Entries whose work is [`Work::Planned`], under the time it is planned for.
-    planned: BTreeSet<(Instant, Arc<str>)>,
+    planned: BTreeSet<(Instant, ArcStr)>,
     /// Entries whose work is [`Work::Later`], and others that were so once. Each at most once for a connection.
-    later: VecDeque<Arc<str>>,
+    later: VecDeque<ArcStr>,
     /// From when on these are inspected.
     later_from: Instant,
     /// How many entries' work is [`Work::UnderWay`].
     under_way: usize,
     /// Entries that are `unsent`, in the order in which they became so, withdrawn ones first. Empty until the first
     /// complete state was sent.
-    outbox: VecDeque<Arc<str>>,
+    outbox: VecDeque<ArcStr>,
     gather: Gather,
     sync: Sync,
     /// Who was last seen to have an address; may be out of date, which is why it is looked up here.
-    holders: HashMap<IpAddr, Arc<str>>,
+    holders: HashMap<IpAddr, ArcStr>,
     /// How many entries hold a service.
     services: usize,
     /// How many times a container was passed over because of [`CONTAINERS_MAX`].
@@ -263,7 +264,7 @@ impl Tracker {
     }
 
     /// Takes in what the inspect of `id` came to. It counts only if no event for `id` came since it began.
-    pub(crate) fn inspected(&mut self, id: &Arc<str>, outcome: Inspection, now: Instant) -> Verdict {
+    pub(crate) fn inspected(&mut self, id: &ArcStr, outcome: Inspection, now: Instant) -> Verdict {
         let mut verdict = Verdict::Again;
         let Some(entry) = self.entries.get_mut(id) else {
             return verdict;
@@ -327,7 +328,7 @@ impl Tracker {
     }
 
     /// Its entry, made if there is none and room is left.
-    fn entry(&mut self, id: &Arc<str>) -> Option<&mut Entry> {
+    fn entry(&mut self, id: &ArcStr) -> Option<&mut Entry> {
         if self.entries.len() >= CONTAINERS_MAX && !self.entries.contains_key(id) {
             self.overflowed += 1;
             return None;
@@ -336,7 +337,7 @@ impl Tracker {
     }
 
     /// Drops the entry if nothing is left to remember about it. Until the first list has come, that it had an event is.
-    fn tidy(&mut self, id: &Arc<str>) {
+    fn tidy(&mut self, id: &ArcStr) {
         if !self.is_unlisted() && self.entries.get(id).is_some_and(Entry::is_spent) {
             self.entries.remove(id);
         }

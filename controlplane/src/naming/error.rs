@@ -1,7 +1,6 @@
 //! Why a service gets no names.
 
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use dns::{Name, NameError};
 
 use super::Kind;
@@ -14,9 +13,9 @@ pub enum NamingError {
     #[error("{instance:?} ({id}) gets no names: its {kind} is empty; {}", kind.remedy())]
     Empty {
         /// The source's id of the service.
-        id: Arc<str>,
+        id: ArcStr,
         /// Its instance word.
-        instance: Arc<str>,
+        instance: ArcStr,
         /// The empty one.
         kind: Kind,
     },
@@ -28,9 +27,9 @@ pub enum NamingError {
     )]
     Name {
         /// The source's id of the service.
-        id: Arc<str>,
+        id: ArcStr,
         /// Its instance word.
-        instance: Arc<str>,
+        instance: ArcStr,
         /// The zone they do not fit into.
         zone: Name,
         /// What the name's maker found.

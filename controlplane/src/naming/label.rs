@@ -45,17 +45,12 @@ pub enum Kind {
     Project,
 }
 
-/// The words of a service that the labels of the grammar are made of, in their order.
-fn words(service: &Service) -> [&str; 6] {
-    Kind::GRAMMAR.map(|kind| kind.word(service))
-}
-
 /// Whether `pattern`, labels of the grammar from right to left, means `service`: each is that of the service in its
 /// place, or stands for any.
 pub(crate) fn is_meant<'p>(pattern: impl IntoIterator<Item = &'p [u8]>, service: &Service) -> bool {
-    let mut places = pattern.into_iter().zip(words(service));
-    places.all(|(wanted, word)| {
-        is_wildcard(wanted) || label(word).is_some_and(|label| label.as_bytes() == wanted)
+    let mut places = pattern.into_iter().zip(Kind::GRAMMAR);
+    places.all(|(wanted, kind)| {
+        is_wildcard(wanted) || label(&kind.word(service)).is_some_and(|label| label.as_bytes() == wanted)
     })
 }
 
@@ -99,16 +94,16 @@ impl Kind {
     ];
 
     /// Its word; a service that is in no project has none.
-    pub(super) fn word(self, service: &Service) -> &str {
-        match self {
+    pub(super) fn word(self, service: &Service) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
             Self::Environment => &service.environment,
             Self::Service => &service.service,
             Self::Instance => &service.instance,
             Self::Region => &service.region,
-            Self::Host => &service.host,
+            Self::Host => return Cow::Owned(service.host()),
             Self::Uuid => &service.uuid,
             Self::Project => service.compose.as_ref().map_or("", |compose| &compose.project),
-        }
+        })
     }
 
     /// What to tell whoever knows `word` and would be surprised by `label`.

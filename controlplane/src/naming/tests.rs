@@ -79,7 +79,7 @@ fn each_zone_has_all_names_and_the_first_one_is_canonical() {
 fn an_endpoint_holds_the_labels_right_to_left_and_what_it_answers() {
     let web = service("e", "web1");
     let endpoint = naming(&["docker"]).names(&web).unwrap().unwrap().endpoint;
-    let host = web.host.replace('.', "-");
+    let host = web.host().replace('.', "-");
     let expected = ["dev", "web", "web1", "here", host.as_str(), &*web.uuid];
     assert_eq!(
         endpoint

@@ -165,7 +165,7 @@ struct Told<'s> {
     instance: &'s str,
     environment: &'s str,
     region: &'s str,
-    host: &'s str,
+    host: String,
     port: Option<u16>,
     #[serde(rename = "TTL")]
     ttl: u32,
@@ -180,7 +180,7 @@ impl<'s> Told<'s> {
             instance: &service.instance,
             environment: &service.environment,
             region: &service.region,
-            host: &service.host,
+            host: service.host(),
             port: service.announced_port(),
             ttl: service.ttl_seconds,
             names: wishes

@@ -63,7 +63,6 @@ impl Shipped {
             service: "redis".into(),
             instance: "redis1".into(),
             addresses: vec![on("bridge", "172.17.0.4")],
-            host: "172.17.0.4".into(),
             ..service("e", "redis1")
         };
         let made = self
@@ -221,7 +220,7 @@ fn dnsdock_reads_its_labels_and_its_variables() {
     ])
     .made()[0];
     assert_eq!(own_names(service), ["db.docker", "sql.docker"]);
-    assert_eq!((service.ttl_seconds, &*service.host), (10, "192.0.2.7"));
+    assert_eq!((service.ttl_seconds, &*service.host()), (10, "192.0.2.7"));
     let old = Shipped::new("dnsdock")
         .env(&["DNSDOCK_NAME=a", "DNSDOCK_IMAGE=b"])
         .names();

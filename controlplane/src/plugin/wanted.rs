@@ -1,6 +1,6 @@
 //! What a plugin asked for, put into the service that the container is without it.
 
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 use super::answer::{Host, Wanted};
 use crate::service::{Service, Wishes};
@@ -65,13 +65,11 @@ fn put(wanted: Wanted, service: &mut Service) {
                 // Of its own addresses it chose whose network is the primary one.
                 Some(network) => service
                     .addresses
-                    .sort_by_key(|address| address.network != network),
+                    .sort_by_key(|address| (address.network != network, address.ip != ip)),
                 None => service.addresses = vec![ip.into()],
             }
-            service.host = ip.to_string().into();
         }
         Some(Host::Name(name)) => {
-            service.host = name.to_string().into();
             service.addresses = Vec::new();
             alias = Some(name);
         }
@@ -95,7 +93,7 @@ fn put(wanted: Wanted, service: &mut Service) {
             wishes.names = names;
         }
         if let Some(texts) = texts {
-            wishes.texts = texts.into_iter().map(Arc::from).collect();
+            wishes.texts = texts.into_iter().map(ArcStr::from).collect();
         }
     });
 }

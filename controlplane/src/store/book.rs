@@ -8,6 +8,8 @@ use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arcstr::ArcStr;
+
 use super::check::Invalid;
 use super::clock::Now;
 use super::registration::{Callback, Defaults, Draft, Registration};
@@ -80,7 +82,7 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
     /// What each id is in the end; nothing, if it is not there.
-    pub(crate) changed: HashMap<Arc<str>, Option<Entry>>,
+    pub(crate) changed: HashMap<ArcStr, Option<Entry>>,
     /// How it came to that. What nobody but the disk has to be told is not among them.
     pub(crate) steps: Vec<Step>,
     /// Greatest revision that was given.
@@ -90,7 +92,7 @@ pub(crate) struct Decided {
 /// All registrations that are synced.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    entries: HashMap<Arc<str>, Entry>,
+    entries: HashMap<ArcStr, Entry>,
     /// What they take together.
     octets: usize,
     /// Greatest revision ever given.
@@ -107,7 +109,7 @@ pub(crate) struct Rules {
 impl Book {
     /// A book of what was stored, and what of it has to be stored anew, since its end was told by another run of the
     /// clock that nobody sets.
-    pub(crate) fn of(stored: Vec<Registration>, now: Now) -> (Self, Vec<Arc<str>>) {
+    pub(crate) fn of(stored: Vec<Registration>, now: Now) -> (Self, Vec<ArcStr>) {
         let (mut book, mut anew) = (Self::default(), Vec::new());
         for mut registration in stored {
             let ttl = registration.draft.ttl;
@@ -140,7 +142,7 @@ impl Book {
     }
 
     /// All of them, in no order.
-    pub(crate) fn iter(&self) -> hash_map::Values<'_, Arc<str>, Entry> {
+    pub(crate) fn iter(&self) -> hash_map::Values<'_, ArcStr, Entry> {
         self.entries.values()
     }
 
@@ -150,14 +152,14 @@ impl Book {
     }
 
     /// Takes in what was synced: what is `None` is removed.
-    pub(crate) fn turn(&mut self, changed: HashMap<Arc<str>, Option<Entry>>, revision: u64) {
+    pub(crate) fn turn(&mut self, changed: HashMap<ArcStr, Option<Entry>>, revision: u64) {
         self.revision = self.revision.max(revision);
         for (id, entry) in changed {
             self.set(id, entry);
         }
     }
 
-    fn set(&mut self, id: Arc<str>, entry: Option<Entry>) {
+    fn set(&mut self, id: ArcStr, entry: Option<Entry>) {
         self.octets += octets(entry.as_ref());
         let before = match entry {
             Some(entry) => self.entries.insert(id, entry),
@@ -271,13 +273,13 @@ impl<'b> Pages<'b> {
     }
 
     /// What is registered, if `condition` holds for it.
-    fn known(&self, id: &Arc<str>, condition: &Condition) -> Result<&Entry, Refusal> {
+    fn known(&self, id: &ArcStr, condition: &Condition) -> Result<&Entry, Refusal> {
         let known = self.get(id);
         condition.check(id, known)?;
         known.ok_or_else(|| Refusal::NotFound(id.clone()))
     }
 
-    fn put(&mut self, id: &Arc<str>, draft: Draft, condition: &Condition) -> Result<Done, Refusal> {
+    fn put(&mut self, id: &ArcStr, draft: Draft, condition: &Condition) -> Result<Done, Refusal> {
         draft.check(id, &self.rules.defaults, &self.rules.naming)?;
         let before = self.get(id).cloned();
         condition.check(id, before.as_ref())?;
@@ -320,7 +322,7 @@ impl<'b> Pages<'b> {
         self.decided.revision
     }
 
-    fn beat(&mut self, id: &Arc<str>, ttl: Option<u32>, condition: &Condition) -> Result<Done, Refusal> {
+    fn beat(&mut self, id: &ArcStr, ttl: Option<u32>, condition: &Condition) -> Result<Done, Refusal> {
         let before = self.known(id, condition)?.clone();
         let mut registration = Registration::clone(&before.registration);
         let ttl = ttl.unwrap_or(registration.draft.ttl);

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -41,7 +42,7 @@ pub(crate) struct Call {
     /// To whom.
     pub(crate) callback: Callback,
     /// The service that went, as SkyDNS wrote it.
-    pub(crate) body: Arc<str>,
+    pub(crate) body: ArcStr,
     /// When it went, in milliseconds since 1970.
     since_unix_ms: u64,
 }
@@ -131,7 +132,7 @@ impl Caller {
             if registration.callbacks.is_empty() {
                 continue;
             }
-            let body: Arc<str> = Shown::of(entry, now).to_string().into();
+            let body: ArcStr = Shown::of(entry, now).to_string().into();
             for callback in &registration.callbacks {
                 if self.owed.len() >= OWED_MAX {
                     self.counts.called(Called::Dropped);

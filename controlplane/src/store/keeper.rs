@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use arcstr::ArcStr;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -85,7 +86,7 @@ pub(super) struct Keeper {
     pub(super) rules: Rules,
     pub(super) disk: Disk,
     /// What has to be stored anew at the start.
-    pub(super) anew: Vec<Arc<str>>,
+    pub(super) anew: Vec<ArcStr>,
     pub(super) timers: Timers,
     pub(super) told: Told,
     pub(super) changes: mpsc::Sender<Change>,
@@ -233,7 +234,7 @@ impl Keeper {
     /// may go for it. The next commit that succeeds writes all of the file anew.
     fn keep_alive(
         &mut self,
-        beats: Vec<(Arc<str>, Option<u32>)>,
+        beats: Vec<(ArcStr, Option<u32>)>,
         now: Now,
         lived: Instant,
     ) -> Result<(), Ended> {
@@ -270,7 +271,7 @@ impl Keeper {
     fn commit(
         &mut self,
         book: &Book,
-        changed: &HashMap<Arc<str>, Option<Entry>>,
+        changed: &HashMap<ArcStr, Option<Entry>>,
         calls: &[Arc<Call>],
     ) -> Result<(), Failure> {
         let rows: Vec<_> = changed
@@ -422,7 +423,7 @@ impl Keeper {
 /// The pipeline is gone: we are ending.
 struct Ended;
 
-fn remove(id: &Arc<str>) -> Change {
+fn remove(id: &ArcStr) -> Change {
     Change::Remove(ServiceId {
         source: Source::Rest,
         id: id.clone(),

@@ -60,7 +60,7 @@ impl Shown {
             version: service.instance.to_string(),
             environment: service.environment.to_string(),
             region: service.region.to_string(),
-            host: service.host.to_string(),
+            host: service.host(),
             port: service.announced_port().unwrap_or(0),
             ttl: service.ttl_seconds,
             expires: moment(now.wall + Duration::from_secs(service.ttl_seconds.into())),

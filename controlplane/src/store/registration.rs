@@ -6,8 +6,8 @@
 //! ```
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use dns::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ const PART_OCTETS: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Registration {
     /// The registrant's own name for it, unique among registrations; the uuid label.
-    pub(crate) id: Arc<str>,
+    pub(crate) id: ArcStr,
     /// What was registered.
     pub(crate) draft: Draft,
     /// When it ends, in milliseconds since 1970; nothing for one that does not.
@@ -113,9 +113,9 @@ pub(crate) enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Callback {
     /// Its own name for this.
-    pub(crate) id: Arc<str>,
+    pub(crate) id: ArcStr,
     /// Its host: a name or an address.
-    pub(crate) reply: Arc<str>,
+    pub(crate) reply: ArcStr,
     /// Its port.
     pub(crate) port: u16,
 }
@@ -124,9 +124,9 @@ pub(crate) struct Callback {
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// Environment label.
-    pub environment: Arc<str>,
+    pub environment: ArcStr,
     /// Region label.
-    pub region: Arc<str>,
+    pub region: ArcStr,
     /// Time to live of the records of a permanent one without a TTL of its own, in seconds.
     pub ttl_seconds: u32,
 }
@@ -190,10 +190,10 @@ impl Draft {
     }
 
     /// As [`Registration::service`], for what is not registered yet.
-    pub(super) fn service(&self, id: &Arc<str>, defaults: &Defaults, until: Option<Moment>) -> Service {
-        let or = |word: &str, default: &Arc<str>| match word {
+    pub(super) fn service(&self, id: &ArcStr, defaults: &Defaults, until: Option<Moment>) -> Service {
+        let or = |word: &str, default: &ArcStr| match word {
             "" => default.clone(),
-            word => Arc::from(word),
+            word => ArcStr::from(word),
         };
         let mut ports: Vec<_> = self.ports.iter().map(DraftPort::port).collect();
         ports.sort_unstable();
@@ -214,8 +214,7 @@ impl Draft {
             is_service_asked: true,
             instance: or(&self.instance, id),
             region: or(&self.region, &defaults.region),
-            host: self.host().into(),
-            uuid: id.clone(),
+            uuid: id.as_str().into(),
             compose: None,
             addresses: self.addresses.iter().map(|address| (*address).into()).collect(),
             ports,
@@ -291,13 +290,9 @@ mod tests {
             callbacks: vec![],
         };
         let service = registration.service(&defaults(), None);
-        let words = [
-            &service.environment,
-            &service.region,
-            &service.instance,
-            &service.host,
-        ];
-        assert_eq!(words.map(|word| &**word), ["dev", "here", "1001", "10.0.0.7"]);
+        let words = [&service.environment, &service.region, &service.instance];
+        assert_eq!(words.map(|word| &**word), ["dev", "here", "1001"]);
+        assert_eq!(service.host(), "10.0.0.7");
         assert_eq!(service.wishes, None);
     }
 

@@ -5,8 +5,9 @@
 //! fires, and is set anew.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arcstr::ArcStr;
 
 /// Shortest time between two looks at what is due: what comes due meanwhile is one change of the names and not many. Well
 /// within the second in which a service that is over has to be gone.
@@ -15,13 +16,13 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A timer for each registration that ends.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    ordered: BTreeSet<(Instant, Arc<str>)>,
-    due: HashMap<Arc<str>, Instant>,
+    ordered: BTreeSet<(Instant, ArcStr)>,
+    due: HashMap<ArcStr, Instant>,
 }
 
 impl Timers {
     /// Looks at `id` at `due`, or a little earlier; replaces a timer that is later.
-    pub(super) fn set(&mut self, id: Arc<str>, due: Instant) {
+    pub(super) fn set(&mut self, id: ArcStr, due: Instant) {
         match self.due.get_mut(&id) {
             // It is set anew when it fires.
             Some(earlier) if *earlier <= due => {}
@@ -50,7 +51,7 @@ impl Timers {
     }
 
     /// Those that are due, each once; they have no timer any more.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<str>> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<ArcStr> {
         let mut taken = Vec::new();
         while let Some((due, _)) = self.ordered.first()
             && *due <= now
@@ -82,10 +83,10 @@ mod tests {
         assert_eq!(timers.next(), Some(now + seconds(1)));
         assert_eq!(
             timers.take_due(now + seconds(2)),
-            ["a".into(), "b".into()] as [Arc<str>; 2]
+            ["a".into(), "b".into()] as [ArcStr; 2]
         );
-        assert_eq!(timers.take_due(now + seconds(2)), [] as [Arc<str>; 0]);
-        assert_eq!(timers.take_due(now + seconds(9)), ["c".into()] as [Arc<str>; 1]);
+        assert_eq!(timers.take_due(now + seconds(2)), [] as [ArcStr; 0]);
+        assert_eq!(timers.take_due(now + seconds(9)), ["c".into()] as [ArcStr; 1]);
         assert_eq!(timers.next(), None);
     }
 
@@ -110,7 +111,7 @@ mod tests {
     fn pass(count: usize, ttl: u64, beat: Option<u64>, seconds_passed: u64) -> (u64, u64) {
         let began = Instant::now();
         let mut timers = Timers::default();
-        let id = |number: usize| -> Arc<str> { format!("{number}").into() };
+        let id = |number: usize| -> ArcStr { format!("{number}").into() };
         // They came over a minute.
         let mut deadlines: Vec<_> = (0..count)
             .map(|number| began + seconds(60) * u32::try_from(number).unwrap() / count as u32 + seconds(ttl))

@@ -4,8 +4,9 @@
 //! second. So what is told may be a little late, or early, where there are many.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arcstr::ArcStr;
 
 use super::book::Entry;
 
@@ -16,7 +17,7 @@ pub(super) const BEATS_TOLD_PER_SECOND_MAX: usize = 500;
 #[derive(Debug)]
 pub(super) struct Told {
     /// When each ends, of those that do.
-    ends: HashMap<Arc<str>, Instant>,
+    ends: HashMap<ArcStr, Instant>,
     /// Heartbeats that may still be told of, in the second that began then.
     beats_left: (usize, Instant),
 }

@@ -1,7 +1,8 @@
 //! What somebody asks of the store, and why it is not done.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 use super::book::{Entry, REGISTRATIONS_MAX, REGISTRATIONS_OCTETS_MAX};
 use super::check::Invalid;
@@ -14,7 +15,7 @@ pub(crate) enum Write {
     /// Register it, or replace what is registered.
     Put {
         /// Which.
-        id: Arc<str>,
+        id: ArcStr,
         /// What it is from now on.
         draft: Draft,
         /// Only if.
@@ -23,7 +24,7 @@ pub(crate) enum Write {
     /// Change some of it.
     Patch {
         /// Which.
-        id: Arc<str>,
+        id: ArcStr,
         /// What to change.
         patch: Box<Patch>,
         /// Only if.
@@ -32,7 +33,7 @@ pub(crate) enum Write {
     /// It still lives.
     Beat {
         /// Which.
-        id: Arc<str>,
+        id: ArcStr,
         /// Its TTL from now on, in seconds; nothing: as before.
         ttl: Option<u32>,
         /// Only if.
@@ -41,7 +42,7 @@ pub(crate) enum Write {
     /// Remove it.
     Remove {
         /// Which.
-        id: Arc<str>,
+        id: ArcStr,
         /// Only if.
         condition: Condition,
     },
@@ -113,15 +114,15 @@ pub(crate) struct Done {
 pub(crate) enum Refusal {
     /// There is no such registration.
     #[error("no service {0:?} is registered; GET /v1/services lists those that are")]
-    NotFound(Arc<str>),
+    NotFound(ArcStr),
     /// It is there already.
     #[error("service {0:?} is registered already; remove it first, or change it under /v1/services")]
-    Exists(Arc<str>),
+    Exists(ArcStr),
     /// Its condition does not hold.
     #[error("service {id:?} is not as the condition has it; its revision is {revision}")]
     Condition {
         /// Which.
-        id: Arc<str>,
+        id: ArcStr,
         /// What it is; `none` if it is not there.
         revision: String,
     },
@@ -158,7 +159,7 @@ pub(crate) enum Refusal {
 
 impl Condition {
     /// Whether it holds for what is registered as `id`.
-    pub(super) fn check(&self, id: &Arc<str>, known: Option<&Entry>) -> Result<(), Refusal> {
+    pub(super) fn check(&self, id: &ArcStr, known: Option<&Entry>) -> Result<(), Refusal> {
         let revision = known.map(|known| known.registration.revision);
         let holds = match self {
             Self::Always => true,

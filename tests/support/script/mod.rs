@@ -112,7 +112,7 @@ impl Script {
                     script.zones.push(zone.served_at(addresses.collect()));
                 }
                 ["network", name, subnet] => script.networks.push(Network {
-                    name: Arc::from(*name),
+                    name: (*name).into(),
                     subnets: vec![subnet.parse().expect("a subnet")],
                     is_own: true,
                 }),
@@ -270,18 +270,14 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
     Some(Service {
         id: ServiceId {
             source: source(),
-            id: Arc::from(uuid.as_str()),
+            id: uuid.as_str().into(),
             part: 0,
         },
-        environment: Arc::from(*environment),
-        service: Arc::from(*service),
+        environment: (*environment).into(),
+        service: (*service).into(),
         is_service_asked: false,
-        instance: Arc::from(*instance),
-        region: Arc::from(option("region").unwrap_or("here")),
-        host: addresses
-            .first()
-            .map_or("nowhere".to_owned(), IpAddr::to_string)
-            .into(),
+        instance: (*instance).into(),
+        region: option("region").unwrap_or("here").into(),
         uuid: uuid.into(),
         compose: None,
         addresses: addresses.into_iter().map(Into::into).collect(),
@@ -325,7 +321,7 @@ fn wishes<'w>(option: impl Fn(&str) -> Option<&'w str>) -> Option<Wishes> {
         priority,
         weight,
         named_ports: named.into_iter().collect::<Option<_>>()?,
-        texts: option("text").into_iter().map(Arc::from).collect(),
+        texts: option("text").into_iter().map(Into::into).collect(),
         publish: match option("publish") {
             None => Publish::Healthy,
             Some("starting") => Publish::Starting,

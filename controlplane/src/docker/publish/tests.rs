@@ -73,7 +73,6 @@ fn redis(addresses: &[(&str, &str)]) -> Service {
         is_service_asked: false,
         instance: "redis1".into(),
         region: "host1".into(),
-        host: "172.17.0.2".into(),
         uuid: "4a21a3b716".into(),
         compose: None,
         addresses: addresses.iter().map(|(network, ip)| on(network, ip)).collect(),
@@ -314,7 +313,7 @@ fn a_label_chooses_the_network_whose_address_is_primary() {
 fn a_label_gives_addresses_instead_of_the_engines() {
     let given = published(labelled("skydock.ip=192.0.2.1,2001:db8::1"));
     assert_eq!(reached(&given), "192.0.2.1, 2001:db8::1");
-    assert_eq!(&*given.services.unwrap().first().host, "192.0.2.1");
+    assert_eq!(given.services.unwrap().first().host(), "192.0.2.1");
 }
 
 #[test]

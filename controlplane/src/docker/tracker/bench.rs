@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use arcstr::ArcStr;
+
 use super::*;
 use crate::docker::attachment::Attachment;
 use crate::docker::container::Life;
@@ -30,7 +32,6 @@ pub(super) fn service(id: &str, version: u8) -> Service {
         is_service_asked: false,
         instance: id.into(),
         region: "r".into(),
-        host: address(version).to_string().into(),
         uuid: id.into(),
         compose: None,
         addresses: vec![address(version).into()],
@@ -106,7 +107,7 @@ pub(super) struct Bench {
     pub(super) tracker: Tracker,
     pub(super) now: Instant,
     /// Inspects under way.
-    pub(super) open: Vec<Arc<str>>,
+    pub(super) open: Vec<ArcStr>,
     /// Every change, in short: `+a1`, `-a`, `=a1,b1`.
     pub(super) told: Vec<String>,
     pub(super) held: BTreeMap<String, u8>,

@@ -1,8 +1,9 @@
 //! One address is one container's. Who is seen to have an address that we hold for another shows that the other has lost
 //! it, though we have not heard: it goes first, and is looked at again.
 
-use std::sync::Arc;
 use std::time::Instant;
+
+use arcstr::ArcStr;
 
 use super::{Entry, Tracker};
 use crate::service::{Address, Services};
@@ -14,7 +15,7 @@ impl Tracker {
     /// Notes that an inspect saw the container at these addresses, and withdraws whoever is held to be there.
     ///
     /// One that was withdrawn for that and is there all the same withdraws nobody: the engine says so of both.
-    pub(super) fn claim(&mut self, id: &Arc<str>, claims: &[Address], now: Instant) {
+    pub(super) fn claim(&mut self, id: &ArcStr, claims: &[Address], now: Instant) {
         let was_doubted = self
             .entries
             .get_mut(id)

@@ -5,6 +5,8 @@ use super::*;
 use crate::fixture::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 
+use arcstr::ArcStr;
+
 const EFFECTS: [Effect; 5] = [
     Effect::Inspect,
     Effect::Hint,
@@ -144,7 +146,7 @@ fn whatever_happens_in_whatever_order_the_pipeline_ends_up_with_the_truth() {
         let mut dice = Dice(seed);
         let mut world = World::default();
         let mut bench = Bench::new();
-        let mut answers: BTreeMap<Arc<str>, Inspection> = BTreeMap::new();
+        let mut answers: BTreeMap<ArcStr, Inspection> = BTreeMap::new();
         let mut listing: Option<(ListTicket, Option<BTreeMap<String, u8>>)> = None;
         let mut connected = false;
         for _ in 0..150 {

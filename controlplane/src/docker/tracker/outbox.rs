@@ -1,7 +1,8 @@
 //! What the pipeline has yet to be told.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arcstr::ArcStr;
 
 use super::{Fingerprint, INSPECTS_MAX, Sync, Tracker};
 use crate::service::{Change, ServiceId, Services};
@@ -45,7 +46,7 @@ impl Tracker {
 
     /// Whether who comes waits for others; who leaves does not.
     fn is_gathering(&self, now: Instant) -> bool {
-        let comes = |id: &Arc<str>| self.entries.get(id).is_some_and(|it| it.services.is_some());
+        let comes = |id: &ArcStr| self.entries.get(id).is_some_and(|it| it.services.is_some());
         matches!(self.gather, Gather::Until(until) if now < until)
             && self.is_behind(now)
             && self.outbox.front().is_some_and(comes)
@@ -126,7 +127,7 @@ impl Tracker {
     }
 
     /// Sets what the pipeline shall hold for it, and what an inspect saw of it if it runs.
-    pub(super) fn hold(&mut self, id: &Arc<str>, services: Option<Services>, seen: Option<Fingerprint>) {
+    pub(super) fn hold(&mut self, id: &ArcStr, services: Option<Services>, seen: Option<Fingerprint>) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };

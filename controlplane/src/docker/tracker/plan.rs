@@ -1,14 +1,15 @@
 //! When which container is inspected.
 
-use std::sync::Arc;
 use std::time::Instant;
+
+use arcstr::ArcStr;
 
 use super::{Gather, INSPECTS_MAX, LATER_MAX, SYNC_STALL, Sync, Tracker, Work};
 
 impl Tracker {
     /// The container to inspect now, unless as many as may are under way or none is due. Its result must be given to
     /// [`Tracker::inspected`].
-    pub(crate) fn next_inspect(&mut self, now: Instant) -> Option<Arc<str>> {
+    pub(crate) fn next_inspect(&mut self, now: Instant) -> Option<ArcStr> {
         if self.under_way >= INSPECTS_MAX {
             return None;
         }
@@ -48,12 +49,12 @@ impl Tracker {
     }
 
     /// The next of those that the list told of.
-    fn next_later(&mut self, now: Instant) -> Option<Arc<str>> {
+    fn next_later(&mut self, now: Instant) -> Option<ArcStr> {
         if !self.may_look_later() || now < self.later_from {
             return None;
         }
         let entries = &self.entries;
-        let is_later = |id: &Arc<str>| entries.get(id).is_some_and(|it| matches!(it.work, Work::Later));
+        let is_later = |id: &ArcStr| entries.get(id).is_some_and(|it| matches!(it.work, Work::Later));
         while let Some(id) = self.later.pop_front() {
             if is_later(&id) {
                 return Some(id);
@@ -68,7 +69,7 @@ impl Tracker {
     }
 
     /// Has it inspected when there is nothing else to do, if nothing is planned for it.
-    pub(super) fn put_off(&mut self, id: &Arc<str>) {
+    pub(super) fn put_off(&mut self, id: &ArcStr) {
         if let Some(entry) = self.entries.get_mut(id)
             && matches!(entry.work, Work::Idle)
         {
@@ -78,7 +79,7 @@ impl Tracker {
     }
 
     /// Plans an inspect at `at`, or earlier if it was; the one under way is void then.
-    pub(super) fn plan(&mut self, id: &Arc<str>, at: Instant) {
+    pub(super) fn plan(&mut self, id: &ArcStr, at: Instant) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
@@ -95,7 +96,7 @@ impl Tracker {
     }
 
     /// Takes back a planned inspect. The one under way is void, and done again at `at` to be sure.
-    pub(super) fn unplan(&mut self, id: &Arc<str>, at: Instant) {
+    pub(super) fn unplan(&mut self, id: &ArcStr, at: Instant) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };

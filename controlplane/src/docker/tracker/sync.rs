@@ -1,8 +1,9 @@
 //! Lists, and the complete state that the pipeline is told of after one.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arcstr::ArcStr;
 
 use super::{CONTAINERS_MAX, Entry, LATER_AFTER, Listed, Running, Tracker, Work};
 
@@ -119,8 +120,7 @@ impl Tracker {
     fn withdraw_unlisted(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
         let present = containers.iter().filter(|it| it.is_alive());
         let present: HashSet<&str> = present.map(|it| &*it.id).collect();
-        let gone =
-            |(id, entry): &(&Arc<str>, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
+        let gone = |(id, entry): &(&ArcStr, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
         for id in self
             .entries
             .iter()
@@ -135,7 +135,7 @@ impl Tracker {
     }
 
     /// Holds what the list tells of a container. It is inspected in its own time, unless that is what an inspect showed.
-    fn told(&mut self, id: &Arc<str>, running: &Running, now: Instant) {
+    fn told(&mut self, id: &ArcStr, running: &Running, now: Instant) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
@@ -194,7 +194,7 @@ impl Tracker {
     }
 
     /// The first complete state waits no longer for this one.
-    pub(super) fn release(&mut self, id: &Arc<str>) {
+    pub(super) fn release(&mut self, id: &ArcStr) {
         let was_awaited = self
             .entries
             .get_mut(id)

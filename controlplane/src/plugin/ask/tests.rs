@@ -57,7 +57,6 @@ fn built_in() -> Service {
     Service {
         service: "redis".into(),
         instance: "redis1".into(),
-        host: "172.17.0.4".into(),
         addresses: vec![on("bridge", "172.17.0.4"), on("back", "10.0.0.4")],
         ..service("e", "redis1")
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use tracing::error;
 
@@ -30,7 +30,7 @@ pub(crate) type CallRow<'c> = (u64, Option<&'c Call>);
 /// Everything that was stored before, as we know it.
 #[derive(Debug, Default)]
 pub(crate) struct All<'r> {
-    pub(crate) registrations: HashMap<Arc<str>, &'r Registration>,
+    pub(crate) registrations: HashMap<ArcStr, &'r Registration>,
     pub(crate) calls: Vec<&'r Call>,
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 use super::rows::{META, SCHEMA, SCHEMA_KEY};
 use super::*;
@@ -190,7 +190,7 @@ fn after_a_failure_everything_is_written_anew() {
     let known = [registration("b")];
     let kept = call(1, "10.0.0.9");
     let all = || All {
-        registrations: [(Arc::from("b"), &known[0])].into(),
+        registrations: [(ArcStr::from("b"), &known[0])].into(),
         calls: vec![&kept],
     };
     let write = [("c", Some(&known[0]))];

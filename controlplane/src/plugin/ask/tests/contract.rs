@@ -26,7 +26,7 @@ fn a_plugin_of_2014_runs_unchanged() {
         }"#;
     let service = one(source);
     assert_eq!(words(&service), ["redis", "redis1", "dev", "here"]);
-    assert_eq!((service.ttl_seconds, &*service.host), (30, "172.17.0.4"));
+    assert_eq!((service.ttl_seconds, &*service.host()), (30, "172.17.0.4"));
     assert_eq!(service.wishes.as_ref().unwrap().port, Some(8080));
     // Its own address leaves it the others, for clients on those networks.
     assert_eq!(service.addresses, built_in().addresses);
@@ -87,7 +87,7 @@ fn a_host_chooses_among_its_addresses_or_gives_another_or_a_name() {
     );
     let other = returned("{Host: '192.0.2.7'}");
     assert_eq!(other.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap().into()]);
-    assert_eq!(&*other.host, "192.0.2.7");
+    assert_eq!(other.host(), "192.0.2.7");
     let alias = returned("{Host: 'db.example.com'}");
     assert_eq!(alias.alias(), Some(&name("db.example.com")));
     for bad in ["'0.0.0.0'", "'ff02::1'", "'a..b'", "'[object Object]'", "{}"] {

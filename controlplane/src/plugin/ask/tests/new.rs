@@ -69,7 +69,7 @@ fn everything_that_a_service_can_ask_for_is_taken() {
         (wishes.priority, wishes.weight, wishes.port),
         (Some(5), Some(0), Some(8080))
     );
-    assert_eq!(wishes.texts, ["a".into(), "b c".into()]);
+    assert_eq!(wishes.texts, ["a", "b c"]);
     assert_eq!(wishes.names, [name("shop.example"), name("*.shop.example")]);
     let named = NamedPort {
         name: "http".into(),
@@ -84,7 +84,7 @@ fn names_may_stand_in_one_text_and_ports_may_be_those_of_the_container() {
         .wishes
         .unwrap();
     assert_eq!(wishes.names, [name("a.example"), name("b.example")]);
-    assert_eq!(wishes.texts, ["one".into()]);
+    assert_eq!(wishes.texts, ["one"]);
     let service = returned("{Ports: container.NetworkSettings.Ports}");
     let numbers: Vec<_> = service.ports.iter().map(|port| port.number).collect();
     assert_eq!(numbers, [6379, 8080]);
