@@ -15,6 +15,7 @@ use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::client::client;
 use super::elements::{Elements, TooLong};
 use super::endpoint::{Address, Endpoint};
 use super::events::{HEARD, News};
@@ -38,7 +39,7 @@ const HINDSIGHT: Duration = Duration::from_secs(10);
 /// counts as failed. The list of containers is read line by line.
 const ANSWER_OCTETS_MAX: usize = 64 << 20;
 
-/// A connection to an engine. Each request opens its own socket, so it is a plan to connect rather than a connection.
+/// An engine that can be asked. It has connections as long as there are requests, and a little longer.
 #[derive(Clone)]
 pub(crate) struct Engine {
     docker: Docker,
@@ -68,7 +69,9 @@ impl Engine {
                 return Err(Failure::NotASocket);
             }
         }
-        let docker = client(endpoint, deadline).map_err(failed)?;
+        // The client's own deadline does not cover the body; ours does, and is the shorter.
+        let seconds = deadline.as_secs().saturating_add(1);
+        let docker = client(endpoint, seconds).map_err(failed)?;
         let answer = get(&docker, "/version", deadline, what).await?;
         let answer: wire::Version = read(what, wire::read(&answer))?;
         let api = negotiate(&answer).ok_or_else(|| failed(Error::APIVersionParseError {}))?;
@@ -191,28 +194,6 @@ impl Engine {
             what,
         )
         .await
-    }
-}
-
-fn client(endpoint: &Endpoint, deadline: Duration) -> Result<Docker, Error> {
-    // The library's own deadline does not cover the body; ours does, and is the shorter.
-    let seconds = deadline.as_secs().saturating_add(1);
-    match &endpoint.address {
-        Address::Unix(path) => {
-            Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
-        }
-        Address::Http { authority } => Docker::connect_with_http(authority, seconds, API_DEFAULT_VERSION),
-        Address::Https {
-            authority,
-            certificates,
-        } => Docker::connect_with_ssl(
-            authority,
-            &certificates.join("key.pem"),
-            &certificates.join("cert.pem"),
-            &certificates.join("ca.pem"),
-            seconds,
-            API_DEFAULT_VERSION,
-        ),
     }
 }
 

@@ -15,6 +15,7 @@ mod attachment;
 mod backoff;
 mod carried;
 mod census;
+mod client;
 mod container;
 mod described;
 mod elements;
