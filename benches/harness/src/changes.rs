@@ -46,6 +46,8 @@ const WORKER: &str = "skydock-";
 struct State {
     rate: Vec<f64>,
     per_worker_second: Vec<f64>,
+    /// Of the core, what threads other than the worker had at the peak, in percent.
+    others: Vec<f64>,
     p99_us: Vec<f64>,
     /// Changes each second, as many as the engine came to make.
     changes: Vec<f64>,
@@ -123,6 +125,7 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
         row("answers per CPU-second of the worker", |state| {
             &state.per_worker_second
         }),
+        row("all else at the peak, % of the core", |state| &state.others),
         row("p99 us at 70 % of the peak", |state| &state.p99_us),
     ];
     let at = |share: f64| {
@@ -179,9 +182,12 @@ fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Ou
         pace: Pace::InFlight(IN_FLIGHT),
         seconds: SECONDS,
     };
-    let before = server.process.thread_seconds(WORKER);
+    let taken = || (server.process.thread_seconds(WORKER), server.process.cpu_seconds());
+    let (worker, all) = taken();
+    let began = Instant::now();
     let outcome = generator.run(Mix::Hot, &spec)?;
-    let worker = server.process.thread_seconds(WORKER) - before;
+    let seconds = began.elapsed().as_secs_f64();
+    let (worker, all) = (taken().0 - worker, taken().1 - all);
     if outcome.wrong > 0 {
         return Err(format!("{} wrong answers", outcome.wrong).into());
     }
@@ -189,6 +195,7 @@ fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Ou
     state
         .per_worker_second
         .push(outcome.answered as f64 / worker.max(1e-9));
+    state.others.push((all - worker) / seconds * 100.0);
     spec.pace = Pace::Rate(outcome.rate * SHARE_OF_PEAK);
     state.p99_us.push(generator.run(Mix::Hot, &spec)?.latency_us[1]);
     Ok(())
