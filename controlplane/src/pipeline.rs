@@ -9,7 +9,8 @@
 //!
 //! One task owns the registry, the compiler and the publisher, so nothing here is locked. Whatever is queued
 //! when it looks becomes one snapshot, and after each it rests for some time: a burst of a thousand containers
-//! is a few publications, not a thousand. A change that comes alone is served at once.
+//! is a few publications, not a thousand. A change that comes alone is served at once. Of one right behind another the
+//! names that very many share are served a little later than its own.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -38,8 +39,15 @@ pub const CHANGES_QUEUED_MAX: usize = 1024;
 /// most a fifth of a core, unless one takes longer than 2.5 ms.
 const REST_FACTOR: u32 = 4;
 
+/// The shortest pause: what comes meanwhile is one publication, which takes little more than one of them would. So 1 000 changes
+/// a second take two thirds of the processor time.
+const REST_MIN: Duration = Duration::from_millis(4);
+
 /// The longest pause: a container that starts right behind another is seen within milliseconds all the same.
 const REST_MAX: Duration = Duration::from_millis(10);
+
+/// Names that very many share are compiled once in this time at most, while one change follows another.
+const CROWDS_EVERY: Duration = Duration::from_millis(100);
 
 /// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
 /// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to
@@ -116,6 +124,8 @@ pub(crate) struct Pipeline {
     publisher: Publisher,
     /// What was published last.
     published: Published,
+    /// From when on names that very many share are compiled again.
+    crowds_from: tokio::time::Instant,
     /// Replaced snapshots that a worker still held at the last publication, until they are looked at once more.
     retired: usize,
     told: HashSet<Mapping>,
@@ -144,6 +154,7 @@ impl Pipeline {
             compiler,
             publisher,
             published,
+            crowds_from: tokio::time::Instant::now(),
             retired: 0,
             told,
             status,
@@ -173,8 +184,12 @@ impl Pipeline {
                         return;
                     }
                     let took = self.step(batch.drain(..));
-                    rested_at = tokio::time::Instant::now() + took.saturating_mul(REST_FACTOR).min(REST_MAX);
+                    if !took.is_zero() {
+                        let rest = took.saturating_mul(REST_FACTOR).clamp(REST_MIN, REST_MAX);
+                        rested_at = tokio::time::Instant::now() + rest;
+                    }
                 }
+                () = sleep_until(self.crowds_from), if self.compiler.is_behind() => self.catch_up(),
                 Some(look) = looks.recv() => self.show(look),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
                     self.publisher.collect();
@@ -226,6 +241,11 @@ impl Pipeline {
             applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
         }
         is_new |= !applied.is_empty() || !carried.is_empty();
+        if !synced.is_empty() || !marks.is_empty() {
+            // Who has told all, or waits for what it told, is served all.
+            self.crowds_from = began.into();
+            is_new |= self.compiler.is_behind();
+        }
         let (remarks, took) = if is_new {
             (self.publish(), began.elapsed())
         } else {
@@ -274,8 +294,23 @@ impl Pipeline {
         }
     }
 
+    /// Publishes what was left for later.
+    fn catch_up(&mut self) {
+        let began = Instant::now();
+        let remarks = self.publish();
+        self.metrics.published(began.elapsed());
+        self.report(&[]);
+        self.remark(&remarks);
+    }
+
     fn publish(&mut self) -> Remarks {
-        let (snapshot, remarks) = self.compiler.compile();
+        let now = tokio::time::Instant::now();
+        let (snapshot, remarks) = if now < self.crowds_from {
+            self.compiler.compile_but_crowds()
+        } else {
+            self.crowds_from = now + CROWDS_EVERY;
+            self.compiler.compile()
+        };
         self.published = Published {
             serial: snapshot.serial(),
             names: snapshot.names(),

@@ -182,7 +182,12 @@ fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Ou
         pace: Pace::InFlight(IN_FLIGHT),
         seconds: SECONDS,
     };
-    let taken = || (server.process.thread_seconds(WORKER), server.process.cpu_seconds());
+    let taken = || {
+        (
+            server.process.thread_seconds(WORKER),
+            server.process.cpu_seconds(),
+        )
+    };
     let (worker, all) = taken();
     let began = Instant::now();
     let outcome = generator.run(Mix::Hot, &spec)?;

@@ -231,6 +231,23 @@ impl Compiler {
         (self.builder.build(), remarks)
     }
 
+    /// The same, but names that very many services share keep the records they have, until they are compiled next: while
+    /// much changes, that would be done again and again for each of those who come and go.
+    pub fn compile_but_crowds(&mut self) -> (Snapshot, Remarks) {
+        let is_crowds = |name: &Name| self.owners.get(name).is_some_and(Owner::is_crowd);
+        let (crowds, others) = std::mem::take(&mut self.touched).into_iter().partition(is_crowds);
+        self.touched = others;
+        let compiled = self.compile();
+        self.touched = crowds;
+        compiled
+    }
+
+    /// Whether names that changed are not compiled yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// Compiles one name and those of the ports below it.
     fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
         // Whoever is called like our own server: the zone's NS record leads to us.

@@ -1,5 +1,6 @@
 use dns::RType;
 
+use super::owner::CROWD_MIN;
 use super::*;
 use crate::fixture::{addresses, addresses_for, answer, builder, name, network, on, service, source};
 use crate::service::{Compose, Port, Protocol};
@@ -64,6 +65,35 @@ fn a_service_is_found_under_every_name_and_gone_from_all() {
     );
     assert_eq!(answer(&empty, CLIENT, &reverse, RType::PTR), Err("not ours"));
     assert_eq!((empty.names(), empty.endpoints(), empty.serial()), (0, 0, 2));
+}
+
+#[test]
+fn names_of_a_crowd_can_be_left_for_later() {
+    let mut compiler = compiler();
+    let of = |number: usize| with(&format!("n{number}"), &format!("10.0.0.{number}"));
+    let ready = |snapshot: &Snapshot, name: &str| addresses(snapshot, name).split(' ').count();
+    for number in 1..CROWD_MIN {
+        compiler.apply(&came(&of(number)));
+    }
+    let (few, _) = compiler.compile_but_crowds();
+    assert_eq!(ready(&few, "dev.docker"), CROWD_MIN - 1, "no crowd yet");
+    assert!(!compiler.is_behind());
+
+    compiler.apply(&came(&of(CROWD_MIN)));
+    compiler.apply(&went(&of(1)));
+    compiler.apply(&came(&of(CROWD_MIN + 1)));
+    let (own, _) = compiler.compile_but_crowds();
+    let (last, address) = (format!("n{CROWD_MIN}.docker"), format!("10.0.0.{CROWD_MIN}"));
+    assert_eq!(addresses(&own, &last), address);
+    assert_eq!(addresses(&own, "n1.docker"), "nxdomain");
+    assert_eq!(addresses(&own, "dev.docker"), addresses(&few, "dev.docker"));
+    assert!(compiler.is_behind());
+
+    let (all, _) = compiler.compile();
+    let at_all = addresses(&all, "dev.docker");
+    assert_eq!(ready(&all, "dev.docker"), CROWD_MIN);
+    assert!(at_all.contains(&address) && !at_all.split(' ').any(|it| it == "10.0.0.1"));
+    assert!(!compiler.is_behind());
 }
 
 #[test]

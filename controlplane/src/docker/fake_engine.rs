@@ -53,6 +53,10 @@ struct World {
     networks: Vec<Value>,
     /// `METHOD PATH`, in order.
     requests: Vec<String>,
+    /// How many connections were opened.
+    connections: usize,
+    /// Told when connections without a request shall end.
+    idle: Arc<Notify>,
     subscribers: Vec<mpsc::UnboundedSender<Feed>>,
     /// How the next requests whose path ends so are answered; then with the truth.
     scripts: HashMap<String, VecDeque<Reply>>,
@@ -83,6 +87,7 @@ impl FakeEngine {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                world.lock().unwrap().connections += 1;
                 connections.spawn(serve(stream, world.clone()));
             }
         });
@@ -207,6 +212,18 @@ impl FakeEngine {
         self.world().requests.clone()
     }
 
+    /// Closes all connections that have no request, as an engine or a proxy does that waited long enough for one.
+    pub(super) async fn close_idle(&self) {
+        let idle = self.world().idle.clone();
+        idle.notify_waiters();
+        tokio::task::yield_now().await;
+    }
+
+    /// Connections up to now.
+    pub(super) fn connections(&self) -> usize {
+        self.world().connections
+    }
+
     pub(super) fn count(&self, path: &str) -> usize {
         self.world()
             .requests
@@ -295,12 +312,21 @@ fn without_query(request: &str) -> &str {
     request.split('?').next().unwrap()
 }
 
+/// Answers one request after another.
 async fn serve(mut stream: UnixStream, world: Arc<Mutex<World>>) {
+    while let Some(next) = serve_one(stream, &world).await {
+        stream = next;
+    }
+}
+
+/// Answers one request; the stream, if it can bring another.
+async fn serve_one(mut stream: UnixStream, world: &Mutex<World>) -> Option<UnixStream> {
     let mut head = Vec::new();
+    let idle = world.lock().unwrap().idle.clone();
     while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(octet) => head.push(octet),
-            Err(_) => return,
+        tokio::select! {
+            octet = stream.read_u8() => head.push(octet.ok()?),
+            () = idle.notified(), if head.is_empty() => return None,
         }
     }
     let head = String::from_utf8(head).unwrap();
@@ -316,9 +342,10 @@ async fn serve(mut stream: UnixStream, world: Arc<Mutex<World>>) {
             .and_then(|(_, replies)| replies.pop_front())
     };
     if script.is_none() && without_query(&request).ends_with("/events") {
-        return serve_events(stream, &world).await;
+        serve_events(stream, world).await;
+        return None;
     }
-    let (status, body) = answer(&request, &world);
+    let (status, body) = answer(&request, world);
     let octets = match script {
         None => http(status, &body),
         Some(Reply::Status(status)) => http(status, &json!({"message": "as scripted"}).to_string()),
@@ -331,14 +358,17 @@ async fn serve(mut stream: UnixStream, world: Arc<Mutex<World>>) {
             http(status, &body)
         }
         Some(Reply::Hang) => std::future::pending().await,
-        Some(Reply::Raw(octets)) => octets.to_vec(),
+        Some(Reply::Raw(octets)) => {
+            let _ = stream.write_all(octets).await;
+            return None;
+        }
     };
-    let _ = stream.write_all(&octets).await;
+    stream.write_all(&octets).await.ok().map(|()| stream)
 }
 
 fn http(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 fn answer(request: &str, world: &Mutex<World>) -> (u16, String) {

@@ -273,6 +273,57 @@ async fn changes_that_come_one_by_one_are_few_publications_and_the_first_does_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_that_very_many_share_come_a_little_later_while_much_changes() {
+    let (pipeline, mut reader, _) = pipeline(&["/e"]);
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+    tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
+    for number in 0..200 {
+        let one = with(&format!("n{number}"), &format!("10.0.1.{number}"));
+        changes.send(Change::Put(one.into())).await.unwrap();
+    }
+    sleep(REST_MAX).await;
+    let seven = id("unix:///e", "n7");
+    changes.send(Change::Remove(seven)).await.unwrap();
+    sleep(REST_MAX).await;
+    let is_shared = |reader: &mut Reader| {
+        addresses(reader.load(), "dev.docker")
+            .split(' ')
+            .any(|it| it == "10.0.1.7")
+    };
+    assert_eq!(addresses(reader.load(), "n7.docker"), "nxdomain");
+    assert!(is_shared(&mut reader));
+    sleep(CROWDS_EVERY).await;
+    assert!(!is_shared(&mut reader));
+    sleep(CROWDS_EVERY).await;
+    let serial = reader.load().serial();
+
+    // One that comes alone waits for nothing.
+    changes
+        .send(Change::Put(with("n7", "10.0.1.7").into()))
+        .await
+        .unwrap();
+    sleep(REST_MAX).await;
+    assert!(is_shared(&mut reader));
+    sleep(CROWDS_EVERY).await;
+    assert_eq!(reader.load().serial(), serial + 1, "nothing was left");
+
+    // Nor does one that somebody waits for.
+    let (mark, mut seen) = Mark::new();
+    changes
+        .send(Change::Put(with("n8", "10.0.2.8").into()))
+        .await
+        .unwrap();
+    changes
+        .send(Change::Put(with("n9", "10.0.2.9").into()))
+        .await
+        .unwrap();
+    changes.send(Change::Mark(mark)).await.unwrap();
+    seen.wait_for(|is_served| *is_served).await.unwrap();
+    let shared = addresses(reader.load(), "dev.docker");
+    assert!(shared.contains("10.0.2.8") && shared.contains("10.0.2.9"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_ends_with_its_last_source() {
     let (pipeline, _, _) = pipeline(&["/e"]);
     let (changes, queue) = mpsc::channel(1);

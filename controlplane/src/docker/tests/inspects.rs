@@ -173,3 +173,30 @@ async fn an_inspect_of_ten_megabytes_is_read() {
     engine.event("start", "big");
     rig.until("big=10.0.0.1").await;
 }
+
+#[tokio::test]
+async fn inspects_one_after_another_take_the_same_connection() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    let before = engine.connections();
+    for number in 2..10 {
+        let address = format!("10.0.0.{number}");
+        engine.run("a", &address);
+        engine.event("update", "a");
+        rig.until(&format!("a={address}")).await;
+    }
+    assert!(engine.count(&inspect_path("a")) >= 8);
+    assert!(engine.connections() <= before + 1, "{}", engine.connections());
+}
+
+#[tokio::test]
+async fn a_connection_that_the_engine_closed_meanwhile_costs_no_inspect() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    for number in 2..6 {
+        engine.close_idle().await;
+        let address = format!("10.0.0.{number}");
+        engine.run("a", &address);
+        engine.event("update", "a");
+        rig.until(&format!("a={address}")).await;
+    }
+    assert_eq!(rig.counters.inspect_failures(), 0);
+}
