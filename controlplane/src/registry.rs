@@ -3,13 +3,14 @@
 //! Sources repeat themselves: an engine that was lost and found tells us everything again. Whatever is said
 //! twice ends here, so that nothing after this file has to care.
 
+mod placed;
+
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::{Bound, RangeInclusive};
+use std::collections::{BTreeSet, HashMap, HashSet, btree_set};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use arcstr::ArcStr;
-
+use self::placed::{Place, Placed, Wanted};
 use crate::service::{Change, Service, ServiceId, Services, Source};
 
 /// What became of one service.
@@ -55,8 +56,8 @@ pub struct Registry {
     sources: HashMap<Source, Known>,
 }
 
-/// The services of one source, by their id there and their number below it.
-type Known = BTreeMap<(ArcStr, u16), Arc<Service>>;
+/// The services of one source, ordered by their id there and their number below it.
+type Known = BTreeSet<Placed>;
 
 impl Registry {
     /// Takes in `change` and returns what it really changed.
@@ -77,45 +78,47 @@ impl Registry {
 
     /// Every service, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.sources.values().flat_map(BTreeMap::values)
+        self.sources.values().flatten().map(Placed::service)
     }
 
     /// Services behind the one with this id, or from the first on, ordered by id, source and part. What lies before them
     /// costs nothing.
     pub fn behind<'r>(&'r self, place: Option<&ServiceId>) -> impl Iterator<Item = &'r Arc<Service>> {
-        let from = |source: &Source| {
+        let from = |source: &Source, known: &'r Known| {
             let Some(place) = place else {
-                return Bound::Unbounded;
+                return range(known, Bound::Unbounded);
             };
             let last = match source.cmp(&place.source) {
                 Ordering::Less => u16::MAX,
                 Ordering::Equal => place.part,
-                Ordering::Greater => return Bound::Included((place.id.clone(), 0)),
+                Ordering::Greater => return range(known, Bound::Included(&Wanted::of(&place.id, 0))),
             };
-            Bound::Excluded((place.id.clone(), last))
+            range(known, Bound::Excluded(&Wanted::of(&place.id, last)))
         };
         let sources = self.sources.iter();
         let mut sources: Vec<_> = sources
-            .map(|(source, known)| known.range((from(source), Bound::Unbounded)).peekable())
+            .map(|(source, known)| from(source, known).map(Placed::service).peekable())
             .collect();
         // There are a handful of sources, so the least of their next ones is found by looking at each.
         std::iter::from_fn(move || {
             let heads = sources.iter_mut().enumerate();
-            let heads = heads.filter_map(|(place, source)| Some((place, source.peek()?.1)));
+            let heads = heads.filter_map(|(place, source)| Some((place, *source.peek()?)));
             let (place, _) = heads.min_by_key(|(_, service)| {
                 let ServiceId { source, id, part } = &service.id;
                 (id, source, *part)
             })?;
-            Some(sources.get_mut(place)?.next()?.1)
+            sources.get_mut(place)?.next()
         })
     }
 
     /// The first service of a container whose id is `id`, or begins with it and makes it the uuid.
     #[must_use]
     pub fn container(&self, id: &str) -> Option<&Arc<Service>> {
-        let key = (ArcStr::from(id), 0);
         let engines = self.sources.iter().filter(|(source, _)| **source != Source::Rest);
-        let found = engines.filter_map(|(_, known)| Some(known.range(key.clone()..).next()?.1));
+        let found = engines.filter_map(|(_, known)| {
+            let first = range(known, Bound::Included(&Wanted::of(id, 0))).next()?;
+            Some(first.service())
+        });
         found
             .filter(|service| *service.uuid == *id || *service.id.id == *id)
             .min_by(|a, b| a.id.cmp(&b.id))
@@ -124,7 +127,7 @@ impl Registry {
     /// Services of all sources.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sources.values().map(BTreeMap::len).sum()
+        self.sources.values().map(BTreeSet::len).sum()
     }
 
     /// Whether no source has any service.
@@ -138,14 +141,10 @@ impl Registry {
         let known = self.sources.entry(first.source.clone()).or_default();
         let listed = services.as_slice().iter();
         let parts: HashSet<u16> = listed.clone().map(|service| service.id.part).collect();
-        let gone: Vec<_> = known
-            .range(all_parts(&first.id))
-            .map(|(key, _)| key.clone())
-            .filter(|(_, part)| !parts.contains(part))
-            .collect();
-        let gone = gone.iter().filter_map(|key| known.remove(key)).map(Delta::Went);
-        let mut deltas: Vec<_> = gone.collect();
-        deltas.extend(listed.filter_map(|service| put(known, service.clone())));
+        let mut gone = all_parts(known, &first.id);
+        gone.retain(|part| !parts.contains(part));
+        let mut deltas = take(known, &first.id, &gone);
+        deltas.extend(listed.filter_map(|service| put(known, service.clone().into())));
         deltas
     }
 
@@ -153,47 +152,68 @@ impl Registry {
         let Some(known) = self.sources.get_mut(&id.source) else {
             return Vec::new();
         };
-        let keys: Vec<_> = known
-            .range(all_parts(&id.id))
-            .map(|(key, _)| key.clone())
-            .collect();
-        let gone = keys.iter().filter_map(|key| known.remove(key));
-        gone.map(Delta::Went).collect()
+        let parts = all_parts(known, &id.id);
+        take(known, &id.id, &parts)
     }
 
     fn reset(&mut self, source: &Source, services: Vec<Arc<Service>>) -> Vec<Delta> {
         let known = self.sources.entry(source.clone()).or_default();
-        // A source speaks for itself alone; the map also lets the last of two with one id win.
+        // A source speaks for itself alone; the set also lets the last of two with one id win.
         let listed: Known = services
             .into_iter()
             .filter(|service| service.id.source == *source)
-            .map(|service| (key(&service), service))
+            .map(Placed::from)
             .collect();
-        let gone = known.extract_if(.., |key, _| !listed.contains_key(key));
-        let mut deltas: Vec<_> = gone.map(|(_, service)| Delta::Went(service)).collect();
-        deltas.extend(listed.into_values().filter_map(|service| put(known, service)));
+        // The first list of a large host: there is nothing to compare it with.
+        if known.is_empty() {
+            *known = listed;
+            return known.iter().map(|it| Delta::Came(it.service().clone())).collect();
+        }
+        let gone = known.extract_if(.., |it| !listed.contains(it));
+        let mut deltas: Vec<_> = gone.map(|it| Delta::Went(it.into_service())).collect();
+        deltas.extend(listed.into_iter().filter_map(|it| put(known, it)));
         deltas
     }
 }
 
-/// Where all services of one id stand.
-fn all_parts(id: &ArcStr) -> RangeInclusive<(ArcStr, u16)> {
-    (id.clone(), 0)..=(id.clone(), u16::MAX)
+/// Those of `known` from a place on.
+fn range<'k>(known: &'k Known, from: Bound<&Wanted<'_>>) -> btree_set::Range<'k, Placed> {
+    let from = from.map(|wanted| wanted as &dyn Place);
+    known.range::<dyn Place, _>((from, Bound::Unbounded))
 }
 
-fn key(service: &Service) -> (ArcStr, u16) {
-    (service.id.id.clone(), service.id.part)
+/// The numbers below one id.
+fn all_parts(known: &Known, id: &str) -> Vec<u16> {
+    let all = range(known, Bound::Included(&Wanted::of(id, 0))).map(Placed::service);
+    all.take_while(|service| service.id.id == id)
+        .map(|service| service.id.part)
+        .collect()
+}
+
+/// Takes services out that are of one id.
+fn take(known: &mut Known, id: &str, parts: &[u16]) -> Vec<Delta> {
+    let gone = parts.iter().filter_map(|part| {
+        let place: &dyn Place = &Wanted::of(id, *part);
+        known.take(place)
+    });
+    gone.map(|it| Delta::Went(it.into_service())).collect()
 }
 
 /// Puts one service among those of its source; none if it is there just so already.
-fn put(known: &mut Known, new: Arc<Service>) -> Option<Delta> {
-    let key = key(&new);
-    if known.get(&key).is_some_and(|known| *known == new) {
+fn put(known: &mut Known, new: Placed) -> Option<Delta> {
+    if known
+        .get(&new)
+        .is_some_and(|known| known.service() == new.service())
+    {
         return None;
     }
-    Some(match known.insert(key, new.clone()) {
-        Some(old) => Delta::Changed { old, new },
-        None => Delta::Came(new),
+    let service = new.service().clone();
+    Some(match known.replace(new) {
+        Some(old) => Delta::Changed {
+            old: old.into_service(),
+            new: service,
+        },
+        None => Delta::Came(service),
     })
 }
 

@@ -187,7 +187,8 @@ pub struct Services(Held);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Held {
     One(Arc<Service>),
-    Several(Arc<[Arc<Service>]>),
+    /// Behind a thin pointer, so that one has no more room than it needs.
+    Several(Arc<Vec<Arc<Service>>>),
 }
 
 /// A network that services can share.
@@ -400,7 +401,7 @@ impl Services {
         let mut numbered: Vec<_> = numbered.collect();
         Some(match numbered.len() {
             1 => Self(Held::One(numbered.pop()?)),
-            _ => Self(Held::Several(numbered.into())),
+            _ => Self(Held::Several(Arc::new(numbered))),
         })
     }
 

@@ -29,7 +29,6 @@
 //! than an event that came before it: whoever had one since the connection began is not taken from the list.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use arcstr::ArcStr;
@@ -46,6 +45,7 @@ mod outbox;
 mod plan;
 mod sync;
 
+use claims::Holders;
 use entry::{Entry, Work};
 use leaving::{Leaving, Signal};
 use outbox::Gather;
@@ -136,7 +136,7 @@ pub(crate) struct Tracker {
     gather: Gather,
     sync: Sync,
     /// Who was last seen to have an address; may be out of date, which is why it is looked up here.
-    holders: HashMap<IpAddr, ArcStr>,
+    holders: Holders,
     /// How many entries hold a service.
     services: usize,
     /// How many times a container was passed over because of [`CONTAINERS_MAX`].
@@ -163,7 +163,7 @@ impl Tracker {
             under_way: 0,
             outbox: VecDeque::new(),
             gather: Gather::Not,
-            holders: HashMap::new(),
+            holders: Holders::default(),
             sync: Sync::Unlisted,
             services: 0,
             overflowed: 0,

@@ -1,6 +1,8 @@
 //! One address is one container's. Who is seen to have an address that we hold for another shows that the other has lost
 //! it, though we have not heard: it goes first, and is looked at again.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use arcstr::ArcStr;
@@ -10,6 +12,33 @@ use crate::service::{Address, Services};
 
 /// Addresses remembered beyond those in use before the rest is forgotten.
 const SWEEP_AT_LEAST: usize = 64;
+
+/// Who was last seen to have an address. By families, for there may be a hundred thousand, nearly all of the shorter one.
+#[derive(Default)]
+pub(super) struct Holders {
+    ipv4: HashMap<Ipv4Addr, ArcStr>,
+    ipv6: HashMap<Ipv6Addr, ArcStr>,
+}
+
+impl Holders {
+    /// Notes who has it; who had it before.
+    fn insert(&mut self, address: IpAddr, id: ArcStr) -> Option<ArcStr> {
+        match address {
+            IpAddr::V4(address) => self.ipv4.insert(address, id),
+            IpAddr::V6(address) => self.ipv6.insert(address, id),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.ipv4.len() + self.ipv6.len()
+    }
+
+    /// Forgets all others.
+    fn retain(&mut self, is_known: impl Fn(&ArcStr) -> bool) {
+        self.ipv4.retain(|_, holder| is_known(holder));
+        self.ipv6.retain(|_, holder| is_known(holder));
+    }
+}
 
 impl Tracker {
     /// Notes that an inspect saw the container at these addresses, and withdraws whoever is held to be there.
@@ -39,7 +68,7 @@ impl Tracker {
         }
         if self.holders.len() > 2 * self.entries.len() + SWEEP_AT_LEAST {
             let entries = &self.entries;
-            self.holders.retain(|_, holder| entries.contains_key(holder));
+            self.holders.retain(|holder| entries.contains_key(holder));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! When which container is inspected.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use arcstr::ArcStr;
@@ -55,12 +56,12 @@ impl Tracker {
         }
         let entries = &self.entries;
         let is_later = |id: &ArcStr| entries.get(id).is_some_and(|it| matches!(it.work, Work::Later));
-        while let Some(id) = self.later.pop_front() {
-            if is_later(&id) {
-                return Some(id);
-            }
+        let next = std::iter::from_fn(|| self.later.pop_front()).find(is_later);
+        if self.later.is_empty() {
+            // After the first list of a large host it has room for all containers.
+            self.later = VecDeque::new();
         }
-        None
+        next
     }
 
     fn may_look_later(&self) -> bool {
