@@ -259,7 +259,7 @@ impl Compiler {
             }
             return;
         }
-        match self.owners.get_mut(name) {
+        match self.owners.get(name) {
             None => {
                 self.builder.remove(name);
                 if self.is_held(name) {
@@ -269,17 +269,18 @@ impl Compiler {
             }
             Some(owner) => {
                 let mut chosen = owner.choose();
-                // Names of ports stand and fall with the names above them, which are told of.
-                if let Some(trouble) = chosen.news.take().filter(|_| !is_port_name(name)) {
-                    let name = name.clone();
-                    remarks.troubles.push((name, trouble));
-                }
+                let noted = chosen.noted.take();
                 let (rrsets, ports) = records::at(name, &chosen, &self.naming, &self.networks);
                 if chosen.is_contested && rrsets.is_empty() {
                     self.builder.remove(name);
                 } else {
                     let set = self.builder.set_with_ports(name, &rrsets, &ports);
                     remarks.errors.extend(set.err());
+                }
+                let news = noted.and_then(|noted| self.owners.chose(name, noted));
+                // Names of ports stand and fall with the names above them, which are told of.
+                if let Some(trouble) = news.filter(|_| !is_port_name(name)) {
+                    remarks.troubles.push((name.clone(), trouble));
                 }
             }
         }

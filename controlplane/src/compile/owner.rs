@@ -27,17 +27,15 @@ const TOLD_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Member(pub(super) Arc<Service>);
 
-/// Everybody at one name; at least one.
-///
-/// Most names belong to one service: a set for each would cost more than all else that we keep.
-#[derive(Debug)]
-pub(super) enum Owner {
-    One(Role, Member),
-    Many(Box<Crowd>),
+/// Everybody at one name; at least one. Most names belong to one service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Owner<'o> {
+    One(Role, &'o Member),
+    Many(&'o Crowd),
 }
 
 /// Several at one name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Crowd {
     /// No set is empty.
     members: BTreeMap<Role, BTreeSet<Member>>,
@@ -88,15 +86,11 @@ pub enum Verdict {
     OurServer,
 }
 
-/// What a removal left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Nobody: the name goes.
-    Nobody,
-    /// Others, and the records change.
-    Others,
-    /// Others, and the records stay as they are.
-    OthersUnchanged,
+/// What a choice among several leaves behind.
+#[derive(Debug)]
+pub(super) struct Noted {
+    horizon: Option<(Role, Member)>,
+    trouble: Option<Trouble>,
 }
 
 /// Whom the records of a name speak for, in order.
@@ -111,59 +105,15 @@ pub(super) struct Chosen<'o> {
     pub(super) ports: Vec<Port>,
     /// Why those of `forward` have the name; none for a reverse name alone, or one that nobody gets.
     pub(super) role: Option<Role>,
-    /// What is wrong with the name, unless it was already when it was last compiled.
-    pub(super) news: Option<Trouble>,
+    /// What is to be remembered of the choice by [`Crowd::chose`], where several stand at the name.
+    pub(super) noted: Option<Noted>,
     /// Whether nobody gets the name.
     pub(super) is_contested: bool,
 }
 
-impl Owner {
-    /// Adds a member, or puts the newer service in its place. Whether the records change.
-    pub(super) fn insert(&mut self, role: Role, member: Member) -> bool {
-        match self {
-            Self::One(one_role, one) if (*one_role, &*one) == (role, &member) => {
-                *one = member;
-                true
-            }
-            Self::One(one_role, one) => {
-                let mut crowd = Crowd {
-                    members: BTreeMap::new(),
-                    projects: BTreeMap::new(),
-                    horizon: None,
-                    trouble: None,
-                };
-                crowd.insert(*one_role, one.clone());
-                crowd.insert(role, member);
-                *self = Self::Many(Box::new(crowd));
-                true
-            }
-            Self::Many(crowd) => {
-                let is_seen = crowd.is_seen(role, &member);
-                crowd.insert(role, member);
-                is_seen || crowd.is_contested(role)
-            }
-        }
-    }
-
-    /// Removes a member. After [`Left::Nobody`] the owner is as it was, and is to be dropped.
-    pub(super) fn remove(&mut self, role: Role, member: &Member) -> Left {
-        match self {
-            Self::One(one_role, one) if (*one_role, &*one) == (role, member) => Left::Nobody,
-            Self::One(..) => Left::OthersUnchanged,
-            Self::Many(crowd) => {
-                if !crowd.remove(role, member) || !crowd.is_seen(role, member) {
-                    return Left::OthersUnchanged;
-                }
-                if let Some((role, last)) = crowd.only() {
-                    *self = Self::One(role, last);
-                }
-                Left::Others
-            }
-        }
-    }
-
+impl<'o> Owner<'o> {
     /// Whether so many stand here that their records are much work.
-    pub(super) fn is_crowd(&self) -> bool {
+    pub(super) fn is_crowd(self) -> bool {
         match self {
             Self::One(..) => false,
             Self::Many(crowd) => crowd.members.values().map(BTreeSet::len).sum::<usize>() >= CROWD_MIN,
@@ -171,15 +121,15 @@ impl Owner {
     }
 
     /// Some of those who stand here, for whoever is told that they do not have the name.
-    pub(super) fn instances(&self) -> Vec<String> {
+    pub(super) fn instances(self) -> Vec<String> {
         let all = self.verdicts().into_iter().take(TOLD_MAX);
         all.map(|(service, ..)| service.instance.to_string()).collect()
     }
 
     /// Everybody, why they stand here, and whether they answer.
-    pub(super) fn verdicts(&self) -> Vec<(&Arc<Service>, Role, Verdict)> {
+    pub(super) fn verdicts(self) -> Vec<(&'o Arc<Service>, Role, Verdict)> {
         let crowd = match self {
-            Self::One(role, one) => return vec![(&one.0, *role, verdict(*role, one.0.tier(), false))],
+            Self::One(role, one) => return vec![(&one.0, role, verdict(role, one.0.tier(), false))],
             Self::Many(crowd) => crowd,
         };
         let first = crowd.members.keys().copied().find(|role| *role != Role::Reverse);
@@ -208,18 +158,18 @@ impl Owner {
     }
 
     /// Whom the records are to speak for: at most [`MEMBERS_MAX`] of each direction.
-    pub(super) fn choose(&mut self) -> Chosen<'_> {
+    pub(super) fn choose(self) -> Chosen<'o> {
         match self {
             Self::One(Role::Reverse, one) => Chosen {
                 reverse: vec![&one.0],
                 ..Chosen::default()
             },
             Self::One(role, one) => Chosen {
-                forward: ready(*role, std::iter::once(&*one))
+                forward: ready(role, std::iter::once(one))
                     .map(|member| &*member.0)
                     .collect(),
-                ports: ports(*role, &one.0).to_vec(),
-                role: Some(*role),
+                ports: ports(role, &one.0).to_vec(),
+                role: Some(role),
                 ..Chosen::default()
             },
             Self::Many(crowd) => crowd.choose(),
@@ -262,7 +212,39 @@ pub(super) fn of_several(tier: Tier, some_ready: bool) -> Verdict {
 }
 
 impl Crowd {
-    fn insert(&mut self, role: Role, member: Member) {
+    /// Adds a member, or puts the newer service in its place. Whether the records change.
+    pub(super) fn insert(&mut self, role: Role, member: Member) -> bool {
+        let is_seen = self.is_seen(role, &member);
+        self.add(role, member);
+        is_seen || self.is_contested(role)
+    }
+
+    /// Removes a member. Whether the records change.
+    pub(super) fn remove(&mut self, role: Role, member: &Member) -> bool {
+        self.drop_member(role, member) && self.is_seen(role, member)
+    }
+
+    /// The last one, if the others are gone.
+    pub(super) fn only(&self) -> Option<(Role, Member)> {
+        let mut members = self
+            .members
+            .iter()
+            .flat_map(|(role, members)| members.iter().map(|member| (*role, member)));
+        let (role, member) = members.next()?;
+        members.next().is_none().then(|| (role, member.clone()))
+    }
+
+    /// Remembers what was chosen. What is wrong with the name, unless it was already when it was last compiled.
+    pub(super) fn chose(&mut self, noted: Noted) -> Option<Trouble> {
+        self.horizon = noted.horizon;
+        if self.trouble == noted.trouble {
+            return None;
+        }
+        self.trouble.clone_from(&noted.trouble);
+        noted.trouble
+    }
+
+    fn add(&mut self, role: Role, member: Member) {
         if let Some(project) = project(role, &member.0) {
             *self.projects.entry(project.clone()).or_default() += 1;
         }
@@ -272,7 +254,7 @@ impl Crowd {
         }
     }
 
-    fn remove(&mut self, role: Role, member: &Member) -> bool {
+    fn drop_member(&mut self, role: Role, member: &Member) -> bool {
         let Some(members) = self.members.get_mut(&role) else {
             return false;
         };
@@ -304,23 +286,13 @@ impl Crowd {
         role.is_contestable() && self.projects.len() > 1
     }
 
-    /// The last one, if the others are gone.
-    fn only(&self) -> Option<(Role, Member)> {
-        let mut members = self
-            .members
-            .iter()
-            .flat_map(|(role, members)| members.iter().map(|member| (*role, member)));
-        let (role, member) = members.next()?;
-        members.next().is_none().then(|| (role, member.clone()))
-    }
-
     fn is_seen(&self, role: Role, member: &Member) -> bool {
         self.horizon
             .as_ref()
             .is_none_or(|(last_role, last)| role != *last_role || member <= last)
     }
 
-    fn choose(&mut self) -> Chosen<'_> {
+    fn choose(&self) -> Chosen<'_> {
         // Reverse names stand apart from all others, unless a zone is one.
         let first = self.members.iter().find(|(role, _)| **role != Role::Reverse);
         let mut chosen = Chosen {
@@ -334,8 +306,7 @@ impl Crowd {
                 .collect(),
             ..Chosen::default()
         };
-        self.horizon = None;
-        let mut trouble = None;
+        let (mut of_last, mut trouble) = (None, None);
         if let Some((&role, members)) = first {
             if self.is_contested(role) {
                 chosen.is_contested = true;
@@ -349,16 +320,16 @@ impl Crowd {
                         listening.flat_map(|member| &member.0.ports).copied().collect();
                     chosen.ports = listening.into_iter().collect();
                 }
-                self.horizon = horizon(role, members, &forward);
+                of_last = horizon(role, members, &forward);
                 chosen.forward = forward.into_iter().map(|member| &*member.0).collect();
                 chosen.role = Some(role);
                 trouble = self.overruled(members).or_else(|| aliases(role, members));
             }
         }
-        if self.trouble != trouble {
-            self.trouble.clone_from(&trouble);
-            chosen.news = trouble;
-        }
+        chosen.noted = Some(Noted {
+            horizon: of_last,
+            trouble,
+        });
         chosen
     }
 
