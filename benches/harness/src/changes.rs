@@ -48,6 +48,8 @@ struct State {
     per_worker_second: Vec<f64>,
     /// Of the core, what threads other than the worker had at the peak, in percent.
     others: Vec<f64>,
+    /// Of the queries at a share of the peak, how many of a hundred were answered.
+    answered: Vec<f64>,
     p99_us: Vec<f64>,
     /// Changes each second, as many as the engine came to make.
     changes: Vec<f64>,
@@ -126,6 +128,7 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
             &state.per_worker_second
         }),
         row("all else at the peak, % of the core", |state| &state.others),
+        row("answered at 70 % of the peak, %", |state| &state.answered),
         row("p99 us at 70 % of the peak", |state| &state.p99_us),
     ];
     let at = |share: f64| {
@@ -202,7 +205,11 @@ fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Ou
         .push(outcome.answered as f64 / worker.max(1e-9));
     state.others.push((all - worker) / seconds * 100.0);
     spec.pace = Pace::Rate(outcome.rate * SHARE_OF_PEAK);
-    state.p99_us.push(generator.run(Mix::Hot, &spec)?.latency_us[1]);
+    let outcome = generator.run(Mix::Hot, &spec)?;
+    state
+        .answered
+        .push(outcome.answered as f64 / outcome.sent.max(1) as f64 * 100.0);
+    state.p99_us.push(outcome.latency_us[1]);
     Ok(())
 }
 

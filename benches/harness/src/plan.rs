@@ -64,9 +64,9 @@ impl Load {
 #[must_use]
 pub fn points(extent: Extent) -> Vec<Point> {
     let is_full = extent == Extent::Full;
-    let (peak_seconds, rate_seconds) = if is_full { (0.4, 1.5) } else { (0.25, 0.3) };
-    // In one round a neighbour's slice of the core decides the longest hundredth.
-    let (peak_rounds, rate_rounds) = (3, 3);
+    let (peak_seconds, rate_seconds) = if is_full { (0.2, 0.5) } else { (0.25, 0.3) };
+    // In few rounds a neighbour's slice of the core decides the longest hundredth.
+    let (peak_rounds, rate_rounds) = if is_full { (5, 5) } else { (3, 3) };
     let peak = |mix, transport, edns, path| Point {
         mix,
         transport,
