@@ -1,7 +1,8 @@
 //! What is stored at one name: one flat run of octets, with everything in it at constant offsets.
 //!
 //! ```text
-//! entry     | length: u32 | value: u32 | key length: u8 | RRsets: u8 | ports: u16 | flags: u8 |
+//! entry     | flags: u8 | key length: u8 | RRsets: u8 | length: u16 |
+//!           | its upper half: u16 | value: u32 | ports: u16 |         each where a flag says so
 //!           | key | heads | port heads | payload |                                integers little-endian
 //! head      | type: u16 | view: u16 | records: u16 | stride: u16 | additional records: u16 |
 //!           | start: u32 | answer octets: u16 | additional octets: u16 |
@@ -13,7 +14,8 @@
 //! or 0.
 //!
 //! A key is a lower-cased wire name, or, behind [`LABEL_MARK`](super::table::LABEL_MARK), a label of the pattern index.
-//! `value` counts the names right below a name, or is the number of a label. [`FLAG_IS_SET`] tells a name that was set,
+//! `value` counts the names right below a name, or is the number of a label; most names have none below them, and a host has
+//! seven entries for each container, so what is 0 is left out. [`FLAG_IS_SET`] tells a name that was set,
 //! be it without records, from one that exists because of names below it. `stride` is the length of every answer record
 //! where they have one length, else 0.
 //!
@@ -28,13 +30,20 @@ use crate::moment::Moment;
 use crate::record::{RDATA_AT, View};
 use crate::wire::{RType, Reply};
 
-const ENTRY_HEADER_OCTETS: usize = 13;
+/// Octets that every entry begins with.
+const ENTRY_HEADER_OCTETS: usize = 5;
 /// Someone set this name; otherwise it exists because of names below it.
 const FLAG_IS_SET: u8 = 1;
 /// Some RRset is for the clients of one network, so the client's address is looked at.
 const FLAG_HAS_VIEWS: u8 = 2;
 /// Some RRset ends by itself, so the time is looked at. Few do, and only their names have room for it.
 const FLAG_ENDS: u8 = 4;
+/// It is longer than 65 535 octets, and the upper half of its length follows.
+const FLAG_IS_LONG: u8 = 8;
+/// Its value is not 0, and follows.
+const FLAG_HAS_VALUE: u8 = 16;
+/// There are names of ports below it, and how many follows.
+const FLAG_HAS_PORTS: u8 = 32;
 /// Octets of a moment before an RRset's records.
 const UNTIL_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = 18;
@@ -47,6 +56,7 @@ pub(super) struct Entry<'s> {
     /// Names right below this one, or a label's number.
     pub(super) value: u32,
     flags: u8,
+    key_at: usize,
     key_end: usize,
     rrsets: u8,
     ports: u16,
@@ -106,30 +116,27 @@ impl EntryOctets {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
         let count = u8::try_from(rrsets.len()).expect("the builder refuses more than 255 RRsets");
         let port_count = u16::try_from(ports.len()).expect("the builder refuses more than 65 535 of ports");
-        let mut octets = vec![0; 4];
-        octets.extend_from_slice(&value.to_le_bytes());
-        octets.extend_from_slice(&[key_octets, count]);
-        octets.extend_from_slice(&port_count.to_le_bytes());
-        octets.push(flags);
-        octets.extend_from_slice(key);
+        let mut heads = Vec::with_capacity(rrsets.len() * HEAD_OCTETS + ports.len() * PORT_HEAD_OCTETS);
         let mut payload = Payload {
             has_ends: flags & FLAG_ENDS != 0,
             ..Payload::default()
         };
         for rrset in rrsets {
-            payload.add(rrset, &mut octets);
+            payload.add(rrset, &mut heads);
         }
         for (port, rrset) in ports {
-            octets.push(port.protocol.octet());
-            octets.extend_from_slice(&port.number.to_le_bytes());
-            payload.add(rrset, &mut octets);
+            heads.push(port.protocol.octet());
+            heads.extend_from_slice(&port.number.to_le_bytes());
+            payload.add(rrset, &mut heads);
         }
-        octets.extend_from_slice(&payload.octets);
-        let length = u32::try_from(octets.len()).expect("the builder keeps an entry below 4 GiB");
-        if let Some(at) = octets.get_mut(..4) {
-            at.copy_from_slice(&length.to_le_bytes());
-        }
-        Self(octets.into_boxed_slice())
+        let header = Header {
+            flags,
+            key_octets,
+            rrsets: count,
+            value,
+            ports: port_count,
+        };
+        header.before(&[key, &heads, &payload.octets])
     }
 
     /// A copy of an entry that is stored.
@@ -139,13 +146,77 @@ impl EntryOctets {
 
     /// Gives it another `value`.
     pub(super) fn set_value(&mut self, value: u32) {
-        if let Some(at) = self.0.get_mut(4..8) {
-            at.copy_from_slice(&value.to_le_bytes());
+        let entry = self.entry();
+        if entry.value == value {
+            return;
+        }
+        let is_long = entry.flags & FLAG_IS_LONG != 0;
+        if entry.flags & FLAG_HAS_VALUE == 0 {
+            let header = Header {
+                flags: entry.flags & !FLAG_IS_LONG,
+                key_octets: u8::try_from(entry.key().len()).expect("its length was read from an octet"),
+                rrsets: entry.rrsets,
+                value,
+                ports: entry.ports,
+            };
+            *self = header.before(&[entry.octets.get(entry.key_at..).unwrap_or_default()]);
+        } else {
+            let at = ENTRY_HEADER_OCTETS + if is_long { 2 } else { 0 };
+            if let Some(at) = self.0.get_mut(at..at + 4) {
+                at.copy_from_slice(&value.to_le_bytes());
+            }
         }
     }
 
     pub(super) fn entry(&self) -> Entry<'_> {
         Entry::at(&self.0, 0).expect("`laid_out` wrote the length that `at` reads")
+    }
+}
+
+/// What stands before the key of an entry.
+struct Header {
+    flags: u8,
+    key_octets: u8,
+    rrsets: u8,
+    value: u32,
+    ports: u16,
+}
+
+impl Header {
+    /// The entry that begins so and goes on with `parts`.
+    fn before(&self, parts: &[&[u8]]) -> EntryOctets {
+        let mut flags = self.flags;
+        let mut length = ENTRY_HEADER_OCTETS + parts.iter().map(|part| part.len()).sum::<usize>();
+        for (is_there, flag, octets) in [
+            (self.value != 0, FLAG_HAS_VALUE, 4),
+            (self.ports != 0, FLAG_HAS_PORTS, 2),
+        ] {
+            if is_there {
+                flags |= flag;
+                length += octets;
+            }
+        }
+        if length > usize::from(u16::MAX) {
+            flags |= FLAG_IS_LONG;
+            length += 2;
+        }
+        let number = u32::try_from(length).expect("the builder keeps an entry below 4 GiB");
+        let [l0, l1, upper @ ..] = number.to_le_bytes();
+        let mut octets = Vec::with_capacity(length);
+        octets.extend_from_slice(&[flags, self.key_octets, self.rrsets, l0, l1]);
+        if flags & FLAG_IS_LONG != 0 {
+            octets.extend_from_slice(&upper);
+        }
+        if flags & FLAG_HAS_VALUE != 0 {
+            octets.extend_from_slice(&self.value.to_le_bytes());
+        }
+        if flags & FLAG_HAS_PORTS != 0 {
+            octets.extend_from_slice(&self.ports.to_le_bytes());
+        }
+        for part in parts {
+            octets.extend_from_slice(part);
+        }
+        EntryOctets(octets.into_boxed_slice())
     }
 }
 
@@ -198,24 +269,39 @@ impl<'a> Payload<'a> {
 impl<'s> Entry<'s> {
     pub(super) fn at(arena: &'s [u8], offset: usize) -> Option<Self> {
         let from = arena.get(offset..)?;
-        let (&[l0, l1, l2, l3, v0, v1, v2, v3, key_octets, rrsets, p0, p1, flags], _) =
+        let (&[flags, key_octets, rrsets, l0, l1], mut rest) =
             from.split_first_chunk::<ENTRY_HEADER_OCTETS>()?;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let (mut length, mut value, mut ports) = (usize::from(u16::from_le_bytes([l0, l1])), 0, 0);
+        if flags & FLAG_IS_LONG != 0 {
+            let (upper, behind) = rest.split_first_chunk()?;
+            length |= usize::from(u16::from_le_bytes(*upper)) << 16;
+            rest = behind;
+        }
+        if flags & FLAG_HAS_VALUE != 0 {
+            let (its, behind) = rest.split_first_chunk()?;
+            value = u32::from_le_bytes(*its);
+            rest = behind;
+        }
+        if flags & FLAG_HAS_PORTS != 0 {
+            let (count, behind) = rest.split_first_chunk()?;
+            ports = u16::from_le_bytes(*count);
+            rest = behind;
+        }
+        let key_at = from.len() - rest.len();
         Some(Self {
             octets: from.get(..length)?,
-            value: u32::from_le_bytes([v0, v1, v2, v3]),
+            value,
             flags,
-            key_end: ENTRY_HEADER_OCTETS + usize::from(key_octets),
+            key_at,
+            key_end: key_at + usize::from(key_octets),
             rrsets,
-            ports: u16::from_le_bytes([p0, p1]),
+            ports,
         })
     }
 
     /// The key, whole.
     pub(super) fn key(&self) -> &'s [u8] {
-        self.octets
-            .get(ENTRY_HEADER_OCTETS..self.key_end)
-            .unwrap_or_default()
+        self.octets.get(self.key_at..self.key_end).unwrap_or_default()
     }
 
     /// The whole entry.
@@ -413,4 +499,60 @@ fn nth_record(answer: &[u8], records: u16) -> usize {
 fn until(before: &[u8]) -> Option<Moment> {
     let milliseconds = u64::from_le_bytes(*before.last_chunk::<UNTIL_OCTETS>()?);
     (milliseconds != 0).then(|| Moment::of_milliseconds(milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An RRset of so many octets.
+    fn answer(octets: &[u8]) -> Answer<'_> {
+        Answer {
+            rtype: RType::A,
+            view: View::EVERYONE,
+            records: 1,
+            additional_records: 0,
+            stride: 0,
+            until: None,
+            answer: octets,
+            additional: &[],
+        }
+    }
+
+    #[test]
+    fn an_entry_of_any_length_takes_any_value() {
+        let port = Port {
+            protocol: Protocol::Udp,
+            number: 53,
+        };
+        for (rrset, port_rrset) in [
+            (0, 0),
+            (16, 0),
+            (16, 20),
+            (40_000, 25_000),
+            (65_000, 65_000),
+            (65_465, 0),
+        ] {
+            let (own, of_port) = (vec![1; rrset], vec![2; port_rrset]);
+            let (rrsets, ports) = ([answer(&own)], [(port, answer(&of_port))]);
+            let rrsets = if rrset == 0 { &[][..] } else { &rrsets };
+            let ports = if port_rrset == 0 { &[][..] } else { &ports };
+            for before in [0, 7] {
+                let mut octets = EntryOctets::new(b"key", before, rrsets, ports);
+                for value in [before, 0, 1 << 20, 5, 0] {
+                    octets.set_value(value);
+                    let arena = [octets.entry().octets(), b"the next one"].concat();
+                    let entry = Entry::at(&arena, 0).unwrap();
+                    assert_eq!(
+                        (entry.key(), entry.value, entry.is_set()),
+                        (&b"key"[..], value, true)
+                    );
+                    assert_eq!(arena.len() - entry.octets().len(), 12);
+                    assert_eq!(entry.rrset(RType::A, View::EVERYONE), rrsets.first().copied());
+                    let of_port = ports.first().map(|(_, rrset)| *rrset);
+                    assert_eq!(entry.port_rrset(port, View::EVERYONE), of_port);
+                }
+            }
+        }
+    }
 }
