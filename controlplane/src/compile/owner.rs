@@ -37,8 +37,8 @@ pub(super) enum Owner<'o> {
 /// Several at one name.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    /// No set is empty.
-    members: BTreeMap<Role, BTreeSet<Member>>,
+    /// In the order of roles, of which few meet at one name. No set is empty.
+    members: Vec<(Role, BTreeSet<Member>)>,
     /// The Compose projects that want the name each for itself, and how many members each has there. A name has one role
     /// at most that can be contested: `service.env` and `service` lie at different depths below their zone.
     projects: BTreeMap<ArcStr, usize>,
@@ -116,7 +116,10 @@ impl<'o> Owner<'o> {
     pub(super) fn is_crowd(self) -> bool {
         match self {
             Self::One(..) => false,
-            Self::Many(crowd) => crowd.members.values().map(BTreeSet::len).sum::<usize>() >= CROWD_MIN,
+            Self::Many(crowd) => {
+                let all = crowd.members.iter().map(|(_, members)| members.len());
+                all.sum::<usize>() >= CROWD_MIN
+            }
         }
     }
 
@@ -132,9 +135,9 @@ impl<'o> Owner<'o> {
             Self::One(role, one) => return vec![(&one.0, role, verdict(role, one.0.tier(), false))],
             Self::Many(crowd) => crowd,
         };
-        let first = crowd.members.keys().copied().find(|role| *role != Role::Reverse);
+        let first = crowd.first().map(|(role, _)| *role);
         let mut verdicts = Vec::new();
-        for (&role, members) in &crowd.members {
+        for &(role, ref members) in &crowd.members {
             let is_contested = crowd.is_contested(role);
             let some_ready = members.iter().any(|member| member.0.tier() == Tier::Ready);
             let mut answering = 0;
@@ -248,24 +251,49 @@ impl Crowd {
         if let Some(project) = project(role, &member.0) {
             *self.projects.entry(project.clone()).or_default() += 1;
         }
-        let replaced = self.members.entry(role).or_default().replace(member);
+        let place = self.place(role).unwrap_or_else(|free| {
+            self.members.reserve_exact(1);
+            self.members.insert(free, (role, BTreeSet::new()));
+            free
+        });
+        let members = self.members.get_mut(place);
+        let replaced = members.and_then(|(_, members)| members.replace(member));
         if let Some(replaced) = replaced {
             self.forget_project(role, &replaced);
         }
     }
 
     fn drop_member(&mut self, role: Role, member: &Member) -> bool {
-        let Some(members) = self.members.get_mut(&role) else {
+        let Ok(place) = self.place(role) else {
+            return false;
+        };
+        let Some((_, members)) = self.members.get_mut(place) else {
             return false;
         };
         let Some(removed) = members.take(member) else {
             return false;
         };
         if members.is_empty() {
-            self.members.remove(&role);
+            self.members.remove(place);
         }
         self.forget_project(role, &removed);
         true
+    }
+
+    /// Where in `members` those of that role are, or would be.
+    fn place(&self, role: Role) -> Result<usize, usize> {
+        self.members.binary_search_by_key(&role, |(role, _)| *role)
+    }
+
+    /// Those who stand here for that reason.
+    fn of(&self, role: Role) -> Option<&BTreeSet<Member>> {
+        let (_, members) = self.members.get(self.place(role).ok()?)?;
+        Some(members)
+    }
+
+    /// Those with the best claim. Reverse names stand apart from all others, unless a zone is one.
+    fn first(&self) -> Option<&(Role, BTreeSet<Member>)> {
+        self.members.iter().find(|(role, _)| *role != Role::Reverse)
     }
 
     /// Counts one member less of the project of `gone`.
@@ -293,12 +321,9 @@ impl Crowd {
     }
 
     fn choose(&self) -> Chosen<'_> {
-        // Reverse names stand apart from all others, unless a zone is one.
-        let first = self.members.iter().find(|(role, _)| **role != Role::Reverse);
         let mut chosen = Chosen {
             reverse: self
-                .members
-                .get(&Role::Reverse)
+                .of(Role::Reverse)
                 .into_iter()
                 .flatten()
                 .take(MEMBERS_MAX)
@@ -307,7 +332,7 @@ impl Crowd {
             ..Chosen::default()
         };
         let (mut of_last, mut trouble) = (None, None);
-        if let Some((&role, members)) = first {
+        if let Some(&(role, ref members)) = self.first() {
             if self.is_contested(role) {
                 chosen.is_contested = true;
                 let rivals = self.projects.keys().map(ToString::to_string);
@@ -335,7 +360,7 @@ impl Crowd {
 
     /// Who asked for the name and is not among those who have it.
     fn overruled(&self, having: &BTreeSet<Member>) -> Option<Trouble> {
-        let wishing = self.members.get(&Role::Wished)?;
+        let wishing = self.of(Role::Wished)?;
         let overruled = wishing.iter().filter(|member| !having.contains(*member));
         let overruled: Vec<String> = overruled.map(instance).take(TOLD_MAX).collect();
         (!overruled.is_empty()).then_some(Trouble::Overruled(overruled))
