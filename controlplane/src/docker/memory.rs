@@ -158,7 +158,11 @@ impl Memory {
         }
         listed.image = self.words.shared(&listed.image);
         if let Some(told) = &listed.told {
-            listed.name = shared_name(&listed.name, &told.running);
+            listed.name = shared_name(&listed.name, told.running.services.as_ref());
+        } else if let Some((id, services)) = self.tracker.known(&listed.id) {
+            // A list of a large host is not held beside all that it says once more.
+            listed.id = id.clone();
+            listed.name = shared_name(&listed.name, services);
         }
         Some(listed)
     }
@@ -275,7 +279,7 @@ impl Memory {
         } = self.told(container, owner, watch);
         sighting.standing = standing;
         sighting.complaints = complaints.into();
-        sighting.name = shared_name(&sighting.name, &running);
+        sighting.name = shared_name(&sighting.name, running.services.as_ref());
         if let (Some(described), Some(services)) = (described, &running.services) {
             let built_in = Service::clone(services.first());
             return Some(Step::Plugins(Box::new(Question {
@@ -410,8 +414,8 @@ impl Memory {
 }
 
 /// `name` as the container's service has it, where that is called so: held once.
-fn shared_name(name: &ArcStr, running: &Running) -> ArcStr {
-    let instance = running.services.as_ref().map(|it| &it.first().instance);
+fn shared_name(name: &ArcStr, services: Option<&Services>) -> ArcStr {
+    let instance = services.map(|it| &it.first().instance);
     instance.filter(|it| *it == name).unwrap_or(name).clone()
 }
 

@@ -187,6 +187,12 @@ impl Tracker {
         }
     }
 
+    /// A container of which something is remembered, and what it is held as.
+    pub(crate) fn known(&self, id: &str) -> Option<(&ArcStr, Option<&Services>)> {
+        let (id, entry) = self.entries.get_key_value(id)?;
+        Some((id, entry.services.as_ref()))
+    }
+
     /// How many containers have a service now.
     pub(crate) fn services(&self) -> usize {
         self.services
