@@ -280,7 +280,7 @@ fn plugins(settings: &Settings) -> Result<Option<Plugins>, Failure> {
     }
 }
 
-/// What the workers run on. Where io_uring was not asked for by name, its absence costs speed and a log line, no more.
+/// What the workers run on. Where io_uring was not asked for by name, its absence costs a log line, no more.
 fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
     if asked == settings::Engine::Threads {
         return Ok(dataplane::Engine::Threads);
@@ -294,7 +294,7 @@ fn engine(asked: settings::Engine) -> Result<dataplane::Engine, Failure> {
         }
         Err(reason) => {
             let reason = failure::chain(&reason);
-            tracing::warn!("the workers run on plain threads, which is slower: {reason}");
+            tracing::warn!("the workers run on plain threads: {reason}");
             Ok(dataplane::Engine::Threads)
         }
     }

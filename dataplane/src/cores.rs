@@ -10,6 +10,8 @@ use std::str::FromStr;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
+use self::topology::Order;
+
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoreSelection {
@@ -113,9 +115,9 @@ pub fn parse(text: &str) -> Result<CoreSelection, CoresError> {
 
 /// Chooses the cores to run on from those that the affinity mask allows, ascending.
 ///
-/// Without a selection that is all of them, but no more than the CPU quota of the container keeps busy
-/// (`cpu.max` or `cpu.cfs_quota_us`, rounded up). A count takes one thread of each physical core first, and one NUMA node
-/// after another.
+/// Without a selection that is one thread of each physical core, of those of one NUMA node, but no more than the CPU quota of the
+/// container keeps busy (`cpu.max` or `cpu.cfs_quota_us`, rounded up). A count takes one thread of each physical core first,
+/// and one NUMA node after another.
 ///
 /// A selection beyond the quota is refused, not only warned of. The kernel lets all workers run until the quota is spent,
 /// and then stops all of them for the rest of a period of mostly 100 ms: a server that looks idle and answers some
@@ -126,20 +128,29 @@ pub fn parse(text: &str) -> Result<CoreSelection, CoresError> {
 ///
 /// [`CoresError::TooMany`], [`CoresError::BeyondQuota`], [`CoresError::NotAllowed`] and [`CoresError::Affinity`].
 pub fn select(selection: Option<&CoreSelection>) -> Result<Vec<usize>, CoresError> {
-    let mask = sched_getaffinity(Pid::from_raw(0))?;
-    let allowed: Vec<_> = (0..CpuSet::count())
-        .filter(|&core| mask.is_set(core).unwrap_or(false))
-        .collect();
     let read = |path: &Path| std::fs::read_to_string(path).ok();
-    choose(selection, &topology::order(&allowed, read), quota::quota(read))
+    choose(selection, &topology::order(&allowed()?, read), quota::quota(read))
 }
 
-/// `allowed`: in the order to take them; `quota`: in cores, if there is one.
+/// The cores that the affinity mask allows, ascending.
+///
+/// # Errors
+///
+/// [`CoresError::Affinity`].
+pub fn allowed() -> Result<Vec<usize>, CoresError> {
+    let mask = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count())
+        .filter(|&core| mask.is_set(core).unwrap_or(false))
+        .collect())
+}
+
+/// `quota`: in cores, if there is one.
 fn choose(
     selection: Option<&CoreSelection>,
-    allowed: &[usize],
+    order: &Order,
     quota: Option<f64>,
 ) -> Result<Vec<usize>, CoresError> {
+    let allowed = order.cores.as_slice();
     let ascending = |cores: &[usize]| {
         let mut cores = cores.to_vec();
         cores.sort_unstable();
@@ -152,7 +163,7 @@ fn choose(
         _ => Ok(wanted),
     };
     let count = match selection {
-        None => most.min(allowed.len()),
+        None => most.min(order.apart),
         Some(&CoreSelection::Count(wanted)) if wanted > allowed.len() => {
             return Err(CoresError::TooMany {
                 wanted,
@@ -246,7 +257,16 @@ mod tests {
         // The first two are threads of different physical cores.
         let allowed = [1, 6, 2, 3];
         let list = |cores: &[usize]| CoreSelection::List(cores.to_vec());
-        let chosen = |selection| choose(Some(&selection), &allowed, None);
+        let order = Order {
+            cores: allowed.to_vec(),
+            apart: 2,
+        };
+        let chosen = |selection| choose(Some(&selection), &order, None);
+        assert_eq!(
+            choose(None, &order, None).unwrap(),
+            [1, 6],
+            "of one node, and apart"
+        );
         let told = |selection| chosen(selection).unwrap_err().to_string();
         assert_eq!(chosen(CoreSelection::Count(2)).unwrap(), [1, 6]);
         assert_eq!(chosen(CoreSelection::Count(4)).unwrap(), [1, 2, 3, 6]);
@@ -263,7 +283,11 @@ mod tests {
 
     #[test]
     fn without_a_choice_a_quota_lowers_the_count_but_never_to_nothing() {
-        let chosen = |quota| choose(None, &[0, 2, 1], quota).unwrap();
+        let order = Order {
+            cores: vec![0, 2, 1],
+            apart: 3,
+        };
+        let chosen = |quota| choose(None, &order, quota).unwrap();
         assert_eq!(chosen(Some(2.0)), [0, 2]);
         assert_eq!(chosen(Some(1.5)), [0, 2]);
         assert_eq!(chosen(Some(0.1)), [0]);
@@ -274,7 +298,11 @@ mod tests {
 
     #[test]
     fn more_cores_than_the_quota_keeps_busy_are_refused_with_both_remedies() {
-        let chosen = |selection| choose(Some(&selection), &[0, 1, 2, 3], Some(1.5));
+        let order = Order {
+            cores: vec![0, 1, 2, 3],
+            apart: 4,
+        };
+        let chosen = |selection| choose(Some(&selection), &order, Some(1.5));
         assert_eq!(chosen(CoreSelection::Count(2)).unwrap(), [0, 1]);
         assert_eq!(chosen(CoreSelection::List(vec![2, 3])).unwrap(), [2, 3]);
         for selection in [CoreSelection::Count(3), CoreSelection::List(vec![0, 1, 2])] {

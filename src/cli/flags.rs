@@ -245,8 +245,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) private_reverse: String,
 
-    /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: all that
-    /// affinity and CPU quota leave us]
+    /// Cores that answer, one worker pinned to each: a count (4) or a list (0-3,6) [default: the
+    /// physical cores of one NUMA node that affinity and CPU quota leave us]
     #[arg(
         long,
         env = "SKYDOCK_CORES",

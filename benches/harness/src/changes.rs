@@ -15,6 +15,7 @@ use crate::mix::Mix;
 use crate::network;
 use crate::plan::{IN_FLIGHT, SHARE_OF_PEAK};
 use crate::question::Question;
+use crate::results::bars::{Bound, verdict};
 use crate::servers::Kind;
 use crate::table::{count, median, table};
 use crate::world::World;
@@ -119,6 +120,27 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
         let times = format!("{:.3}", with / without.max(1e-9));
         vec![what.to_owned(), count(without), count(with), times]
     };
+    let times = |value: fn(&State) -> &Vec<f64>| {
+        let [without, with] = states.each_ref().map(|state| median(value(state)).unwrap_or(0.0));
+        with / without.max(1e-9)
+    };
+    let bars = [
+        verdict(
+            "times as many answers at the peak",
+            times(|state| &state.rate),
+            Bound::Least(0.95),
+        ),
+        verdict(
+            "times as many for each CPU-second of the worker",
+            times(|state| &state.per_worker_second),
+            Bound::Least(0.95),
+        ),
+        verdict(
+            "times the p99 at 70 % of the peak",
+            times(|state| &state.p99_us),
+            Bound::Most(1.2),
+        ),
+    ];
     let [_, with] = &states;
     let came = median(&with.changes).unwrap_or(0.0);
     let rows = [
@@ -140,10 +162,11 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
     let (median, ninety, longest) = (at(0.5), at(0.9), seen_ms.last().copied().unwrap_or(0.0));
     Ok(format!(
         "{} containers; of {CHANGES_PER_SECOND} changes a second {} came\n\n{}\nCPU of a change while nobody asks, us: {alone:.1}\nfrom the engine's event to the right answer, ms: median \
-         {median:.2}, p90 {ninety:.2}, longest {longest:.2}",
+         {median:.2}, p90 {ninety:.2}, longest {longest:.2}\n\n{}",
         world.many(),
         count(came),
         table(&rows),
+        bars.join("\n"),
     ))
 }
 

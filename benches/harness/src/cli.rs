@@ -370,6 +370,7 @@ pub(crate) fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use dataplane::cores::allowed;
 
     use super::*;
 
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn servers_and_the_generator_have_cores_of_their_own_where_there_are_two() {
         let cores = Cores::choose().unwrap();
-        let count = select(None).unwrap().len();
+        let count = allowed().unwrap().len();
         assert!(count == 1 || !cores.clients.contains(&cores.server));
         assert!(!cores.clients.is_empty());
     }

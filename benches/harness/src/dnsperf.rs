@@ -22,6 +22,7 @@ use crate::network;
 use crate::plan::IN_FLIGHT;
 use crate::process::on_cores;
 use crate::results::About;
+use crate::results::bars::{Bound, verdict};
 use crate::servers::Kind;
 use crate::table::{count, median, table};
 use crate::world::World;
@@ -159,10 +160,7 @@ fn bars(per_cpu: &[(Kind, [f64; 3])]) -> Vec<String> {
         bars.push(("times Unbound, cached".to_owned(), cached / theirs, 1.0));
         bars.push(("times Unbound, mixed".to_owned(), mixed / their_mixed, 1.0));
     }
-    let line = |(what, found, bound): (String, f64, f64)| {
-        let word = if found >= bound { "met   " } else { "MISSED" };
-        format!("{word}  {what}, per CPU-second: {found:.2} >= {bound:.2}")
-    };
+    let line = |(what, found, bound)| verdict(&format!("{what}, per CPU-second"), found, Bound::Least(bound));
     bars.into_iter().map(line).collect()
 }
 

@@ -19,6 +19,9 @@ const SETTLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Part of a core that it takes at most when it is at rest, and how long that is looked at.
 const REST_SHARE_MAX: f64 = 0.02;
 const REST_TIME: Duration = Duration::from_millis(500);
+/// The same between two turns. Whoever polls for a while before it sleeps does so for longer.
+const CALM_SHARE_MAX: f64 = 0.3;
+const CALM_TIME: Duration = Duration::from_millis(10);
 /// How long one try at that takes.
 const TRY_TIME: Duration = Duration::from_millis(5);
 
@@ -121,19 +124,28 @@ impl Running {
 
     fn await_rest(&self) -> Result<(), String> {
         let began = Instant::now();
-        loop {
-            let (before, since) = (self.process.cpu_seconds(), Instant::now());
-            std::thread::sleep(REST_TIME);
-            let share = (self.process.cpu_seconds() - before) / since.elapsed().as_secs_f64();
-            if share <= REST_SHARE_MAX {
-                return Ok(());
-            }
+        while let Err(share) = self.rests(REST_TIME, REST_SHARE_MAX) {
             if began.elapsed() > SETTLE_TIME_MAX {
                 return Err(format!(
                     "was not at rest after {SETTLE_TIME_MAX:?}: {share:.2} of a core"
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// Waits until it has worked off what it was asked, so that whoever is measured next has the core alone.
+    pub fn calm_down(&self) {
+        let began = Instant::now();
+        while self.rests(CALM_TIME, CALM_SHARE_MAX).is_err() && began.elapsed() < SETTLE_TIME_MAX {}
+    }
+
+    /// Whether it takes less than `most` of a core for so long; else what it takes.
+    fn rests(&self, time: Duration, most: f64) -> Result<(), f64> {
+        let (before, since) = (self.process.cpu_seconds(), Instant::now());
+        std::thread::sleep(time);
+        let share = (self.process.cpu_seconds() - before) / since.elapsed().as_secs_f64();
+        if share <= most { Ok(()) } else { Err(share) }
     }
 
     fn await_last_name(&mut self, world: World, mix: Mix, started: Instant) -> Result<(), String> {

@@ -110,6 +110,7 @@ pub fn measure(
                     cpu_seconds: server.process.cpu_seconds() - cpu,
                     softirq_seconds: softirq_seconds(&[core]) - softirq,
                 });
+                server.calm_down();
             }
         }
     }
@@ -122,7 +123,12 @@ fn prove(server: &Running, point: &Point, generator: &mut Generator) -> io::Resu
     // Whatever comes: a forwarder may lose some while it has nothing cached.
     let warmed = generator.run(point.mix, &warm);
     let proof = spec(server, point, Pace::InFlight(1), PROOF_SECONDS);
-    let outcome = match warmed.and_then(|_| generator.run(point.mix, &proof)) {
+    let outcome = warmed.and_then(|_| {
+        server.calm_down();
+        generator.run(point.mix, &proof)
+    });
+    server.calm_down();
+    let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return Ok(Some(error.to_string())),
     };

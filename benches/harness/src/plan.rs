@@ -97,16 +97,18 @@ pub fn points(extent: Extent) -> Vec<Point> {
         Load::Rate(50_000.0),
         Load::ShareOfPeak,
     ];
-    for load in loads {
-        if !is_full && load == Load::Rate(10_000.0) {
-            continue;
+    for path in [Path::Loopback, Path::Bridge] {
+        for load in loads {
+            if !is_full && (load == Load::Rate(10_000.0) || path == Path::Bridge) {
+                continue;
+            }
+            points.push(Point {
+                load,
+                seconds: rate_seconds,
+                rounds: rate_rounds,
+                ..peak(Mix::Hot, Transport::Udp, true, path)
+            });
         }
-        points.push(Point {
-            load,
-            seconds: rate_seconds,
-            rounds: rate_rounds,
-            ..peak(Mix::Hot, Transport::Udp, true, Path::Loopback)
-        });
     }
     points
 }

@@ -1,6 +1,6 @@
 //! Results: medians of the samples, as tables, as JSON, and held against the bars.
 
-mod bars;
+pub(crate) mod bars;
 mod text;
 
 use std::process::Command;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use dataplane::cores::{CoreSelection, Shown, select};
+use dataplane::cores::{CoreSelection, Shown, allowed, select};
 use serde_json::json;
 
 use crate::chart::cores_chart;
@@ -17,6 +17,7 @@ use crate::mix::Mix;
 use crate::network;
 use crate::plan::IN_FLIGHT;
 use crate::results::About;
+use crate::results::bars::{Bound, verdict};
 use crate::servers::Kind;
 use crate::table::{count, median, table};
 use crate::world::World;
@@ -31,7 +32,7 @@ const ROUNDS: usize = 5;
 ///
 /// A sentence for whoever called.
 pub(crate) fn run(skydock: &Path, world: World, out: &Path) -> Outcome<String> {
-    let all = select(None)?;
+    let all = allowed()?;
     let directory = tempfile::tempdir()?;
     let engine = Engine::start(world, &directory.path().join("docker.sock"))?.endpoint();
     let head = [
@@ -43,14 +44,15 @@ pub(crate) fn run(skydock: &Path, world: World, out: &Path) -> Outcome<String> {
         "per CPU-second, times one",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let (mut points, mut records) = (Vec::new(), Vec::new());
+    let (mut points, mut records, mut bars) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = None;
     let mut is_shared = false;
     for number in 1..=all.len() {
         let cores = select(Some(&CoreSelection::Count(number)))?;
         let left: Vec<_> = all.iter().copied().filter(|core| !cores.contains(core)).collect();
-        is_shared |= left.is_empty();
-        let clients = if left.is_empty() { all.clone() } else { left };
+        let left_none = left.is_empty();
+        is_shared |= left_none;
+        let clients = if left_none { all.clone() } else { left };
         say(&format!("{number} of {}", all.len()));
         let ground = Ground {
             world,
@@ -83,6 +85,13 @@ pub(crate) fn run(skydock: &Path, world: World, out: &Path) -> Outcome<String> {
         }
         let (rate, per_cpu) = (median(&rates).unwrap_or(0.0), median(&per_cpu).unwrap_or(0.0));
         let (one_rate, one_per_cpu) = *first.get_or_insert((rate, per_cpu));
+        if number == 2 && !left_none {
+            bars.push(verdict(
+                "times one core, two of them",
+                rate / one_rate.max(1.0),
+                Bound::Least(1.8),
+            ));
+        }
         points.push((number, rate));
         records.push(json!({"cores": cores, "rate": rate, "answers_per_cpu_second": per_cpu}));
         rows.push(vec![
@@ -107,6 +116,7 @@ pub(crate) fn run(skydock: &Path, world: World, out: &Path) -> Outcome<String> {
     let (machine, date, out) = (&about.machine, &about.date, out.display());
     let table = table(&rows);
     Ok(format!(
-        "{machine}, {date}\n\n{table}{shared}\n\nwritten: {out}/cores.svg and {out}/cores.json"
+        "{machine}, {date}\n\n{table}{shared}\n\n{}written: {out}/cores.svg and {out}/cores.json",
+        bars.into_iter().map(|bar| bar + "\n\n").collect::<String>(),
     ))
 }

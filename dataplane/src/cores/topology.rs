@@ -5,6 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::{CoreSelection, parse};
 
+/// Cores in the order in which to take them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// All of them.
+    pub(super) cores: Vec<usize>,
+    /// How many of the first share nothing but their NUMA node: each is another physical core of that one.
+    pub(super) apart: usize,
+}
+
 /// `cores` in the order in which to take them: first one of each physical core, then the other threads of these; each
 /// time one NUMA node after another.
 ///
@@ -12,7 +21,7 @@ use super::{CoreSelection, parse};
 /// workers they make little more than one. So a count smaller than the machine gets physical cores. Nodes come one after
 /// another, for the snapshot lies in the memory of one of them. `read` gives a file's text, if there is one; where
 /// nothing is known, the order is that of the numbers.
-pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Vec<usize> {
+pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Order {
     let nodes = nodes(&read);
     let mut threads: HashMap<[Option<usize>; 3], usize> = HashMap::new();
     let mut keyed: Vec<_> = cores
@@ -36,7 +45,14 @@ pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> 
         })
         .collect();
     keyed.sort_unstable();
-    keyed.into_iter().map(|(_, _, core)| core).collect()
+    let first = keyed.first().map(|&(before, node, _)| (before, node));
+    let alike = keyed
+        .iter()
+        .take_while(|&&(before, node, _)| Some((before, node)) == first);
+    Order {
+        apart: alike.count(),
+        cores: keyed.into_iter().map(|(_, _, core)| core).collect(),
+    }
 }
 
 /// The NUMA node of each core.
@@ -87,14 +103,24 @@ mod tests {
     #[test]
     fn physical_cores_come_first_and_nodes_one_after_another() {
         let all: Vec<_> = (0..8).collect();
-        assert_eq!(order(&all, two_nodes), [0, 2, 1, 3, 4, 6, 5, 7]);
+        let order = |cores: &[usize]| {
+            let Order { cores, apart } = order(cores, two_nodes);
+            (cores, apart)
+        };
+        assert_eq!(order(&all), (vec![0, 2, 1, 3, 4, 6, 5, 7], 2));
         // A mask may leave out the first thread of a core.
-        assert_eq!(order(&[3, 4, 5, 7], two_nodes), [4, 3, 5, 7]);
+        assert_eq!(order(&[3, 4, 5, 7]), (vec![4, 3, 5, 7], 1));
+        assert_eq!(order(&[3, 7]), (vec![3, 7], 1));
+        assert_eq!(order(&[]), (vec![], 0));
     }
 
     #[test]
     fn where_nothing_is_known_the_numbers_decide() {
-        assert_eq!(order(&[1, 2, 6], |_| None), [1, 2, 6]);
-        assert_eq!(order(&[0, 1], |_| Some("nonsense".to_owned())), [0, 1]);
+        let of = |cores: &[usize]| Order {
+            cores: cores.to_vec(),
+            apart: cores.len(),
+        };
+        assert_eq!(order(&[1, 2, 6], |_| None), of(&[1, 2, 6]));
+        assert_eq!(order(&[0, 1], |_| Some("nonsense".to_owned())), of(&[0, 1]));
     }
 }

@@ -10,7 +10,9 @@
 //! Glommio is the one that waits, for it serves whatever else lives on its core; datagrams are taken and sent by
 //! `udp`, many to a call. Two of its habits shape this file. Its own receives allocate and take one datagram
 //! each, and the slow path of its `send_to` sends one octet, so neither carries a query. And its park costs some ten
-//! system calls, so a core first lingers in one `ppoll`, and parks only once it is idle.
+//! system calls, so a core first lingers in one `ppoll`, and parks only once it is idle. Parked after each query at 1 000 a second it took
+//! 1.64 times the CPU of lingering, by its `recv_from` 1.59, by a ring of our own 1.48. Its `spin_before_park` looks at its own
+//! rings meanwhile and not at our sockets.
 
 use std::future::{Future, poll_fn};
 use std::io;

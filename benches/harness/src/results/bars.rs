@@ -7,6 +7,25 @@ use crate::network::Path;
 use crate::plan::{Load, Point};
 use crate::servers::Kind;
 
+/// How much is promised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    /// This much at least.
+    Least(f64),
+    /// This much at most.
+    Most(f64),
+}
+
+/// A line that begins with `met` or `MISSED`: what was promised, and what was found.
+pub(crate) fn verdict(what: &str, found: f64, bound: Bound) -> String {
+    let (is_met, sign, bound) = match bound {
+        Bound::Least(bound) => (found >= bound, ">=", bound),
+        Bound::Most(bound) => (found <= bound, "<=", bound),
+    };
+    let word = if is_met { "met   " } else { "MISSED" };
+    format!("{word}  {what}: {found:.2} {sign} {bound:.2}")
+}
+
 impl Results {
     /// What is promised, each with what was found: a line that begins with `met` or `MISSED`.
     #[must_use]
@@ -21,12 +40,15 @@ impl Results {
         let mut bars = Vec::new();
         let mut bar = |what: String, found: Option<f64>, bound: f64, is_least: bool| {
             let Some(found) = found else { return };
-            let is_met = if is_least { found >= bound } else { found <= bound };
-            let (word, sign) = (
-                if is_met { "met   " } else { "MISSED" },
-                if is_least { ">=" } else { "<=" },
-            );
-            bars.push(format!("{word}  {what}: {found:.2} {sign} {bound:.2}"));
+            bars.push(verdict(
+                &what,
+                found,
+                if is_least {
+                    Bound::Least(bound)
+                } else {
+                    Bound::Most(bound)
+                },
+            ));
         };
         let ratio = |value: fn(Figure) -> f64, other: Kind, mix, path, load| {
             let of = |kind| self.find(kind, at(mix, path, load)).map(value);
@@ -62,6 +84,18 @@ impl Results {
                     true,
                 );
             }
+        }
+        for other in Kind::ALL.into_iter().filter(|kind| !kind.is_ours()) {
+            let over_tcp =
+                |point: &Point| point.edns && point.transport == Transport::Tcp && point.mix == Mix::Hot;
+            let of = |kind| self.find(kind, over_tcp).map(per_cpu);
+            let found = of(Kind::Skydock).zip(of(other)).map(|(ours, its)| ours / its);
+            bar(
+                format!("times {} per CPU-second, hot, TCP", other.word()),
+                found,
+                1.0,
+                true,
+            );
         }
         let ours = |mix| {
             self.find(Kind::Skydock, at(mix, Path::Loopback, Load::Peak))
