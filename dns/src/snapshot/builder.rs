@@ -1,8 +1,11 @@
 //! Records in, snapshots out: only what changed since the last one is built again.
 
+mod burst;
 mod composed;
 mod error;
+mod labels;
 
+pub use burst::Records;
 pub use error::{BuildError, PORT_RRSETS_MAX};
 
 use std::collections::BTreeMap;
@@ -14,22 +17,21 @@ use ipnet::IpNet;
 
 use super::chunks::Chunks;
 use super::endpoint::{Chunk, Endpoint, EndpointKey, GRAMMAR_LABELS, RowContent, RowEdit};
-use super::entry::{Answer, Entry, EntryOctets};
-use super::port::{Below, Port, PortRrSets, below};
+use super::entry::{Entry, EntryOctets};
+use super::port::{Below, PortRrSets, below};
 use super::shards::Shards;
-use super::table::{Edit, LABEL_MARK};
+use super::table::Edit;
 use super::view::Networks;
 use super::zone::{Servers, ZoneSettings, Zones};
 use super::{Snapshot, WILDCARD_OCTETS, hash_of};
 use crate::name::{LABEL_OCTETS_MAX, Name, NameRef};
 use crate::record::{RrSet, View};
-use crate::wire::RType;
-use composed::ComposedRrSet;
-use error::RRSETS_MAX;
+use composed::Composed;
+use labels::Labels;
 
 /// Changed keys that are kept aside. With one more they go into the shards before the next snapshot is built: kept
 /// aside, all names of a large host would take more room than the shards. Each time copies most shards, which is why
-/// it is not done more often.
+/// it is not done more often, and why many names are set by [`Builder::set_all`].
 const CHANGED_MAX: usize = 1 << 15;
 
 /// Builds snapshots, each from the one before.
@@ -50,10 +52,7 @@ pub struct Builder {
     /// Rows changed since the last build.
     rows: BTreeMap<EndpointKey, Option<RowContent>>,
     free_keys: Vec<EndpointKey>,
-    /// How many rows have the label of each number. Number 0 is no label.
-    labels: Vec<u32>,
-    /// Numbers that no row has; they are given out again, so 32 bits last for ever.
-    free_numbers: Vec<u32>,
+    labels: Labels,
     names: usize,
     /// Names whose first label is `*`, those that exist because of names below them too (RFC 4592, section 2.2.2).
     wildcards: usize,
@@ -81,8 +80,7 @@ impl Builder {
             chunks: Chunks::default(),
             rows: BTreeMap::new(),
             free_keys: Vec::new(),
-            labels: vec![0],
-            free_numbers: Vec::new(),
+            labels: Labels::new(FixedState::with_seed(hash_seed)),
             names: 0,
             wildcards: 0,
             endpoints: 0,
@@ -208,49 +206,12 @@ impl Builder {
         rrsets: &[RrSet],
         ports: &[PortRrSets],
     ) -> Result<(), BuildError> {
-        let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
-        for rrset in rrsets {
-            let rrset = ComposedRrSet::of(owner, rrset)?;
-            if composed
-                .iter()
-                .any(|other| (other.rtype, other.view) == (rrset.rtype, rrset.view))
-            {
-                return Err(BuildError::MixedRrSet {
-                    owner: owner.clone(),
-                    rtype: rrset.rtype,
-                });
-            }
-            composed.push(rrset);
-        }
-        let is_alias = composed.iter().any(|rrset| rrset.rtype == RType::CNAME);
-        if is_alias && (composed.len() > 1 || composed.iter().any(|rrset| rrset.records > 1)) {
-            return Err(BuildError::AliasNotAlone { owner: owner.clone() });
-        }
-        if composed.len() > RRSETS_MAX {
-            return Err(BuildError::TooManyRrSets {
-                owner: owner.clone(),
-                rrsets: composed.len(),
-            });
-        }
-        let composed_ports = compose_ports(owner, ports)?;
-        let answers: Vec<Answer<'_>> = composed.iter().map(ComposedRrSet::answer).collect();
-        let port_answers: Vec<(Port, Answer<'_>)> = composed_ports
-            .iter()
-            .map(|(port, rrset)| (*port, rrset.answer()))
-            .collect();
+        let composed = Composed::of(owner, rrsets, ports)?;
         let before = self
             .get(owner.octets())
             .map(|entry| (entry.value, entry.rrsets()));
         let (children, rrsets_before) = before.unwrap_or((0, 0));
-        self.put(
-            owner.octets(),
-            Some(EntryOctets::new(
-                owner.octets(),
-                children,
-                &answers,
-                &port_answers,
-            )),
-        );
+        self.put(owner.octets(), Some(composed.entry(owner, children)));
         self.names = self.names + usize::from(!rrsets.is_empty()) - usize::from(rrsets_before > 0);
         if before.is_none() {
             self.add_child_to_parent(owner);
@@ -301,7 +262,8 @@ impl Builder {
             });
         }
         let octets = endpoint.row_octets().ok_or(BuildError::Addresses)?;
-        let numbers = endpoint.labels.each_ref().map(|label| self.take_number(label));
+        let take = |label: &Box<[u8]>| self.labels.take(label, &self.shards);
+        let numbers = endpoint.labels.each_ref().map(take);
         let key = self.free_keys.pop().unwrap_or_else(|| {
             // A key that was never given out: all below it are in use or, had they been free, popped first.
             EndpointKey(u32::try_from(self.endpoints).expect("memory ends before 2^32 endpoints"))
@@ -321,7 +283,7 @@ impl Builder {
             return;
         };
         for (number, label) in numbers.into_iter().zip(labels) {
-            self.give_number_back(number, label);
+            self.labels.give_back(number, label, &self.shards);
         }
         self.rows.insert(key, None);
         self.free_keys.push(key);
@@ -351,10 +313,16 @@ impl Builder {
         let hash = |key: &[u8]| hash_of(&hasher, key);
         let none = HashMap::with_hasher(self.changed.hasher().clone());
         let changed = std::mem::replace(&mut self.changed, none);
-        let edits = changed
+        let labels = self.labels.take_changed();
+        let entries: Vec<_> = (0..labels.len()).map(|place| labels.entry(place)).collect();
+        let of_names = changed
             .iter()
             .map(|(key, entry)| -> Edit<'_> { (key, hash(key), entry.as_ref()) });
-        self.shards.edit(edits.collect(), hash);
+        let of_labels = entries.iter().enumerate().map(|(place, entry)| -> Edit<'_> {
+            let (key, hash) = labels.key(place);
+            (key, hash, entry.as_ref())
+        });
+        self.shards.edit(of_names.chain(of_labels).collect(), hash);
     }
 
     fn apply_rows(&mut self) {
@@ -431,37 +399,44 @@ impl Builder {
     }
 
     /// The name above `owner`, unless `owner` is an apex or in no zone.
-    fn parent_in_zone(&self, owner: &Name) -> Option<Name> {
-        let zone = self.zones().find(|zone| owner.is_within(&zone.apex))?;
-        if zone.apex == *owner { None } else { owner.parent() }
+    fn parent_in_zone<'n>(&self, owner: &'n Name) -> Option<NameRef<'n>> {
+        parent_in_zone(&self.zones, owner.as_ref())
     }
 
     fn add_child_to_parent(&mut self, owner: &Name) {
-        let Some(parent) = self.parent_in_zone(owner) else {
-            return;
-        };
+        if let Some(parent) = self.parent_in_zone(owner) {
+            self.add_children(&parent.into(), 1);
+        }
+    }
+
+    /// Notes that there are so many more names right below `parent`, which is in a zone.
+    fn add_children(&mut self, parent: &Name, more: u32) {
         if let Some(children) = self.get(parent.octets()).map(|entry| entry.value) {
-            self.put_value(parent.octets(), children + 1);
+            self.put_value(parent.octets(), children + more);
         } else {
             self.put(
                 parent.octets(),
-                Some(EntryOctets::empty_non_terminal(parent.octets(), 1)),
+                Some(EntryOctets::empty_non_terminal(parent.octets(), more)),
             );
-            self.add_child_to_parent(&parent);
+            self.add_child_to_parent(parent);
         }
     }
 
     fn remove_child_from_parent(&mut self, owner: &Name) {
-        let Some(parent) = self.parent_in_zone(owner) else {
-            return;
-        };
+        if let Some(parent) = self.parent_in_zone(owner) {
+            self.remove_children(&parent.into(), 1);
+        }
+    }
+
+    /// Notes that there are so many fewer names right below `parent`, which is in a zone.
+    fn remove_children(&mut self, parent: &Name, fewer: u32) {
         let Some(entry) = self.get(parent.octets()) else {
             return;
         };
-        let children = entry.value.saturating_sub(1);
-        if children == 0 && !entry.is_set() && !self.is_apex(&parent) {
+        let children = entry.value.saturating_sub(fewer);
+        if children == 0 && !entry.is_set() && !self.is_apex(parent) {
             self.put(parent.octets(), None);
-            self.remove_child_from_parent(&parent);
+            self.remove_child_from_parent(parent);
         } else {
             self.put_value(parent.octets(), children);
         }
@@ -478,82 +453,16 @@ impl Builder {
             self.put(key, Some(entry));
         }
     }
-
-    /// The number of `label`, which one more row has.
-    fn take_number(&mut self, label: &[u8]) -> u32 {
-        let key = label_key(label);
-        let known = self.get(&key).map(|entry| entry.value);
-        let number = known.unwrap_or_else(|| {
-            let number = self.free_numbers.pop().unwrap_or_else(|| {
-                self.labels.push(0);
-                u32::try_from(self.labels.len() - 1).expect("memory ends before 2^32 labels")
-            });
-            self.put(&key, Some(EntryOctets::new(&key, number, &[], &[])));
-            number
-        });
-        if let Some(rows) = self.labels.get_mut(number as usize) {
-            *rows += 1;
-        }
-        number
-    }
-
-    /// One row less has `label`, whose number this is.
-    fn give_number_back(&mut self, number: u32, label: &[u8]) {
-        let Some(rows) = self.labels.get_mut(number as usize) else {
-            return;
-        };
-        *rows = rows.saturating_sub(1);
-        if *rows == 0 {
-            let key = label_key(label);
-            // Otherwise the label would lead to whoever gets its number next.
-            debug_assert_eq!(
-                self.get(&key).map(|entry| entry.value),
-                Some(number),
-                "the labels it was inserted with"
-            );
-            self.put(&key, None);
-            self.free_numbers.push(number);
-        }
-    }
 }
 
-/// The RRsets of the ports of `owner`, in the order that an entry keeps them in; a port without any has an empty one.
-fn compose_ports(owner: &Name, ports: &[PortRrSets]) -> Result<Vec<(Port, ComposedRrSet)>, BuildError> {
-    let rrsets = ports.iter().map(|port| port.rrsets.len().max(1)).sum();
-    if rrsets > PORT_RRSETS_MAX {
-        return Err(BuildError::TooManyRrSets {
-            owner: owner.clone(),
-            rrsets,
-        });
-    }
-    let mut composed = Vec::with_capacity(rrsets);
-    for PortRrSets { port, rrsets } in ports {
-        if rrsets.is_empty() {
-            composed.push((*port, ComposedRrSet::empty(RType::SRV)));
-        }
-        for rrset in rrsets {
-            composed.push((*port, ComposedRrSet::of(owner, rrset)?));
-        }
-    }
-    composed.sort_unstable_by_key(|(port, rrset)| (*port, rrset.view));
-    let is_double = |pair: &[(Port, ComposedRrSet)]| match pair {
-        [(port, rrset), (next, after)] => (port, rrset.view) == (next, after.view),
-        _ => false,
-    };
-    let is_other = composed.iter().any(|(_, rrset)| rrset.rtype != RType::SRV);
-    if is_other || composed.windows(2).any(is_double) {
-        return Err(BuildError::MixedRrSet {
-            owner: owner.clone(),
-            rtype: RType::SRV,
-        });
-    }
-    Ok(composed)
+/// The name above `owner`, unless `owner` is an apex or in none of `zones`.
+fn parent_in_zone<'n>(zones: &[(ZoneSettings, Arc<Servers>)], owner: NameRef<'n>) -> Option<NameRef<'n>> {
+    let mut starts = zones.iter().filter_map(|(zone, _)| owner.start_of(&zone.apex));
+    if starts.next()? == 0 { None } else { owner.parent() }
 }
 
-fn label_key(label: &[u8]) -> Box<[u8]> {
-    [&[LABEL_MARK], label].concat().into_boxed_slice()
-}
-
+#[cfg(test)]
+mod burst_tests;
 #[cfg(test)]
 mod port_tests;
 #[cfg(test)]

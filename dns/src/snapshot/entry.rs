@@ -23,7 +23,7 @@
 //! kernel map. A port head is the RRset at `_number._protocol` below the name: stored with it, since nearly every
 //! service has such names, and each by itself would take as much room as the name. RRsets of equal octets share them.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 
 use super::port::{Port, Protocol};
 use crate::moment::Moment;
@@ -48,6 +48,9 @@ const FLAG_HAS_PORTS: u8 = 32;
 const UNTIL_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = 18;
 const PORT_HEAD_OCTETS: usize = 3 + HEAD_OCTETS;
+/// Runs of records that are compared with a new one; of more, those behind them are found by their hash. Nearly every name
+/// has fewer, and a table for each of them was a tenth of compiling it.
+const RUNS_COMPARED_MAX: usize = 8;
 
 /// One name, found.
 #[derive(Clone, Copy)]
@@ -227,7 +230,10 @@ type Run<'a> = (&'a [u8], &'a [u8], Option<Moment>);
 #[derive(Default)]
 struct Payload<'a> {
     octets: Vec<u8>,
-    starts: HashMap<Run<'a>, u32>,
+    /// The first [`RUNS_COMPARED_MAX`], each with where it begins.
+    first: Vec<(Run<'a>, u32)>,
+    /// Those behind them.
+    others: HashMap<Run<'a>, u32>,
     /// Records stand behind the moment that they end at.
     has_ends: bool,
 }
@@ -238,19 +244,7 @@ impl<'a> Payload<'a> {
         let lengths = [rrset.answer.len(), rrset.additional.len()]
             .map(|length| u16::try_from(length).expect("the builder keeps RRsets within a message"));
         let [answer, additional] = lengths;
-        let start = match self.starts.entry((rrset.answer, rrset.additional, rrset.until)) {
-            hash_map::Entry::Occupied(known) => *known.get(),
-            hash_map::Entry::Vacant(new) => {
-                if self.has_ends {
-                    let until = rrset.until.map_or(0, Moment::milliseconds);
-                    self.octets.extend_from_slice(&until.to_le_bytes());
-                }
-                let start = self.octets.len();
-                self.octets.extend_from_slice(rrset.answer);
-                self.octets.extend_from_slice(rrset.additional);
-                *new.insert(u32::try_from(start).expect("the builder keeps an entry below 4 GiB"))
-            }
-        };
+        let start = self.start((rrset.answer, rrset.additional, rrset.until));
         for field in [
             rrset.rtype.0,
             rrset.view.0,
@@ -263,6 +257,28 @@ impl<'a> Payload<'a> {
         heads.extend_from_slice(&start.to_le_bytes());
         heads.extend_from_slice(&answer.to_le_bytes());
         heads.extend_from_slice(&additional.to_le_bytes());
+    }
+
+    /// Where `run` begins, which is appended unless it is there already.
+    fn start(&mut self, run: Run<'a>) -> u32 {
+        let first = self.first.iter().find(|(known, _)| *known == run);
+        if let Some(start) = first.map(|(_, start)| start).or_else(|| self.others.get(&run)) {
+            return *start;
+        }
+        let (answer, additional, until) = run;
+        if self.has_ends {
+            let until = until.map_or(0, Moment::milliseconds);
+            self.octets.extend_from_slice(&until.to_le_bytes());
+        }
+        let start = u32::try_from(self.octets.len()).expect("the builder keeps an entry below 4 GiB");
+        self.octets.extend_from_slice(answer);
+        self.octets.extend_from_slice(additional);
+        if self.first.len() < RUNS_COMPARED_MAX {
+            self.first.push((run, start));
+        } else {
+            self.others.insert(run, start);
+        }
+        start
     }
 }
 

@@ -24,7 +24,7 @@ mod wildcard;
 mod zone;
 
 pub use alias::Alias;
-pub use builder::{BuildError, Builder, PORT_RRSETS_MAX};
+pub use builder::{BuildError, Builder, PORT_RRSETS_MAX, Records};
 pub use endpoint::{Endpoint, EndpointKey, GRAMMAR_LABELS, SRV_WEIGHT, Tier};
 pub use entry::Answer;
 pub use port::{Port, PortRrSets, Protocol};

@@ -16,9 +16,9 @@ use super::table::{Edit, Hash, Shard};
 /// shard, at most some 20 KiB at this size.
 const SHARD_ENTRIES_MAX: usize = 192;
 /// Shards of a group.
-const GROUP_SHARDS: usize = 8;
+pub(super) const GROUP_SHARDS: usize = 8;
 
-type Group = [Shard; GROUP_SHARDS];
+pub(super) type Group = [Shard; GROUP_SHARDS];
 
 /// The shards by their place; their number is a power of two. A copy shares what is not changed later.
 #[derive(Clone)]
@@ -48,6 +48,12 @@ impl Shards {
         self.all().flat_map(Shard::entries)
     }
 
+    /// Number of entries.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
     /// Octets held by entries and slots.
     pub(super) fn octets(&self) -> usize {
         self.all().map(Shard::octets).sum()
@@ -55,10 +61,7 @@ impl Shards {
 
     /// Applies `edits`; each key at most once among them. `hash` gives the hash of a key that stays.
     pub(super) fn edit(&mut self, mut edits: Vec<Edit<'_>>, hash: impl Fn(&[u8]) -> Hash) {
-        let most = self.entries + edits.len();
-        if most > self.count() * SHARD_ENTRIES_MAX {
-            self.split(most, hash);
-        }
+        self.make_room(edits.len(), hash);
         let count = self.count();
         edits.sort_unstable_by_key(|(_, hash, _)| hash.shard(count));
         for of_shard in edits.chunk_by(|(_, one, _), (_, other, _)| one.shard(count) == other.shard(count)) {
@@ -73,6 +76,24 @@ impl Shards {
                 *shard = edited;
             }
         }
+    }
+
+    /// Has shards enough for so many entries more. `hash` gives the hash of a key that stays.
+    pub(super) fn make_room(&mut self, more: usize, hash: impl Fn(&[u8]) -> Hash) {
+        let most = self.entries + more;
+        if most > self.count() * SHARD_ENTRIES_MAX {
+            self.split(most, hash);
+        }
+    }
+
+    /// The groups, to be edited each by itself, by whichever thread; [`Shards::changed`] takes in what that changed.
+    pub(super) fn groups(&mut self) -> &mut [Arc<Group>] {
+        &mut self.groups
+    }
+
+    /// There are so many entries more, or fewer, since groups were edited by themselves.
+    pub(super) fn changed(&mut self, entries: isize) {
+        self.entries = self.entries.saturating_add_signed(entries);
     }
 
     /// Deals the entries out to as many shards as `entries` need.
@@ -103,7 +124,7 @@ impl Shards {
     }
 
     /// Number of shards.
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.groups.len() * GROUP_SHARDS
     }
 }

@@ -1,10 +1,12 @@
-//! An RRset made into octets, within what a message can carry.
+//! RRsets made into octets, within what a message can carry.
 
-use super::BuildError;
+use super::error::RRSETS_MAX;
+use super::{BuildError, PORT_RRSETS_MAX};
 use crate::moment::Moment;
 use crate::name::{NAME_OCTETS_MAX, Name};
 use crate::record::{RecordData, RrSet, View, character_strings};
-use crate::snapshot::entry::Answer;
+use crate::snapshot::entry::{Answer, EntryOctets};
+use crate::snapshot::port::{Port, PortRrSets};
 use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 
 /// Octets that the records of one RRset and its additional ones may take: what the largest TCP message
@@ -12,11 +14,94 @@ use crate::wire::{EDNS_OCTETS, HEADER_OCTETS, RType};
 const RRSET_OCTETS_MAX: usize = 65_535 - HEADER_OCTETS - (NAME_OCTETS_MAX + 4) - EDNS_OCTETS;
 /// Octets of a TXT record's data: what RDLENGTH can count.
 pub(super) const TEXT_OCTETS_MAX: usize = u16::MAX as usize;
+
+/// All that a name is set to, in octets.
+pub(super) struct Composed {
+    rrsets: Vec<ComposedRrSet>,
+    /// Those of its ports, in the order that an entry keeps them in; a port without any has an empty one.
+    ports: Vec<(Port, ComposedRrSet)>,
+}
+
+impl Composed {
+    /// What [`Builder::set_with_ports`](super::Builder::set_with_ports) takes, checked as it says.
+    pub(super) fn of(owner: &Name, rrsets: &[RrSet], ports: &[PortRrSets]) -> Result<Self, BuildError> {
+        let mut composed: Vec<ComposedRrSet> = Vec::with_capacity(rrsets.len());
+        for rrset in rrsets {
+            let rrset = ComposedRrSet::of(owner, rrset)?;
+            if composed
+                .iter()
+                .any(|other| (other.rtype, other.view) == (rrset.rtype, rrset.view))
+            {
+                return Err(BuildError::MixedRrSet {
+                    owner: owner.clone(),
+                    rtype: rrset.rtype,
+                });
+            }
+            composed.push(rrset);
+        }
+        let is_alias = composed.iter().any(|rrset| rrset.rtype == RType::CNAME);
+        if is_alias && (composed.len() > 1 || composed.iter().any(|rrset| rrset.records > 1)) {
+            return Err(BuildError::AliasNotAlone { owner: owner.clone() });
+        }
+        if composed.len() > RRSETS_MAX {
+            return Err(BuildError::TooManyRrSets {
+                owner: owner.clone(),
+                rrsets: composed.len(),
+            });
+        }
+        Ok(Self {
+            rrsets: composed,
+            ports: compose_ports(owner, ports)?,
+        })
+    }
+
+    /// The entry of `owner`, which has so many names right below it.
+    pub(super) fn entry(&self, owner: &Name, children: u32) -> EntryOctets {
+        let rrsets: Vec<Answer<'_>> = self.rrsets.iter().map(ComposedRrSet::answer).collect();
+        let ports = self.ports.iter().map(|(port, rrset)| (*port, rrset.answer()));
+        let ports: Vec<(Port, Answer<'_>)> = ports.collect();
+        EntryOctets::new(owner.octets(), children, &rrsets, &ports)
+    }
+}
+
+/// The RRsets of the ports of `owner`.
+fn compose_ports(owner: &Name, ports: &[PortRrSets]) -> Result<Vec<(Port, ComposedRrSet)>, BuildError> {
+    let rrsets = ports.iter().map(|port| port.rrsets.len().max(1)).sum();
+    if rrsets > PORT_RRSETS_MAX {
+        return Err(BuildError::TooManyRrSets {
+            owner: owner.clone(),
+            rrsets,
+        });
+    }
+    let mut composed = Vec::with_capacity(rrsets);
+    for PortRrSets { port, rrsets } in ports {
+        if rrsets.is_empty() {
+            composed.push((*port, ComposedRrSet::empty(RType::SRV)));
+        }
+        for rrset in rrsets {
+            composed.push((*port, ComposedRrSet::of(owner, rrset)?));
+        }
+    }
+    composed.sort_unstable_by_key(|(port, rrset)| (*port, rrset.view));
+    let is_double = |pair: &[(Port, ComposedRrSet)]| match pair {
+        [(port, rrset), (next, after)] => (port, rrset.view) == (next, after.view),
+        _ => false,
+    };
+    let is_other = composed.iter().any(|(_, rrset)| rrset.rtype != RType::SRV);
+    if is_other || composed.windows(2).any(is_double) {
+        return Err(BuildError::MixedRrSet {
+            owner: owner.clone(),
+            rtype: RType::SRV,
+        });
+    }
+    Ok(composed)
+}
+
 /// An RRset's octets, before they go into an entry.
-pub(super) struct ComposedRrSet {
-    pub(super) rtype: RType,
-    pub(super) view: View,
-    pub(super) records: u16,
+struct ComposedRrSet {
+    rtype: RType,
+    view: View,
+    records: u16,
     additional_records: u16,
     stride: u16,
     until: Option<Moment>,
@@ -25,7 +110,7 @@ pub(super) struct ComposedRrSet {
 }
 
 impl ComposedRrSet {
-    pub(super) fn of(owner: &Name, rrset: &RrSet) -> Result<Self, BuildError> {
+    fn of(owner: &Name, rrset: &RrSet) -> Result<Self, BuildError> {
         let rtype = match rrset.records.first() {
             Some(first) => first.rtype(),
             None => return Err(BuildError::EmptyRrSet { owner: owner.clone() }),
@@ -86,7 +171,7 @@ impl ComposedRrSet {
     }
 
     /// No record at all, for everybody.
-    pub(super) fn empty(rtype: RType) -> Self {
+    fn empty(rtype: RType) -> Self {
         Self {
             rtype,
             view: View::EVERYONE,
@@ -99,7 +184,7 @@ impl ComposedRrSet {
         }
     }
 
-    pub(super) fn answer(&self) -> Answer<'_> {
+    fn answer(&self) -> Answer<'_> {
         Answer {
             rtype: self.rtype,
             view: self.view,

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::snapshot::{Lookup, Protocol};
-use crate::wire::{Class, Question};
+use crate::snapshot::{Lookup, Port, Protocol};
+use crate::wire::{Class, Question, RType};
 use crate::{Moment, RecordData};
 
 const BASES: [&str; 5] = ["a", "b.a", "*.a", "c", "_99._tcp.c"];
