@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use memchr::memchr2;
+
 /// Longest element, in octets: a line of an engine's list repeats all labels of its container, and an engine bounds
 /// those by what it reads as one request.
 const ELEMENT_OCTETS_MAX: usize = 16 << 20;
@@ -101,22 +103,49 @@ impl Elements {
 
     /// What ends an element, and what follows the comma or bracket behind it; none if none ends.
     fn split<'o>(&mut self, octets: &'o [u8]) -> Option<(&'o [u8], &'o [u8])> {
-        let at = octets.iter().position(|octet| self.is_end(*octet))?;
-        let (element, behind) = octets.split_at_checked(at)?;
-        Some((element, behind.get(1..)?))
+        let mut at = 0;
+        loop {
+            let rest = octets.get(at..)?;
+            if self.is_in_text {
+                at += self.text_end(rest)?;
+                continue;
+            }
+            at += rest
+                .iter()
+                .position(|octet| matches!(octet, b'"' | b'[' | b'{' | b']' | b'}' | b','))?;
+            if self.is_end(*octets.get(at)?) {
+                let (element, behind) = octets.split_at_checked(at)?;
+                return Some((element, behind.get(1..)?));
+            }
+            at += 1;
+        }
     }
 
-    /// Whether the element ends before this octet.
-    fn is_end(&mut self, octet: u8) -> bool {
-        if self.is_in_text {
-            let is_escaped = mem::take(&mut self.is_escaped);
-            match octet {
-                b'\\' => self.is_escaped = !is_escaped,
-                b'"' => self.is_in_text = is_escaped,
-                _ => {}
-            }
-            return false;
+    /// How far `octets`, which are within a text, belong to it; none if all do. Most of a list is texts, and in these only
+    /// two octets matter.
+    fn text_end(&mut self, octets: &[u8]) -> Option<usize> {
+        if octets.is_empty() {
+            return None;
         }
+        let mut at = usize::from(mem::take(&mut self.is_escaped));
+        loop {
+            let next = memchr2(b'"', b'\\', octets.get(at..)?)?;
+            at += next + 1;
+            if octets.get(at - 1) == Some(&b'"') {
+                self.is_in_text = false;
+                return Some(at);
+            }
+            // What is escaped stands for itself, and may not have come yet.
+            if at >= octets.len() {
+                self.is_escaped = true;
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    /// Whether the element ends before this octet, which is in no text.
+    fn is_end(&mut self, octet: u8) -> bool {
         match octet {
             b'"' => self.is_in_text = true,
             b'[' | b'{' => self.depth += 1,

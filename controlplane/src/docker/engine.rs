@@ -16,11 +16,11 @@ use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::client::client;
-use super::elements::{Elements, TooLong};
 use super::endpoint::{Address, Endpoint};
 use super::events::{HEARD, News};
 use super::failure::Failure;
 use super::networks::{self, List};
+use super::reading::{Reading, Unreadable};
 use super::stream::Lines;
 use super::wire;
 
@@ -143,20 +143,25 @@ impl Engine {
     pub(crate) fn list(&self) -> impl Stream<Item = Result<Vec<wire::Summary>, Failure>> + use<> {
         let (what, deadline) = ("list containers", self.deadline);
         let octets = octets(&self.docker, &format!("{}/containers/json?all=1", self.prefix));
-        let list = Elements::default();
-        stream::try_unfold((octets, list), move |(mut octets, mut list)| async move {
+        let octets = stream::unfold(octets, move |mut octets| async move {
             let chunk = tokio::time::timeout(deadline, octets.next()).await;
-            let Some(chunk) = chunk.map_err(|_| late(what, deadline))? else {
-                read(what, list.finish())?;
-                return Ok(None);
+            let chunk = match chunk {
+                Ok(chunk) => chunk?.map_err(|error| Failure::Request { what, error }),
+                Err(_) => Err(late(what, deadline)),
             };
-            let chunk = chunk.map_err(|error| Failure::Request { what, error })?;
-            let mut lines = Vec::new();
-            list.take(&chunk, |line| lines.push(wire::read_entry(line)))
-                .map_err(|TooLong| Failure::TooLong { what })?;
-            let lines: Result<Vec<Option<wire::Summary>>, _> = lines.into_iter().collect();
-            let lines = read(what, lines)?.into_iter().flatten().collect();
-            Ok(Some((lines, (octets, list))))
+            Some((chunk, octets))
+        });
+        let list = (Box::pin(octets), Reading::begin());
+        stream::try_unfold(list, move |(mut octets, mut reading)| async move {
+            let failed = |unreadable| match unreadable {
+                Unreadable::TooLong => Failure::TooLong { what },
+                Unreadable::Json(error) => Failure::Request {
+                    what,
+                    error: error.into(),
+                },
+            };
+            let lines = reading.next(&mut octets, failed).await?;
+            Ok(lines.map(|lines| (lines, (octets, reading))))
         })
     }
 

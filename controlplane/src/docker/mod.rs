@@ -32,6 +32,7 @@ mod networks;
 pub mod once;
 mod port;
 mod publish;
+mod reading;
 mod selection;
 mod session;
 mod sharing;
