@@ -1,10 +1,10 @@
 //! The event's line itself: one loop, every step in order.
 //!
 //! ```text
-//!  Change ──queue──▶ Registry::apply ──▶ Delta ──▶ Compiler::apply ──▶ Applied
-//!                     └──────── for each that is queued ────────┘         │
-//!                                                                         ▼
-//!                            Compiler::compile ──▶ Publisher::publish ──▶ Status, metrics, a log line each
+//!  Change ──queue──▶ Registry::apply ──▶ Delta ──▶ Compiler::apply_all ──▶ Applied
+//!                     └────────── for each that is queued ──────────┘         │
+//!                                                                             ▼
+//!                                Compiler::compile ──▶ Publisher::publish ──▶ Status, metrics, a log line each
 //! ```
 //!
 //! One task owns the registry, the compiler and the publisher, so nothing here is locked. Whatever is queued
@@ -12,13 +12,14 @@
 //! is a few publications, not a thousand. A change that comes alone is served at once. Of one right behind another the
 //! names that very many share are served a little later than its own.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::{Name, Publisher, RType, Tier};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -56,6 +57,10 @@ const COLLECT_AFTER: Duration = Duration::from_secs(1);
 
 /// Changed words that are remembered as told. Past them all are forgotten, and told once more.
 const MAPPINGS_TOLD_MAX: usize = 1024;
+
+/// Log lines that are written at once. The hundred thousand of a large host's first list would keep everybody waiting who
+/// asks over HTTP.
+const TOLD_AT_ONCE: usize = 256;
 
 /// Questions for all services that wait. One more waits with whoever asks it.
 pub(crate) const LOOKS_QUEUED_MAX: usize = 16;
@@ -117,6 +122,14 @@ impl Page {
     }
 }
 
+/// Something to tell the operator of.
+enum News {
+    Applied(Applied),
+    /// A name at which nobody stands became ours, or is no more.
+    Carried(Name),
+    Remarks(Remarks),
+}
+
 /// The owner of the registry and of the publisher.
 pub(crate) struct Pipeline {
     registry: Registry,
@@ -128,6 +141,9 @@ pub(crate) struct Pipeline {
     crowds_from: tokio::time::Instant,
     /// Replaced snapshots that a worker still held at the last publication, until they are looked at once more.
     retired: usize,
+    /// What is served and not told of yet, in order. Hardly more than a first list makes: it is told in the rests that
+    /// publications are followed by, in which more comes.
+    untold: VecDeque<News>,
     told: HashSet<Mapping>,
     status: watch::Sender<Status>,
     metrics: Metrics,
@@ -156,6 +172,7 @@ impl Pipeline {
             published,
             crowds_from: tokio::time::Instant::now(),
             retired: 0,
+            untold: VecDeque::new(),
             told,
             status,
             metrics,
@@ -177,11 +194,11 @@ impl Pipeline {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 // What comes meanwhile waits in the queue, and behind it where that is full.
                 received = rest_and_receive(rested_at, &mut changes, &mut batch) => {
                     if received == 0 {
-                        return;
+                        break;
                     }
                     let took = self.step(batch.drain(..));
                     if !took.is_zero() {
@@ -191,11 +208,15 @@ impl Pipeline {
                 }
                 () = sleep_until(self.crowds_from), if self.compiler.is_behind() => self.catch_up(),
                 Some(look) = looks.recv() => self.show(look),
+                () = yield_now(), if !self.untold.is_empty() => self.tell_some(),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
                     self.publisher.collect();
                     self.retired = 0;
                 }
             }
+        }
+        while !self.untold.is_empty() {
+            self.tell_some();
         }
     }
 
@@ -238,7 +259,7 @@ impl Pipeline {
             }
             let deltas = self.registry.apply(change);
             deltas.iter().for_each(|delta| self.feed.tell(delta));
-            applied.extend(deltas.iter().map(|delta| self.compiler.apply(delta)));
+            applied.append(&mut self.compiler.apply_all(&deltas));
         }
         is_new |= !applied.is_empty() || !carried.is_empty();
         if !synced.is_empty() || !marks.is_empty() {
@@ -260,18 +281,13 @@ impl Pipeline {
         if is_new || !synced.is_empty() {
             self.report(&synced);
         }
-        for applied in applied {
-            self.tell(applied);
+        self.untold.extend(applied.into_iter().map(News::Applied));
+        self.untold.extend(carried.into_iter().map(News::Carried));
+        self.untold.push_back(News::Remarks(remarks));
+        // What one container causes is in the log as soon as it is served.
+        if self.untold.len() <= TOLD_AT_ONCE {
+            self.tell_some();
         }
-        for name in &carried {
-            // At a name that somebody came to meanwhile nothing is odd, and that was told.
-            match (self.compiler.is_owned(name), self.compiler.is_held(name)) {
-                (true, _) => {}
-                (false, true) => info!("+ {name}, without an address: none of its containers runs"),
-                (false, false) => info!("- {name}, which is no longer ours: its containers are gone"),
-            }
-        }
-        self.remark(&remarks);
         took
     }
 
@@ -300,7 +316,8 @@ impl Pipeline {
         let remarks = self.publish();
         self.metrics.published(began.elapsed());
         self.report(&[]);
-        self.remark(&remarks);
+        // Behind what is to be told of those whom they are about.
+        self.untold.push_back(News::Remarks(remarks));
     }
 
     fn publish(&mut self) -> Remarks {
@@ -322,7 +339,7 @@ impl Pipeline {
     }
 
     /// Tells of names that are not served as one could expect.
-    fn remark(&self, remarks: &Remarks) {
+    fn remark(remarks: &Remarks) {
         for error in &remarks.errors {
             error!("a name keeps its last records: {error}");
         }
@@ -353,7 +370,31 @@ impl Pipeline {
             .send_modify(|status| status.served(synced, self.published.clone()));
     }
 
-    /// Tells the operator; after publication, so that no answer waits for a terminal.
+    /// Tells the operator, after publication, so that no answer waits for a terminal, and in pieces, so that nobody else does.
+    fn tell_some(&mut self) {
+        for _ in 0..TOLD_AT_ONCE {
+            match self.untold.pop_front() {
+                Some(News::Applied(applied)) => self.tell(applied),
+                Some(News::Carried(name)) => self.tell_of_carried(&name),
+                Some(News::Remarks(remarks)) => Self::remark(&remarks),
+                None => break,
+            }
+        }
+        if self.untold.is_empty() {
+            // A first list would leave its room behind for ever.
+            self.untold = VecDeque::new();
+        }
+    }
+
+    fn tell_of_carried(&self, name: &Name) {
+        // At a name that somebody came to meanwhile nothing is odd, and that was told.
+        match (self.compiler.is_owned(name), self.compiler.is_held(name)) {
+            (true, _) => {}
+            (false, true) => info!("+ {name}, without an address: none of its containers runs"),
+            (false, false) => info!("- {name}, which is no longer ours: its containers are gone"),
+        }
+    }
+
     fn tell(&mut self, applied: Applied) {
         let Applied {
             went,
@@ -362,7 +403,8 @@ impl Pipeline {
             mapped,
             failed,
         } = applied;
-        if let Some(Announcement { name, wished, .. }) = went {
+        let announcement = |service: Option<Arc<Service>>| self.compiler.announcement(&*service?);
+        if let Some(Announcement { name, wished, .. }) = announcement(went) {
             info!("- {name}");
             wished.iter().for_each(|wished| info!("- {wished} ({name})"));
         }
@@ -373,7 +415,7 @@ impl Pipeline {
             wished,
             health,
             tier,
-        }) = came
+        }) = announcement(came)
         {
             let addresses = addresses.iter().map(ToString::to_string);
             let leads: Vec<_> = addresses.chain(alias.iter().map(ToString::to_string)).collect();
@@ -385,7 +427,7 @@ impl Pipeline {
         }
         if let Some(Announcement {
             name, health, tier, ..
-        }) = turned
+        }) = announcement(turned)
         {
             info!("= {name}{}", remark_on(health, tier));
         }

@@ -14,9 +14,10 @@
 //! does so by the same tiers for query wildcards and names of four and more labels.
 //!
 //! [`Compiler::apply`] is called for each difference of a burst and [`Compiler::compile`] once after it, so a
-//! name that a thousand services of the burst share is compiled once.
+//! name that a thousand services of the burst share is compiled once. `burst` does both for many on all cores.
 
 mod audience;
+mod burst;
 mod explain;
 mod held;
 mod networks;
@@ -34,6 +35,7 @@ use foldhash::fast::RandomState;
 
 use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
 
+use self::burst::{BURST_MIN, Named};
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
 use self::held::Held;
 pub use self::held::Holder;
@@ -42,7 +44,7 @@ use self::owner::{Member, Owner};
 pub use self::owner::{Trouble, Verdict};
 use self::owners::Owners;
 pub use self::published::PublishedAt;
-use crate::naming::{Mapping, Names, Naming, NamingError, is_port_name};
+use crate::naming::{Mapping, Naming, NamingError, is_port_name};
 use crate::registry::Delta;
 use crate::service::{Health, Network, Service, Source};
 
@@ -65,9 +67,12 @@ pub struct Compiler {
     told_of_servers: HashMap<Name, Vec<String>>,
     /// Zones of reverse names that we were given up to now.
     reverse_zones: BTreeSet<Name>,
+    /// [`BURST_MIN`], and who has a burst compiled.
+    burst_min: usize,
+    run: fn(&(dyn Fn() + Sync)),
 }
 
-/// What a snapshot does not say, though one could expect it.
+/// What a snapshot does not say, though one could expect it; ordered by name.
 #[derive(Debug, Default)]
 pub struct Remarks {
     /// Names that the builder does not take; they keep the records they had.
@@ -76,19 +81,21 @@ pub struct Remarks {
     pub troubles: Vec<(Name, Trouble)>,
 }
 
-/// What a difference did to the names, for whoever tells people of it.
+/// What a difference did to the names, for whoever tells people of it. [`Compiler::announcement`] has the words.
+///
+/// A host's first list makes one for each container, so it is small.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// The name that went.
-    pub went: Option<Announcement>,
-    /// The name that came.
-    pub came: Option<Announcement>,
-    /// The name that stayed, and leads to a service of another health now.
-    pub turned: Option<Announcement>,
+    /// Whose name went.
+    pub went: Option<Arc<Service>>,
+    /// Whose name came.
+    pub came: Option<Arc<Service>>,
+    /// Whose name stayed, and leads to a service of another health now.
+    pub turned: Option<Arc<Service>>,
     /// Words that had to be changed to become labels.
     pub mapped: Vec<Mapping>,
     /// Why the service has no names now. All others keep theirs.
-    pub failed: Option<ServiceError>,
+    pub failed: Option<Box<ServiceError>>,
 }
 
 /// A service's own name and what it stands for.
@@ -143,6 +150,8 @@ impl Compiler {
             networks: Networks::default(),
             held: Held::default(),
             reverse_zones: BTreeSet::new(),
+            burst_min: BURST_MIN,
+            run: burst::on_all_cores,
         }
     }
 
@@ -158,37 +167,59 @@ impl Compiler {
     ///
     /// A service that cannot be named loses the names it had: they belong to what it was.
     pub fn apply(&mut self, delta: &Delta) -> Applied {
-        let went = delta.before().and_then(|old| self.leave(old));
-        match delta.after().map(|new| self.enter(new)) {
-            None | Some(Ok(None)) => Applied {
-                went,
-                ..Applied::default()
-            },
-            Some(Err(failed)) => Applied {
-                went,
-                failed: Some(failed),
-                ..Applied::default()
-            },
-            Some(Ok(Some((came, mapped)))) => {
-                let mapped = Applied {
-                    mapped,
-                    ..Applied::default()
-                };
-                // Only what a dig would show is worth a line.
-                match went {
-                    Some(went) if went == came => mapped,
-                    Some(went) if went.leads_where(&came) => Applied {
-                        turned: Some(came),
-                        ..mapped
+        let named = delta.after().map(|service| self.naming.names(service));
+        self.apply_named(delta, named)
+    }
+
+    /// The same, and what is there after it is called so.
+    fn apply_named(&mut self, delta: &Delta, named: Option<Named>) -> Applied {
+        let old = delta.before().filter(|old| self.leave(old));
+        let (mut applied, came) = match delta.after().zip(named) {
+            None => (Applied::default(), None),
+            Some((new, named)) => match self.enter(new, named) {
+                Ok(None) => (Applied::default(), None),
+                Ok(Some(mapped)) => (
+                    Applied {
+                        mapped,
+                        ..Applied::default()
                     },
-                    went => Applied {
-                        went,
-                        came: Some(came),
-                        ..mapped
+                    Some(new),
+                ),
+                Err(failed) => (
+                    Applied {
+                        failed: Some(failed.into()),
+                        ..Applied::default()
                     },
-                }
-            }
+                    None,
+                ),
+            },
+        };
+        // Only what a dig would show is worth a line.
+        match old.zip(came) {
+            None => (applied.went, applied.came) = (old.cloned(), came.cloned()),
+            Some((old, new)) => match [old, new].map(|service| self.announcement(service)) {
+                [went, came] if went == came => {}
+                [Some(went), Some(came)] if went.leads_where(&came) => applied.turned = Some(new.clone()),
+                _ => (applied.went, applied.came) = (Some(old.clone()), Some(new.clone())),
+            },
         }
+        applied
+    }
+
+    /// The own name of `service` and what it stands for; none if it cannot be named.
+    #[must_use]
+    pub fn announcement(&self, service: &Service) -> Option<Announcement> {
+        Some(Announcement {
+            name: self.naming.canonical(service)?,
+            addresses: service.addresses.iter().map(|address| address.ip).collect(),
+            alias: service.alias().cloned(),
+            wished: service
+                .wishes
+                .as_ref()
+                .map_or_else(Vec::new, |wishes| wishes.names.clone()),
+            health: service.health,
+            tier: service.tier(),
+        })
     }
 
     /// Takes in all networks of one source, and becomes authoritative for the reverse names of their addresses.
@@ -225,9 +256,15 @@ impl Compiler {
     pub fn compile(&mut self) -> (Snapshot, Remarks) {
         let mut remarks = Remarks::default();
         // Taken, not drained: the first burst of a large host would leave its room behind for ever.
-        for name in std::mem::take(&mut self.touched) {
-            self.compile_name(&name, &mut remarks);
+        let touched = std::mem::take(&mut self.touched);
+        if touched.len() < self.burst_min {
+            for name in touched {
+                self.compile_name(&name, &mut remarks);
+            }
+        } else {
+            self.compile_all(touched.into_iter().collect(), &mut remarks);
         }
+        remarks.sort();
         (self.builder.build(), remarks)
     }
 
@@ -250,13 +287,8 @@ impl Compiler {
 
     /// Compiles one name and those of the ports below it.
     fn compile_name(&mut self, name: &Name, remarks: &mut Remarks) {
-        // Whoever is called like our own server: the zone's NS record leads to us.
         if self.servers.contains(name) {
-            let losing = self.owners.get(name).map(Owner::instances).unwrap_or_default();
-            let told = self.told_of_servers.insert(name.clone(), losing.clone());
-            if !losing.is_empty() && told.as_ref() != Some(&losing) {
-                remarks.troubles.push((name.clone(), Trouble::OurServer(losing)));
-            }
+            Self::tell_of_server(&mut self.told_of_servers, &self.owners, name, remarks);
             return;
         }
         match self.owners.get(name) {
@@ -277,12 +309,22 @@ impl Compiler {
                     let set = self.builder.set_with_ports(name, &rrsets, &ports);
                     remarks.errors.extend(set.err());
                 }
-                let news = noted.and_then(|noted| self.owners.chose(name, noted));
-                // Names of ports stand and fall with the names above them, which are told of.
-                if let Some(trouble) = news.filter(|_| !is_port_name(name)) {
-                    remarks.troubles.push((name.clone(), trouble));
-                }
+                remarks.tell(name, noted.and_then(|noted| self.owners.chose(name, noted)));
             }
+        }
+    }
+
+    /// Tells of whoever is called like our own server: the zone's NS record leads to us.
+    fn tell_of_server(
+        told: &mut HashMap<Name, Vec<String>>,
+        owners: &Owners,
+        name: &Name,
+        remarks: &mut Remarks,
+    ) {
+        let losing = owners.get(name).map(Owner::instances).unwrap_or_default();
+        let told = told.insert(name.clone(), losing.clone());
+        if !losing.is_empty() && told.as_ref() != Some(&losing) {
+            remarks.troubles.push((name.clone(), Trouble::OurServer(losing)));
         }
     }
 
@@ -325,12 +367,9 @@ impl Compiler {
         self.naming.canonical(service)
     }
 
-    /// Gives a service its names; none if it has no address, and so no use for one.
-    fn enter(
-        &mut self,
-        service: &Arc<Service>,
-    ) -> Result<Option<(Announcement, Vec<Mapping>)>, ServiceError> {
-        let Some(mut names) = self.naming.names(service)? else {
+    /// Gives a service its names, of which some words may be mapped; none if it has no address, and so no use for one.
+    fn enter(&mut self, service: &Arc<Service>, named: Named) -> Result<Option<Vec<Mapping>>, ServiceError> {
+        let Some(mut names) = named? else {
             return Ok(None);
         };
         self.networks.enter(service);
@@ -349,30 +388,32 @@ impl Compiler {
         };
         let member = Member(service.clone());
         self.named.insert(member.clone(), key);
-        let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {
             if self.owners.insert(&name, role, member.clone()) {
                 self.touched.insert(name);
             }
         }
-        Ok(Some((announcement, names.mapped)))
+        Ok(Some(names.mapped))
     }
 
-    /// Takes a service's names; none if it had none.
-    fn leave(&mut self, service: &Arc<Service>) -> Option<Announcement> {
+    /// Takes a service's names; whether it had any.
+    fn leave(&mut self, service: &Arc<Service>) -> bool {
         // Naming is a plain function: the names are those that it gave when the service came.
-        let names = self.naming.names(service).ok().flatten()?;
+        let Some(names) = self.naming.names(service).ok().flatten() else {
+            return false;
+        };
         let member = Member(service.clone());
-        let key = self.named.remove(&member)?;
+        let Some(key) = self.named.remove(&member) else {
+            return false;
+        };
         self.networks.leave(service);
         self.builder.remove_endpoint(key, &names.endpoint.labels);
-        let announcement = Announcement::of(&names, service);
         for (name, role) in names.places {
             if self.owners.remove(&name, role, &member) {
                 self.touched.insert(name);
             }
         }
-        Some(announcement)
+        true
     }
 }
 
@@ -384,19 +425,20 @@ impl Announcement {
         }
         of(self) == of(other)
     }
+}
 
-    fn of(names: &Names, service: &Service) -> Self {
-        Self {
-            name: names.canonical.clone(),
-            addresses: service.addresses.iter().map(|address| address.ip).collect(),
-            alias: service.alias().cloned(),
-            wished: service
-                .wishes
-                .as_ref()
-                .map_or_else(Vec::new, |wishes| wishes.names.clone()),
-            health: service.health,
-            tier: service.tier(),
+impl Remarks {
+    /// Notes what is wrong with `name`. Names of ports stand and fall with the names above them, which are told of.
+    fn tell(&mut self, name: &Name, news: Option<Trouble>) {
+        if let Some(trouble) = news.filter(|_| !is_port_name(name)) {
+            self.troubles.push((name.clone(), trouble));
         }
+    }
+
+    fn sort(&mut self) {
+        self.troubles
+            .sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.errors.sort_by_cached_key(ToString::to_string);
     }
 }
 

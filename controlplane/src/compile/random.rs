@@ -280,6 +280,72 @@ fn seeded(seed: u64) -> Compiler {
     }
 }
 
+/// Everything at once, however little it is, on three threads.
+fn in_bursts(compiler: Compiler) -> Compiler {
+    Compiler {
+        burst_min: 0,
+        run: |work| {
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(work);
+                }
+            });
+        },
+        ..compiler
+    }
+}
+
+#[test]
+fn a_burst_on_several_threads_leads_where_one_change_after_the_other_does() {
+    for seed in 1..=6_u64 {
+        let mut dice = Dice(seed);
+        let mut registry = Registry::default();
+        let (mut one_by_one, mut at_once) = (seeded(seed), in_bursts(seeded(seed)));
+        let mut seen = Vec::new();
+        for burst in 0..4 {
+            let mut deltas = Vec::new();
+            for _ in 0..=dice.roll(25) {
+                let service = dice.service();
+                seen.push(service.clone());
+                let change = match dice.roll(4) {
+                    0 => Change::Remove(service.id),
+                    _ => Change::Put(service.into()),
+                };
+                deltas.extend(registry.apply(change));
+            }
+            let names: Arc<[Name]> = dice.wishes().names.into();
+            let networks = dice.networks();
+            let [one, other] = [&mut one_by_one, &mut at_once].map(|compiler| {
+                let applied = compiler.apply_all(&deltas);
+                let source = Source::Engine("e".into());
+                compiler.carried(&source, vec![("c".into(), names.clone())]);
+                compiler.networks(&source, networks.clone()).unwrap();
+                let (snapshot, remarks) = compiler.compile();
+                (snapshot, format!("{applied:?} {remarks:?}"))
+            });
+            assert_eq!(one.1, other.1, "seed {seed}, burst {burst}");
+            let counts = |it: &Snapshot| (it.serial(), it.names(), it.endpoints());
+            assert_eq!(counts(&one.0), counts(&other.0), "seed {seed}, burst {burst}");
+            for owner in askable(&seen) {
+                for qtype in [
+                    RType::A,
+                    RType::AAAA,
+                    RType::SRV,
+                    RType::PTR,
+                    RType::TXT,
+                    RType::CNAME,
+                ] {
+                    for client in [CLIENTS[burst], CLIENTS[7]] {
+                        let [one, other] =
+                            [&one.0, &other.0].map(|it| ask(it, client, &owner.to_string(), qtype));
+                        assert_eq!(one, other, "seed {seed}, {owner} {} for {client}", qtype.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
     for seed in 1..=8_u64 {

@@ -256,11 +256,11 @@ async fn changes_that_come_one_by_one_are_few_publications_and_the_first_does_no
     let (pipeline, mut reader, _) = pipeline(&["/e"]);
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
     tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
-    tokio::task::yield_now().await;
+    yield_now().await;
     for number in 0..CHANGES_QUEUED_MAX {
         let one = service("unix:///e", &format!("web{number}"));
         changes.send(Change::Put(one.into())).await.unwrap();
-        tokio::task::yield_now().await;
+        yield_now().await;
         if number == 0 {
             assert_eq!((reader.load().serial(), reader.load().endpoints()), (2, 1));
         }
