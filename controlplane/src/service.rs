@@ -307,7 +307,7 @@ impl Service {
             .chain(texts.map(|text| text.len()))
             .chain(ports.map(|port| port.name.len()));
         SERVICE_OCTETS
-            + words.map(|word| word.len()).into_iter().sum::<usize>()
+            + words.map(ArcStr::len).into_iter().sum::<usize>()
             + self.uuid.len()
             + sizes.map(|octets| octets + WISH_OCTETS).sum::<usize>()
     }
