@@ -44,6 +44,8 @@ const FLAG_IS_LONG: u8 = 8;
 const FLAG_HAS_VALUE: u8 = 16;
 /// There are names of ports below it, and how many follows.
 const FLAG_HAS_PORTS: u8 = 32;
+/// Octets between these and the key, by the three flags above from the lowest on.
+const FIELDS_OCTETS: [u8; 8] = [0, 2, 4, 6, 2, 4, 6, 8];
 /// Octets of a moment before an RRset's records.
 const UNTIL_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = 18;
@@ -285,25 +287,24 @@ impl<'a> Payload<'a> {
 impl<'s> Entry<'s> {
     pub(super) fn at(arena: &'s [u8], offset: usize) -> Option<Self> {
         let from = arena.get(offset..)?;
-        let (&[flags, key_octets, rrsets, l0, l1], mut rest) =
+        let (&[flags, key_octets, rrsets, l0, l1], fields) =
             from.split_first_chunk::<ENTRY_HEADER_OCTETS>()?;
-        let (mut length, mut value, mut ports) = (usize::from(u16::from_le_bytes([l0, l1])), 0, 0);
+        let mut length = usize::from(u16::from_le_bytes([l0, l1]));
         if flags & FLAG_IS_LONG != 0 {
-            let (upper, behind) = rest.split_first_chunk()?;
-            length |= usize::from(u16::from_le_bytes(*upper)) << 16;
-            rest = behind;
+            length |= usize::from(u16::from_le_bytes(*fields.first_chunk()?)) << 16;
+        }
+        let fields_octets = FIELDS_OCTETS.get(usize::from(flags / FLAG_IS_LONG % 8))?;
+        let key_at = ENTRY_HEADER_OCTETS + usize::from(*fields_octets);
+        // Those that are there, from the key backwards.
+        let mut before_key = from.get(..key_at)?;
+        let (mut value, mut ports) = (0, 0);
+        if flags & FLAG_HAS_PORTS != 0 {
+            let (before, count) = before_key.split_last_chunk()?;
+            (ports, before_key) = (u16::from_le_bytes(*count), before);
         }
         if flags & FLAG_HAS_VALUE != 0 {
-            let (its, behind) = rest.split_first_chunk()?;
-            value = u32::from_le_bytes(*its);
-            rest = behind;
+            value = u32::from_le_bytes(*before_key.last_chunk()?);
         }
-        if flags & FLAG_HAS_PORTS != 0 {
-            let (count, behind) = rest.split_first_chunk()?;
-            ports = u16::from_le_bytes(*count);
-            rest = behind;
-        }
-        let key_at = from.len() - rest.len();
         Some(Self {
             octets: from.get(..length)?,
             value,
