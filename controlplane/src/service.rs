@@ -304,7 +304,7 @@ impl Service {
         let texts = wishes.into_iter().flat_map(|wishes| &wishes.texts);
         let ports = wishes.into_iter().flat_map(|wishes| &wishes.named_ports);
         let sizes = (names.map(|name| name.octets().len()))
-            .chain(texts.map(|text| text.len()))
+            .chain(texts.map(ArcStr::len))
             .chain(ports.map(|port| port.name.len()));
         SERVICE_OCTETS
             + words.map(ArcStr::len).into_iter().sum::<usize>()
