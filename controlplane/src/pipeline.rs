@@ -40,14 +40,15 @@ pub const CHANGES_QUEUED_MAX: usize = 1024;
 /// most a fifth of a core, unless one takes longer than 2.5 ms.
 const REST_FACTOR: u32 = 4;
 
-/// The shortest pause: what comes meanwhile is one publication, which takes little more than one of them would. So 1 000 changes
-/// a second take two thirds of the processor time.
+/// The shortest pause, unless somebody waits for what was told: what comes meanwhile is one publication, which takes little more
+/// than one of them would.
 const REST_MIN: Duration = Duration::from_millis(4);
 
 /// The longest pause: a container that starts right behind another is seen within milliseconds all the same.
 const REST_MAX: Duration = Duration::from_millis(10);
 
-/// Names that very many share are compiled once in this time at most, while one change follows another.
+/// Names that very many share are compiled once in this time at most, while one change follows another and nobody waits for
+/// them.
 const CROWDS_EVERY: Duration = Duration::from_millis(100);
 
 /// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
@@ -139,6 +140,8 @@ pub(crate) struct Pipeline {
     published: Published,
     /// From when on names that very many share are compiled again.
     crowds_from: tokio::time::Instant,
+    /// Whether what may be left for later is of somebody who waits for it.
+    is_awaited: bool,
     /// Replaced snapshots that a worker still held at the last publication, until they are looked at once more.
     retired: usize,
     /// What is served and not told of yet, in order. Hardly more than a first list makes: it is told in the rests that
@@ -171,6 +174,7 @@ impl Pipeline {
             publisher,
             published,
             crowds_from: tokio::time::Instant::now(),
+            is_awaited: false,
             retired: 0,
             untold: VecDeque::new(),
             told,
@@ -200,13 +204,13 @@ impl Pipeline {
                     if received == 0 {
                         break;
                     }
-                    let took = self.step(batch.drain(..));
-                    if !took.is_zero() {
-                        let rest = took.saturating_mul(REST_FACTOR).clamp(REST_MIN, REST_MAX);
+                    if let Some(rest) = self.step(batch.drain(..)) {
                         rested_at = tokio::time::Instant::now() + rest;
                     }
                 }
-                () = sleep_until(self.crowds_from), if self.compiler.is_behind() => self.catch_up(),
+                () = sleep_until(self.crowds_from), if self.compiler.is_behind() => {
+                    rested_at = tokio::time::Instant::now() + self.catch_up();
+                }
                 Some(look) = looks.recv() => self.show(look),
                 () = yield_now(), if !self.untold.is_empty() => self.tell_some(),
                 () = sleep(COLLECT_AFTER), if self.retired > 0 => {
@@ -231,9 +235,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes in one burst: everything that an event causes, from here to the log, happens in this function. How long it took
-    /// until that was served; zero if nothing had to be published.
-    fn step(&mut self, changes: impl Iterator<Item = Change>) -> Duration {
+    /// Takes in one burst: everything that an event causes, from here to the log, happens in this function. How long to rest
+    /// after that; none if nothing had to be published.
+    fn step(&mut self, changes: impl Iterator<Item = Change>) -> Option<Duration> {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
@@ -250,7 +254,11 @@ impl Pipeline {
                 synced.push(source.clone());
             }
             if let Change::Networks { source, networks } = change {
-                is_new |= self.networks(&source, networks);
+                if self.networks(&source, networks) {
+                    is_new = true;
+                    // A view that is given to another network must not show what was for the one before.
+                    self.crowds_from = tokio::time::Instant::now();
+                }
                 continue;
             }
             if let Change::Carried { source, carriers } = change {
@@ -258,13 +266,14 @@ impl Pipeline {
                 continue;
             }
             let deltas = self.registry.apply(change);
+            self.is_awaited |= deltas.iter().any(|delta| delta.source() == &Source::Rest);
             deltas.iter().for_each(|delta| self.feed.tell(delta));
             applied.append(&mut self.compiler.apply_all(&deltas));
         }
         is_new |= !applied.is_empty() || !carried.is_empty();
-        if !synced.is_empty() || !marks.is_empty() {
-            // Who has told all, or waits for what it told, is served all.
-            self.crowds_from = began.into();
+        // Who has told all, or waits for what it told, is served all.
+        if !synced.is_empty() || self.is_awaited && !marks.is_empty() {
+            self.crowds_from = tokio::time::Instant::now();
             is_new |= self.compiler.is_behind();
         }
         let (remarks, took) = if is_new {
@@ -273,10 +282,9 @@ impl Pipeline {
             Default::default()
         };
         if is_new {
-            self.metrics.published(took);
-            let Published { serial, names, .. } = self.published;
-            debug!(serial, names, took_us = took.as_micros(), "published");
+            self.served(took);
         }
+        let is_waited_for = !marks.is_empty();
         marks.into_iter().for_each(Mark::reached);
         if is_new || !synced.is_empty() {
             self.report(&synced);
@@ -288,7 +296,8 @@ impl Pipeline {
         if self.untold.len() <= TOLD_AT_ONCE {
             self.tell_some();
         }
-        took
+        let least = if is_waited_for { Duration::ZERO } else { REST_MIN };
+        is_new.then(|| rest_after(took, least))
     }
 
     /// Takes in the networks of one source; whether that changes what we serve.
@@ -310,24 +319,36 @@ impl Pipeline {
         }
     }
 
-    /// Publishes what was left for later.
-    fn catch_up(&mut self) {
+    /// Publishes what was left for later. How long to rest after that.
+    fn catch_up(&mut self) -> Duration {
         let began = Instant::now();
         let remarks = self.publish();
-        self.metrics.published(began.elapsed());
+        let took = began.elapsed();
+        self.served(took);
         self.report(&[]);
         // Behind what is to be told of those whom they are about.
         self.untold.push_back(News::Remarks(remarks));
+        rest_after(took, REST_MIN)
+    }
+
+    /// Notes a publication, and how long it took.
+    fn served(&self, took: Duration) {
+        self.metrics.published(took);
+        let Published { serial, names, .. } = self.published;
+        debug!(serial, names, took_us = took.as_micros(), "published");
     }
 
     fn publish(&mut self) -> Remarks {
-        let now = tokio::time::Instant::now();
-        let (snapshot, remarks) = if now < self.crowds_from {
+        let began = tokio::time::Instant::now();
+        let (snapshot, remarks) = if began < self.crowds_from {
             self.compiler.compile_but_crowds()
         } else {
-            self.crowds_from = now + CROWDS_EVERY;
-            self.compiler.compile()
+            let compiled = self.compiler.compile();
+            let took = began.elapsed();
+            self.crowds_from = began + took + CROWDS_EVERY.max(took.saturating_mul(REST_FACTOR));
+            compiled
         };
+        self.is_awaited &= self.compiler.is_behind();
         self.published = Published {
             serial: snapshot.serial(),
             names: snapshot.names(),
@@ -455,6 +476,11 @@ async fn rest_and_receive(
 ) -> usize {
     sleep_until(rested_at).await;
     changes.recv_many(batch, CHANGES_QUEUED_MAX).await
+}
+
+/// How long to rest after a publication that took so long.
+fn rest_after(took: Duration, least: Duration) -> Duration {
+    took.saturating_mul(REST_FACTOR).clamp(least, REST_MAX)
 }
 
 /// What health does to the names of a service, where that is not what everybody expects.

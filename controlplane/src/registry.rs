@@ -39,6 +39,13 @@ impl Delta {
         }
     }
 
+    /// Who told of it.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        let (Self::Came(service) | Self::Changed { new: service, .. } | Self::Went(service)) = self;
+        &service.id.source
+    }
+
     /// The service as it is now; none if it went.
     #[must_use]
     pub fn after(&self) -> Option<&Arc<Service>> {

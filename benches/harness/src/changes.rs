@@ -218,7 +218,8 @@ fn measure(server: &Running, generator: &mut Generator, state: &mut State) -> Ou
     let began = Instant::now();
     let outcome = generator.run(Mix::Hot, &spec)?;
     let seconds = began.elapsed().as_secs_f64();
-    let (worker, all) = (taken().0 - worker, taken().1 - all);
+    let (worker_then, all_then) = taken();
+    let (worker, all) = (worker_then - worker, all_then - all);
     if outcome.wrong > 0 {
         return Err(format!("{} wrong answers", outcome.wrong).into());
     }

@@ -63,7 +63,7 @@ impl Engine {
         let what = "read its version";
         let failed = |error| Failure::Request { what, error };
         if let Address::Unix(path) = &endpoint.address {
-            // The library calls a socket missing that it may not see; the system tells the two apart.
+            // What it is if it is no socket is worth a remedy of its own.
             let socket = std::fs::metadata(path).map_err(|err| failed(Error::IOError { err }))?;
             if !socket.file_type().is_socket() {
                 return Err(Failure::NotASocket);

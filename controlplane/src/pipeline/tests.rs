@@ -306,21 +306,53 @@ async fn names_that_very_many_share_come_a_little_later_while_much_changes() {
     assert!(is_shared(&mut reader));
     sleep(CROWDS_EVERY).await;
     assert_eq!(reader.load().serial(), serial + 1, "nothing was left");
+}
 
-    // Nor does one that somebody waits for.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_what_it_told_and_who_tells_all_are_served_names_of_very_many_at_once() {
+    let (pipeline, mut reader, _) = pipeline(&["/e"]);
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+    tokio::spawn(pipeline.run(queue, nobody_looks(), CancellationToken::new()));
+    let all = |last: u8| {
+        (0..=last)
+            .map(|number| with(&format!("n{number}"), &format!("10.0.1.{number}")))
+            .collect()
+    };
+    changes.send(reset("unix:///e", all(200))).await.unwrap();
+    sleep(REST_MAX).await;
+    let mut is_shared = |address: &str| {
+        addresses(reader.load(), "dev.docker")
+            .split(' ')
+            .any(|it| it == address)
+    };
+
+    let engines = with("n201", "10.0.1.201");
+    changes.send(Change::Put(engines.into())).await.unwrap();
+    sleep(REST_MAX).await;
     let (mark, mut seen) = Mark::new();
-    changes
-        .send(Change::Put(with("n8", "10.0.2.8").into()))
-        .await
-        .unwrap();
-    changes
-        .send(Change::Put(with("n9", "10.0.2.9").into()))
-        .await
-        .unwrap();
     changes.send(Change::Mark(mark)).await.unwrap();
     seen.wait_for(|is_served| *is_served).await.unwrap();
-    let shared = addresses(reader.load(), "dev.docker");
-    assert!(shared.contains("10.0.2.8") && shared.contains("10.0.2.9"));
+    assert!(!is_shared("10.0.1.201"), "nobody waits for that");
+
+    let asked = tokio::time::Instant::now();
+    let rest = Service {
+        id: ServiceId {
+            source: Source::Rest,
+            ..id("rest", "n202")
+        },
+        ..with("n202", "10.0.1.202")
+    };
+    let (mark, mut seen) = Mark::new();
+    changes.send(Change::Put(rest.into())).await.unwrap();
+    changes.send(Change::Mark(mark)).await.unwrap();
+    seen.wait_for(|is_served| *is_served).await.unwrap();
+    assert!(is_shared("10.0.1.202"));
+    assert!(asked.elapsed() <= REST_MAX);
+
+    sleep(REST_MAX).await;
+    changes.send(reset("unix:///e", all(203))).await.unwrap();
+    sleep(REST_MAX).await;
+    assert!(is_shared("10.0.1.203"));
 }
 
 #[tokio::test(start_paused = true)]

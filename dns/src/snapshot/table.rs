@@ -411,6 +411,48 @@ mod tests {
     }
 
     #[test]
+    fn entries_as_long_as_those_before_are_put_in_their_places() {
+        let entry = |key: &[u8], data: &'static [u8]| EntryOctets::new(key, 1, &[answer(1, data, b"")], &[]);
+        let keys: [&[u8]; 3] = [b"aa", b"ba", b"ca"];
+        let edits = |entries: &[EntryOctets]| -> Shard {
+            let all = keys.iter().zip(entries);
+            let all: Vec<Edit<'_>> = all.map(|(key, entry)| (*key, poor(key), Some(entry))).collect();
+            Shard::default().edited(&all)
+        };
+        let before = edits(&keys.map(|key| entry(key, b"old")));
+        let told = |shard: &Shard| {
+            keys.map(|key| {
+                let entry = shard.find(poor(key), key).unwrap();
+                entry.rrset(RType::A, View::EVERYONE).unwrap().answer.to_vec()
+            })
+        };
+        let order =
+            |shard: &Shard| -> Vec<Vec<u8>> { shard.entries().map(|entry| entry.key().to_vec()).collect() };
+        let (first, last) = (entry(keys[0], b"new"), entry(keys[2], b"now"));
+        let two = |last| {
+            before.edited(&[
+                (keys[0], poor(keys[0]), Some(&first)),
+                (keys[2], poor(keys[2]), Some(last)),
+            ])
+        };
+        let same = two(&last);
+        assert_eq!(told(&same), [b"new", b"old", b"now"]);
+        assert_eq!(order(&same), order(&before));
+        assert_eq!(told(&before), [b"old"; 3]);
+
+        let longer = two(&entry(keys[2], b"longer"));
+        assert_eq!(
+            told(&longer),
+            [b"new".to_vec(), b"old".to_vec(), b"longer".to_vec()]
+        );
+        assert_ne!(
+            order(&longer),
+            order(&before),
+            "those that do not fit are behind the others"
+        );
+    }
+
+    #[test]
     fn an_empty_shard_finds_nothing() {
         assert!(Shard::default().find(Hash(7), b"a").is_none());
         let one = EntryOctets::new(b"a", 0, &[], &[]);

@@ -49,12 +49,7 @@ async fn a_container_that_is_gone_at_its_inspect_is_passed_over() {
 
 #[tokio::test]
 async fn an_inspect_that_fails_or_hangs_is_repeated_and_holds_up_nobody() {
-    for fault in [
-        Reply::Status(500),
-        Reply::Hang,
-        Reply::Raw(b"rubbish\r\n\r\n"),
-        Reply::Raw(b""),
-    ] {
+    for fault in [Reply::Status(500), Reply::Hang, Reply::Raw(b"rubbish\r\n\r\n")] {
         let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
         engine.script(&inspect_path("bad"), fault);
         engine.run("bad", "10.0.0.2");
@@ -199,4 +194,20 @@ async fn a_connection_that_the_engine_closed_meanwhile_costs_no_inspect() {
         rig.until(&format!("a={address}")).await;
     }
     assert_eq!(rig.counters.inspect_failures(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_under_a_request_costs_neither_an_inspect_nor_the_session() {
+    let (engine, mut rig) = rig(&[("a", "10.0.0.1")]).await;
+    for number in 2..6 {
+        let address = format!("10.0.0.{number}");
+        engine.run("a", &address);
+        engine.script(&inspect_path("a"), Reply::Raw(b""));
+        engine.event("update", "a");
+        rig.until(&format!("a={address}")).await;
+    }
+    assert_eq!(
+        (rig.counters.inspect_failures(), engine.count("/version")),
+        (0, 1)
+    );
 }
