@@ -26,16 +26,24 @@ fn rrset(data: RecordData) -> RrSet {
     }
 }
 
-/// Each line an entry, in order.
-fn entries(snapshot: &Snapshot) -> Vec<Vec<u8>> {
-    let mut entries: Vec<_> = snapshot
-        .shards
-        .entries()
-        .map(|entry| entry.octets().to_vec())
-        .collect();
+/// All that is in each entry, in order; the same may be laid out in two ways.
+fn entries(snapshot: &Snapshot) -> Vec<String> {
+    let mut entries: Vec<_> = snapshot.shards.entries().map(|entry| said(&entry)).collect();
     entries.sort_unstable();
     entries
 }
+
+fn said(entry: &Entry<'_>) -> String {
+    let answers: Vec<_> = entry.answers().collect();
+    let of_port = (entry.has_port(PORT), entry.port_rrset(PORT, View::EVERYONE));
+    let (key, value, is_set) = (entry.key(), entry.value, entry.is_set());
+    format!("{key:?} {value} {is_set} {answers:?} {of_port:?}")
+}
+
+const PORT: Port = Port {
+    protocol: Protocol::Tcp,
+    number: 80,
+};
 
 struct Dice(u64);
 
@@ -64,10 +72,7 @@ impl Dice {
     fn records(&mut self) -> Option<Records> {
         let address = rrset(RecordData::A([10, 0, 0, self.roll(9) as u8].into()));
         let port = PortRrSets {
-            port: Port {
-                protocol: Protocol::Tcp,
-                number: 80,
-            },
+            port: PORT,
             rrsets: Vec::new(),
         };
         match self.roll(6) {

@@ -23,7 +23,7 @@ pub(super) struct Labels {
 }
 
 /// Labels whose number is another than the shards have. A host's first list brings three for each container, so they lie in one
-/// run of octets: less than their rows take, which wait for the same build.
+/// run of octets: less than their rows take, which wait for the same build and bound them.
 #[derive(Default)]
 struct Changed {
     /// Keys, one behind the other.
@@ -121,8 +121,7 @@ impl Labels {
 }
 
 impl Changed {
-    fn key(&self, place: u32) -> &[u8] {
-        let place = place as usize;
+    fn key(&self, place: usize) -> &[u8] {
         let end_of = |place: usize| self.labels.get(place).map_or(0, |label| label.end as usize);
         let start = place.checked_sub(1).map_or(0, end_of);
         self.octets.get(start..end_of(place)).unwrap_or_default()
@@ -131,14 +130,14 @@ impl Changed {
     fn get(&self, key: &Key, hash: Hash) -> Option<u32> {
         let place = self
             .places
-            .find(hash.0, |place| self.key(*place) == key.octets())?;
+            .find(hash.0, |place| self.key(*place as usize) == key.octets())?;
         self.labels.get(*place as usize).map(|label| label.number)
     }
 
     fn set(&mut self, hasher: &FixedState, key: &Key, hash: Hash, number: u32) {
         let known = self
             .places
-            .find(hash.0, |place| self.key(*place) == key.octets())
+            .find(hash.0, |place| self.key(*place as usize) == key.octets())
             .copied();
         if let Some(label) = known.and_then(|place| self.labels.get_mut(place as usize)) {
             label.number = number;
@@ -150,7 +149,9 @@ impl Changed {
         self.labels.push(Label { end, number });
         // Taken out, since where it grows the other keys are hashed anew.
         let mut places = std::mem::take(&mut self.places);
-        places.insert_unique(hash.0, place, |place| hash_of(hasher, self.key(*place)).0);
+        places.insert_unique(hash.0, place, |place| {
+            hash_of(hasher, self.key(*place as usize)).0
+        });
         self.places = places;
     }
 }
@@ -168,15 +169,14 @@ impl ChangedLabels {
 
     /// The key at `place`, and its hash.
     pub(super) fn key(&self, place: usize) -> (&[u8], Hash) {
-        let key = u32::try_from(place).map_or(&[][..], |place| self.changed.key(place));
+        let key = self.changed.key(place);
         (key, hash_of(&self.hasher, key))
     }
 
     /// What the shards are to have there; none where no row has the label.
     pub(super) fn entry(&self, place: usize) -> Option<EntryOctets> {
         let number = self.changed.labels.get(place)?.number;
-        let (key, _) = self.key(place);
-        (number != NONE).then(|| EntryOctets::new(key, number, &[], &[]))
+        (number != NONE).then(|| EntryOctets::new(self.changed.key(place), number, &[], &[]))
     }
 }
 
