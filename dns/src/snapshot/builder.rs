@@ -262,8 +262,8 @@ impl Builder {
             });
         }
         let octets = endpoint.row_octets().ok_or(BuildError::Addresses)?;
-        let take = |label: &Box<[u8]>| self.labels.take(label, &self.shards);
-        let numbers = endpoint.labels.each_ref().map(take);
+        let labels = endpoint.labels.each_ref();
+        let numbers = labels.map(|label| self.labels.take(label, &self.shards));
         let key = self.free_keys.pop().unwrap_or_else(|| {
             // A key that was never given out: all below it are in use or, had they been free, popped first.
             EndpointKey(u32::try_from(self.endpoints).expect("memory ends before 2^32 endpoints"))
