@@ -271,7 +271,8 @@ impl Listing {
         Self {
             asked: tracker.list_began(),
             answer: Box::pin(engine.list()),
-            lines: Vec::new(),
+            // Most of it is known, but at the first list.
+            lines: Vec::with_capacity(tracker.services()),
         }
     }
 
