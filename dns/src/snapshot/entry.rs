@@ -44,6 +44,8 @@ const FLAG_IS_LONG: u8 = 8;
 const FLAG_HAS_VALUE: u8 = 16;
 /// There are names of ports below it, and how many follows.
 const FLAG_HAS_PORTS: u8 = 32;
+/// The three together, told anew where a value comes or goes.
+const FLAGS_OF_FIELDS: u8 = FLAG_IS_LONG | FLAG_HAS_VALUE | FLAG_HAS_PORTS;
 /// Octets between these and the key, by the three flags above from the lowest on.
 const FIELDS_OCTETS: [u8; 8] = [0, 2, 4, 6, 2, 4, 6, 8];
 /// Octets of a moment before an RRset's records.
@@ -152,20 +154,17 @@ impl EntryOctets {
     /// Gives it another `value`.
     pub(super) fn set_value(&mut self, value: u32) {
         let entry = self.entry();
-        if entry.value == value {
-            return;
-        }
-        let is_long = entry.flags & FLAG_IS_LONG != 0;
-        if entry.flags & FLAG_HAS_VALUE == 0 {
+        if (entry.value == 0) != (value == 0) {
             let header = Header {
-                flags: entry.flags & !FLAG_IS_LONG,
+                flags: entry.flags & !FLAGS_OF_FIELDS,
                 key_octets: u8::try_from(entry.key().len()).expect("its length was read from an octet"),
                 rrsets: entry.rrsets,
                 value,
                 ports: entry.ports,
             };
             *self = header.before(&[entry.octets.get(entry.key_at..).unwrap_or_default()]);
-        } else {
+        } else if value != 0 {
+            let is_long = entry.flags & FLAG_IS_LONG != 0;
             let at = ENTRY_HEADER_OCTETS + if is_long { 2 } else { 0 };
             if let Some(at) = self.0.get_mut(at..at + 4) {
                 at.copy_from_slice(&value.to_le_bytes());
@@ -565,6 +564,8 @@ mod tests {
                         (&b"key"[..], value, true)
                     );
                     assert_eq!(arena.len() - entry.octets().len(), 12);
+                    let made_so = EntryOctets::new(b"key", value, rrsets, ports);
+                    assert_eq!(entry.octets(), made_so.entry().octets(), "one value, one form");
                     assert_eq!(entry.rrset(RType::A, View::EVERYONE), rrsets.first().copied());
                     let of_port = ports.first().map(|(_, rrset)| *rrset);
                     assert_eq!(entry.port_rrset(port, View::EVERYONE), of_port);
