@@ -111,6 +111,7 @@ pub(crate) const RULES: [Rule; 11] = [
         within: &["controlplane/src/", "dataplane/src/", "dns/src/", "src/"],
         except: &[
             "controlplane/src/api/",
+            "controlplane/src/docker/client.rs",
             "src/command/client.rs",
             "src/command/client/",
         ],

@@ -72,7 +72,9 @@ fn serve(mut client: UnixStream, engine: &PathBuf, asked: &Mutex<Vec<String>>) {
     let Ok(mut engine) = UnixStream::connect(engine) else {
         return;
     };
-    if engine.write_all(&head).is_err() {
+    // It looks into the first request of a connection alone, so there is to be no other.
+    let head = text.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+    if engine.write_all(head.as_bytes()).is_err() {
         return;
     }
     let _ = std::io::copy(&mut engine, &mut client);
