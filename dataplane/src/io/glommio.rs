@@ -12,7 +12,8 @@
 //! each, and the slow path of its `send_to` sends one octet, so neither carries a query. And its park costs some ten
 //! system calls, so a core first lingers in one `ppoll`, and parks only once it is idle. Parked after each query at 1 000 a second it took
 //! 1.64 times the CPU of lingering, by its `recv_from` 1.59, by a ring of our own 1.48. Its `spin_before_park` looks at its own
-//! rings meanwhile and not at our sockets.
+//! rings meanwhile and not at our sockets: behind the lingering it made no difference (237 against 243 thousand a CPU-second, 33.0
+//! against 33.3 us at 1 000 a second).
 
 use std::future::{Future, poll_fn};
 use std::io;
