@@ -12,24 +12,27 @@
 //! is a few publications, not a thousand. A change that comes alone is served at once. Of one right behind another the
 //! names that very many share are served a little later than its own.
 
+mod looks;
+mod telling;
+
 use std::collections::{HashSet, VecDeque};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns::{Name, Publisher, RType, Tier};
-use tokio::sync::{mpsc, oneshot, watch};
+use dns::Publisher;
+use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
-use crate::compile::{Announcement, Applied, Compiler, Explanation, Remarks, Trouble};
+pub(crate) use self::looks::{LOOKS_QUEUED_MAX, Look, Page, PageAsked};
+use self::telling::{News, TOLD_AT_ONCE};
+use crate::compile::{Compiler, Remarks};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
 use crate::registry::Registry;
-use crate::service::{Change, Health, Mark, Network, Service, ServiceId, Source};
+use crate::service::{Change, Mark, Network, Source};
 use crate::status::{Published, Status};
 
 /// Changes that wait for the pipeline, and most that one snapshot takes in. A source that has one more waits:
@@ -55,81 +58,6 @@ const CROWDS_EVERY: Duration = Duration::from_millis(100);
 /// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to
 /// look again and again until then would keep an idle process awake.
 const COLLECT_AFTER: Duration = Duration::from_secs(1);
-
-/// Changed words that are remembered as told. Past them all are forgotten, and told once more.
-const MAPPINGS_TOLD_MAX: usize = 1024;
-
-/// Log lines that are written at once. The hundred thousand of a large host's first list would keep everybody waiting who
-/// asks over HTTP.
-const TOLD_AT_ONCE: usize = 256;
-
-/// Questions for all services that wait. One more waits with whoever asks it.
-pub(crate) const LOOKS_QUEUED_MAX: usize = 16;
-
-/// Services that are looked at for one page: whoever wants few of very many gets a short page, or an empty one, and asks
-/// on from there. So no page keeps changes waiting.
-const PAGE_LOOKED_AT_MAX: usize = 10_000;
-
-/// Somebody wants to see what is known. Who has hung up by then is told nothing.
-pub(crate) enum Look {
-    /// Every service there is, in no order.
-    All(oneshot::Sender<Vec<Arc<Service>>>),
-    /// Some of them.
-    Page(PageAsked, oneshot::Sender<Page>),
-    /// The service of the container that is called so.
-    Container(String, oneshot::Sender<Option<Arc<Service>>>),
-    /// Why a question is answered as it is when that client asks.
-    Explain(Name, RType, IpAddr, oneshot::Sender<Explanation>),
-}
-
-/// Which services somebody wants to see.
-pub(crate) struct PageAsked {
-    /// Those behind this one; from the first on, if there is none.
-    pub(crate) after: Option<ServiceId>,
-    /// How many at most.
-    pub(crate) limit: usize,
-    /// Which of them.
-    pub(crate) takes: Box<dyn Fn(&Service) -> bool + Send>,
-}
-
-/// Some services, ordered by id, source and part.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    /// They.
-    pub(crate) services: Vec<Arc<Service>>,
-    /// Where to go on; none if there are no more.
-    pub(crate) next: Option<ServiceId>,
-}
-
-impl Page {
-    /// What `asked` asks `registry` for.
-    fn of(registry: &Registry, asked: &PageAsked) -> Self {
-        let mut services: Vec<Arc<Service>> = Vec::new();
-        let mut last = None;
-        for (count, service) in registry.behind(asked.after.as_ref()).enumerate() {
-            if count == PAGE_LOOKED_AT_MAX {
-                return Self { services, next: last };
-            }
-            if (asked.takes)(service) {
-                if services.len() == asked.limit {
-                    let next = services.last().map(|last| last.id.clone());
-                    return Self { services, next };
-                }
-                services.push(service.clone());
-            }
-            last = Some(service.id.clone());
-        }
-        Self { services, next: None }
-    }
-}
-
-/// Something to tell the operator of.
-enum News {
-    Applied(Applied),
-    /// A name at which nobody stands became ours, or is no more.
-    Carried(Name),
-    Remarks(Remarks),
-}
 
 /// The owner of the registry and of the publisher.
 pub(crate) struct Pipeline {
@@ -359,112 +287,9 @@ impl Pipeline {
         remarks
     }
 
-    /// Tells of names that are not served as one could expect.
-    fn remark(remarks: &Remarks) {
-        for error in &remarks.errors {
-            error!("a name keeps its last records: {error}");
-        }
-        for (name, trouble) in &remarks.troubles {
-            match trouble {
-                Trouble::Rivals(projects) => warn!(
-                    "{name} is nobody's: Compose projects {} each have such a service; ask for <service>.<project>",
-                    projects.join(", ")
-                ),
-                Trouble::Overruled(instances) => warn!(
-                    "{name} does not lead to {}, as asked: it is the name of something else; ask for another",
-                    instances.join(", ")
-                ),
-                Trouble::OurServer(instances) => warn!(
-                    "{name} does not lead to {}: it is our own server's name; call it otherwise",
-                    instances.join(", ")
-                ),
-                Trouble::Aliases(instances) => warn!(
-                    "{name} is shared, and {} cannot be an alias there beside the others; give it a name of its own",
-                    instances.join(", ")
-                ),
-            }
-        }
-    }
-
     fn report(&self, synced: &[Source]) {
         self.status
             .send_modify(|status| status.served(synced, self.published.clone()));
-    }
-
-    /// Tells the operator, after publication, so that no answer waits for a terminal, and in pieces, so that nobody else does.
-    fn tell_some(&mut self) {
-        for _ in 0..TOLD_AT_ONCE {
-            match self.untold.pop_front() {
-                Some(News::Applied(applied)) => self.tell(applied),
-                Some(News::Carried(name)) => self.tell_of_carried(&name),
-                Some(News::Remarks(remarks)) => Self::remark(&remarks),
-                None => break,
-            }
-        }
-        if self.untold.is_empty() {
-            // A first list would leave its room behind for ever.
-            self.untold = VecDeque::new();
-        }
-    }
-
-    fn tell_of_carried(&self, name: &Name) {
-        // At a name that somebody came to meanwhile nothing is odd, and that was told.
-        match (self.compiler.is_owned(name), self.compiler.is_held(name)) {
-            (true, _) => {}
-            (false, true) => info!("+ {name}, without an address: none of its containers runs"),
-            (false, false) => info!("- {name}, which is no longer ours: its containers are gone"),
-        }
-    }
-
-    fn tell(&mut self, applied: Applied) {
-        let Applied {
-            went,
-            came,
-            turned,
-            mapped,
-            failed,
-        } = applied;
-        let announcement = |service: Option<Arc<Service>>| self.compiler.announcement(&*service?);
-        if let Some(Announcement { name, wished, .. }) = announcement(went) {
-            info!("- {name}");
-            wished.iter().for_each(|wished| info!("- {wished} ({name})"));
-        }
-        if let Some(Announcement {
-            name,
-            addresses,
-            alias,
-            wished,
-            health,
-            tier,
-        }) = announcement(came)
-        {
-            let addresses = addresses.iter().map(ToString::to_string);
-            let leads: Vec<_> = addresses.chain(alias.iter().map(ToString::to_string)).collect();
-            let leads = leads.join(", ");
-            info!("+ {name} -> {leads}{}", remark_on(health, tier));
-            wished
-                .iter()
-                .for_each(|wished| info!("+ {wished} -> {leads} ({name})"));
-        }
-        if let Some(Announcement {
-            name, health, tier, ..
-        }) = announcement(turned)
-        {
-            info!("= {name}{}", remark_on(health, tier));
-        }
-        for mapping in mapped {
-            if self.told.len() >= MAPPINGS_TOLD_MAX {
-                self.told.clear();
-            }
-            if !self.told.contains(&mapping) {
-                info!("{mapping}");
-                self.told.insert(mapping);
-            }
-        }
-        if let Some(failed) = failed {
-            self.metrics.skipped();
-            warn!("{failed}");
-        }
     }
 }
 
@@ -481,18 +306,6 @@ async fn rest_and_receive(
 /// How long to rest after a publication that took so long.
 fn rest_after(took: Duration, least: Duration) -> Duration {
     took.saturating_mul(REST_FACTOR).clamp(least, REST_MAX)
-}
-
-/// What health does to the names of a service, where that is not what everybody expects.
-fn remark_on(health: Health, tier: Tier) -> &'static str {
-    match (health, tier) {
-        (Health::None, _) => "",
-        (Health::Healthy, _) => ", healthy",
-        (Health::Starting, Tier::Ready) => ", starting: it is published all the same",
-        (Health::Starting, _) => ", starting: shared names lead to it only while nobody else is healthy",
-        (Health::Unhealthy, Tier::Ready) => ", unhealthy: it is published all the same",
-        (Health::Unhealthy, _) => ", unhealthy: only its own names lead to it",
-    }
 }
 
 #[cfg(test)]

@@ -256,6 +256,16 @@ fn told_targets(snapshot: &Snapshot, client: &str, owner: &Name) -> Option<BTree
     )
 }
 
+/// Everything that a name may have.
+const TYPES: [RType; 6] = [
+    RType::A,
+    RType::AAAA,
+    RType::SRV,
+    RType::PTR,
+    RType::TXT,
+    RType::CNAME,
+];
+
 /// Clients on no network, and on each that [`Random::networks`] makes.
 const CLIENTS: [&str; 8] = [
     CLIENT,
@@ -327,14 +337,7 @@ fn a_burst_on_several_threads_leads_where_one_change_after_the_other_does() {
             let counts = |it: &Snapshot| (it.serial(), it.names(), it.endpoints());
             assert_eq!(counts(&one.0), counts(&other.0), "seed {seed}, burst {burst}");
             for owner in askable(&seen) {
-                for qtype in [
-                    RType::A,
-                    RType::AAAA,
-                    RType::SRV,
-                    RType::PTR,
-                    RType::TXT,
-                    RType::CNAME,
-                ] {
+                for qtype in TYPES {
                     for client in [inside, CLIENTS[7]] {
                         let [one, other] =
                             [&one.0, &other.0].map(|it| ask(it, client, &owner.to_string(), qtype));
@@ -453,15 +456,7 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
                         assert_eq!(told, explained, "seed {seed}, SRV of {owner} for {client}");
                     }
                 }
-                let types = [
-                    RType::A,
-                    RType::AAAA,
-                    RType::SRV,
-                    RType::PTR,
-                    RType::TXT,
-                    RType::CNAME,
-                ];
-                for qtype in types.into_iter().filter(|qtype| is_exact || *qtype == RType::A) {
+                for qtype in TYPES.into_iter().filter(|qtype| is_exact || *qtype == RType::A) {
                     // Of other types there is one variant, which two clients a burst show as well as all.
                     let clients = match qtype {
                         RType::A | RType::AAAA | RType::SRV => &CLIENTS[..],

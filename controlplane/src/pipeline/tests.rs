@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use dns::Reader;
 
+use super::looks::PAGE_LOOKED_AT_MAX;
 use super::*;
 use crate::compile::Compiler;
 use crate::docker::{ContainerSettings, Endpoint, ThisHost, Watch};
 use crate::fixture::{addresses, builder, id, name, service};
 use crate::naming::Naming;
-use crate::service::Service;
+use crate::service::{Service, ServiceId};
 
 /// A pipeline that waits for the engines `/e` and so on, its reader and its status.
 fn pipeline(engines: &[&str]) -> (Pipeline, Reader, watch::Receiver<Status>) {

@@ -2,19 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::tests::{builder, name};
 use super::*;
 use crate::record::RecordData;
 use crate::snapshot::port::{Port, Protocol};
 use crate::wire::RType;
-
-fn name(text: &str) -> Name {
-    text.parse().unwrap()
-}
-
-fn builder() -> Builder {
-    let zones = ["docker", "test.example"].map(|apex| ZoneSettings::of(name(apex), 30));
-    Builder::new(zones.to_vec(), 42, 0).unwrap()
-}
 
 fn rrset(data: RecordData) -> RrSet {
     RrSet {

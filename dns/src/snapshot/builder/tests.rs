@@ -5,11 +5,11 @@ use crate::record::{Record, RecordData};
 use crate::snapshot::Lookup;
 use crate::wire::{Class, Question, RType};
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn builder() -> Builder {
+pub(super) fn builder() -> Builder {
     let zones = ["docker", "test.example"].map(|apex| ZoneSettings::of(name(apex), 30));
     Builder::new(zones.to_vec(), 42, 0).unwrap()
 }
