@@ -2,6 +2,7 @@
 
 mod fixture;
 
+use self::fixture::containers::Plane;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 /// Zones by their number of services. A million takes minutes and gigabytes, so it has to be asked for:
@@ -43,5 +44,22 @@ fn build_one_change(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, build_all, build_one_change);
+/// Containers replaced, from what the engine's inspect said to the snapshot that workers read: two together, as at a
+/// thousand changes a second.
+fn replace_containers(c: &mut Criterion) {
+    for services in sizes() {
+        let (mut plane, first) = Plane::of(services);
+        let (mut publisher, mut reader) = dns::channel(first);
+        let mut turn = 0;
+        c.bench_function(&format!("publish/containers/{services}"), |b| {
+            b.iter(|| {
+                publisher.publish(plane.replace(turn));
+                turn += 1;
+                reader.load().serial()
+            });
+        });
+    }
+}
+
+criterion_group!(benches, build_all, build_one_change, replace_containers);
 criterion_main!(benches);

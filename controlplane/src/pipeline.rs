@@ -1,9 +1,9 @@
 //! The event's line itself: one loop, every step in order.
 //!
 //! ```text
-//!  Change ──queue──▶ Registry::apply ──▶ Delta ──▶ Compiler::apply_all ──▶ Applied
-//!                     └────────── for each that is queued ──────────┘         │
-//!                                                                             ▼
+//!  Change ──queue──▶ Registry::apply ──▶ Delta ──folded──▶ Compiler::apply_all ──▶ Applied
+//!                     └─ for each that is queued ─┘                                  │
+//!                                                                                    ▼
 //!                                Compiler::compile ──▶ Publisher::publish ──▶ Status, metrics, a log line each
 //! ```
 //!
@@ -27,11 +27,11 @@ use tracing::{debug, error, warn};
 
 pub(crate) use self::looks::{LOOKS_QUEUED_MAX, Look, Page, PageAsked};
 use self::telling::{News, TOLD_AT_ONCE};
-use crate::compile::{Compiler, Remarks};
+use crate::compile::{Applied, Compiler, Remarks};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::naming::Mapping;
-use crate::registry::Registry;
+use crate::registry::{Delta, Registry, folded};
 use crate::service::{Change, Mark, Network, Source};
 use crate::status::{Published, Status};
 
@@ -169,6 +169,7 @@ impl Pipeline {
         let began = Instant::now();
         let mut synced = Vec::new();
         let mut applied = Vec::new();
+        let mut deltas = Vec::new();
         let mut carried = Vec::new();
         let mut marks = Vec::new();
         let mut is_new = false;
@@ -178,8 +179,12 @@ impl Pipeline {
                 marks.push(mark);
                 continue;
             }
-            if let Change::Reset { source, .. } = &change {
-                synced.push(source.clone());
+            // Neither what it lists, nor what comes with other networks, is more than one difference for each service.
+            if matches!(
+                change,
+                Change::Reset { .. } | Change::Networks { .. } | Change::Carried { .. }
+            ) {
+                applied.append(&mut self.take_in(&mut deltas));
             }
             if let Change::Networks { source, networks } = change {
                 if self.networks(&source, networks) {
@@ -193,11 +198,22 @@ impl Pipeline {
                 carried.extend(self.compiler.carried(&source, carriers));
                 continue;
             }
-            let deltas = self.registry.apply(change);
-            self.is_awaited |= deltas.iter().any(|delta| delta.source() == &Source::Rest);
-            deltas.iter().for_each(|delta| self.feed.tell(delta));
-            applied.append(&mut self.compiler.apply_all(&deltas));
+            let reset = match &change {
+                Change::Reset { source, .. } => Some(source.clone()),
+                _ => None,
+            };
+            let new = self.registry.apply(change);
+            self.is_awaited |= new.iter().any(|delta| delta.source() == &Source::Rest);
+            new.iter().for_each(|delta| self.feed.tell(delta));
+            match reset {
+                Some(source) => {
+                    synced.push(source);
+                    applied.append(&mut self.compiler.apply_all(&new));
+                }
+                None => deltas.extend(new),
+            }
         }
+        applied.append(&mut self.take_in(&mut deltas));
         is_new |= !applied.is_empty() || !carried.is_empty();
         // Who has told all, or waits for what it told, is served all.
         if !synced.is_empty() || self.is_awaited && !marks.is_empty() {
@@ -226,6 +242,12 @@ impl Pipeline {
         }
         let least = if is_waited_for { Duration::ZERO } else { REST_MIN };
         is_new.then(|| rest_after(took, least))
+    }
+
+    /// Takes in what became of services one after another, and leaves nothing of it: what went and came again meanwhile
+    /// only looks different.
+    fn take_in(&mut self, deltas: &mut Vec<Delta>) -> Vec<Applied> {
+        self.compiler.apply_all(&folded(std::mem::take(deltas)))
     }
 
     /// Takes in the networks of one source; whether that changes what we serve.

@@ -3,6 +3,7 @@
 //! Sources repeat themselves: an engine that was lost and found tells us everything again. Whatever is said
 //! twice ends here, so that nothing after this file has to care.
 
+mod folded;
 mod placed;
 
 use std::cmp::Ordering;
@@ -10,6 +11,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, btree_set};
 use std::ops::Bound;
 use std::sync::Arc;
 
+pub use self::folded::folded;
 use self::placed::{Place, Placed, Wanted};
 use crate::service::{Change, Service, ServiceId, Services, Source};
 

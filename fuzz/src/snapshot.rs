@@ -57,6 +57,11 @@ enum Step {
         inside: bool,
         edns: u16,
     },
+    /// Another endpoint in the place of one.
+    Replace {
+        which: u8,
+        with: Box<Service>,
+    },
 }
 
 /// That many records of one type, for everyone or for clients inside the network that has a view.
@@ -202,6 +207,21 @@ fn apply(change: Step, builder: &mut Builder, model: &mut Model) {
             model.names.remove(&owner.stored(wildcard));
         }
         Step::Insert(service) => insert(&service, builder, model),
+        Step::Replace { which, with } => {
+            let place = usize::from(which).checked_rem(model.endpoints.len());
+            if let Some(there) = place.and_then(|place| model.endpoints.get_mut(place))
+                && let Some(key) = there.key
+            {
+                let (row, endpoint) = row(&with);
+                let labels = there.labels.map(|label| label.as_bytes().into());
+                let replaced = builder.replace_endpoint(key, &labels, &endpoint);
+                replaced.expect("labels and addresses that fit");
+                *there = Row {
+                    key: Some(key),
+                    ..row
+                };
+            }
+        }
         Step::RemoveEndpoint { which } => {
             if let Some(place) = usize::from(which).checked_rem(model.endpoints.len()) {
                 let gone = model.endpoints.swap_remove(place);
@@ -272,7 +292,7 @@ fn set(owner: Labels, sets: &[Records], builder: &mut Builder, model: &mut Model
     model.names.insert(owner, Data::Sets(lines));
 }
 
-fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
+fn row(service: &Service) -> (Row, Endpoint) {
     let labels = service.labels.map(|label| {
         LABELS
             .get(usize::from(label) % PLAIN)
@@ -290,7 +310,7 @@ fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
     let ttl_seconds = u32::from(service.ttl_seconds % 3);
     // Some end by themselves, in one to three seconds.
     let left = Some(u32::from(service.ttl_seconds / 3 % 4)).filter(|left| *left > 0);
-    let mut row = Row {
+    let row = Row {
         labels,
         ipv4: service.ipv4.map(|last| last % 8),
         ipv6: service.ipv6.map(|last| last % 8),
@@ -327,6 +347,11 @@ fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
         view_ports: row.inside_port.map(|port| (View(1), port)).into_iter().collect(),
         ..Endpoint::new(labels.map(|label| label.as_bytes().into()), ttl_seconds)
     };
+    (row, endpoint)
+}
+
+fn insert(service: &Service, builder: &mut Builder, model: &mut Model) {
+    let (mut row, endpoint) = row(service);
     row.key = Some(builder.insert_endpoint(&endpoint).expect("short labels"));
     model.endpoints.push(row);
 }

@@ -44,7 +44,7 @@ use self::owner::{Member, Owner};
 pub use self::owner::{Trouble, Verdict};
 use self::owners::Owners;
 pub use self::published::PublishedAt;
-use crate::naming::{Mapping, Naming, NamingError, is_port_name};
+use crate::naming::{Mapping, Names, Naming, NamingError, Role, is_port_name};
 use crate::registry::Delta;
 use crate::service::{Health, Network, Service, Source};
 
@@ -96,6 +96,13 @@ pub struct Applied {
     pub mapped: Vec<Mapping>,
     /// Why the service has no names now. All others keep theirs.
     pub failed: Option<Box<ServiceError>>,
+}
+
+/// A service that has names, and what there is of it.
+struct Standing {
+    member: Member,
+    key: EndpointKey,
+    names: Names,
 }
 
 /// A service's own name and what it stands for.
@@ -173,10 +180,20 @@ impl Compiler {
 
     /// The same, and what is there after it is called so.
     fn apply_named(&mut self, delta: &Delta, named: Option<Named>) -> Applied {
-        let old = delta.before().filter(|old| self.leave(old));
-        let (mut applied, came) = match delta.after().zip(named) {
+        let was = delta.before().and_then(|old| self.standing(old));
+        let old = delta.before().filter(|_| was.is_some());
+        let outcome = match (was, delta.after().zip(named)) {
+            (Some(was), Some((new, Ok(Some(names))))) => Some((new, self.turn(was, new, names))),
+            (was, after) => {
+                if let Some(was) = was {
+                    self.leave(was);
+                }
+                after.map(|(new, named)| (new, self.enter(new, named)))
+            }
+        };
+        let (mut applied, came) = match outcome {
             None => (Applied::default(), None),
-            Some((new, named)) => match self.enter(new, named) {
+            Some((new, outcome)) => match outcome {
                 Ok(None) => (Applied::default(), None),
                 Ok(Some(mapped)) => (
                     Applied {
@@ -373,17 +390,12 @@ impl Compiler {
             return Ok(None);
         };
         self.networks.enter(service);
-        names.endpoint.views = self.networks.views(service);
-        names.endpoint.view_ports = records::view_ports(service, &self.networks);
+        self.see(service, &mut names);
         let key = match self.builder.insert_endpoint(&names.endpoint) {
             Ok(key) => key,
             Err(reason) => {
                 self.networks.leave(service);
-                return Err(ServiceError::Endpoint {
-                    id: service.id.id.clone(),
-                    instance: service.instance.clone(),
-                    reason,
-                });
+                return Err(ServiceError::endpoint(service, reason));
             }
         };
         let member = Member(service.clone());
@@ -396,24 +408,78 @@ impl Compiler {
         Ok(Some(names.mapped))
     }
 
-    /// Takes a service's names; whether it had any.
-    fn leave(&mut self, service: &Arc<Service>) -> bool {
-        // Naming is a plain function: the names are those that it gave when the service came.
-        let Some(names) = self.naming.names(service).ok().flatten() else {
-            return false;
-        };
+    /// What `service` has now; none if it has no names.
+    fn standing(&self, service: &Arc<Service>) -> Option<Standing> {
         let member = Member(service.clone());
-        let Some(key) = self.named.remove(&member) else {
-            return false;
-        };
-        self.networks.leave(service);
-        self.builder.remove_endpoint(key, &names.endpoint.labels);
-        for (name, role) in names.places {
-            if self.owners.remove(&name, role, &member) {
+        let key = *self.named.get(&member)?;
+        // Naming is a plain function: the names are those that it gave when the service came.
+        let names = self.naming.names(service).ok().flatten()?;
+        Some(Standing { member, key, names })
+    }
+
+    /// Takes a service's names.
+    fn leave(&mut self, was: Standing) {
+        self.named.remove(&was.member);
+        self.networks.leave(&was.member.0);
+        self.builder.remove_endpoint(was.key, &was.names.endpoint.labels);
+        self.withdraw(&was.member, was.names.places);
+    }
+
+    /// Puts a service in the place of what it was, which costs half of what leaving and entering do. As for
+    /// [`Compiler::enter`], it has none of its names if that fails.
+    fn turn(
+        &mut self,
+        was: Standing,
+        service: &Arc<Service>,
+        mut names: Names,
+    ) -> Result<Option<Vec<Mapping>>, ServiceError> {
+        self.networks.enter(service);
+        self.see(service, &mut names);
+        let labels = &was.names.endpoint.labels;
+        if let Err(reason) = self.builder.replace_endpoint(was.key, labels, &names.endpoint) {
+            self.networks.leave(service);
+            self.leave(was);
+            return Err(ServiceError::endpoint(service, reason));
+        }
+        self.networks.leave(&was.member.0);
+        let member = Member(service.clone());
+        // The map would keep the key that it has, which is the service as it was.
+        self.named.remove(&was.member);
+        self.named.insert(member.clone(), was.key);
+        let mut gone = was.names.places;
+        for place in names.places {
+            gone.retain(|it| *it != place);
+            let (name, role) = place;
+            if self.owners.insert(&name, role, member.clone()) {
                 self.touched.insert(name);
             }
         }
-        true
+        self.withdraw(&was.member, gone);
+        Ok(Some(names.mapped))
+    }
+
+    /// Notes in the endpoint of `service` what other clients than everybody get.
+    fn see(&self, service: &Service, names: &mut Names) {
+        names.endpoint.views = self.networks.views(service);
+        names.endpoint.view_ports = records::view_ports(service, &self.networks);
+    }
+
+    fn withdraw(&mut self, member: &Member, places: Vec<(Name, Role)>) {
+        for (name, role) in places {
+            if self.owners.remove(&name, role, member) {
+                self.touched.insert(name);
+            }
+        }
+    }
+}
+
+impl ServiceError {
+    fn endpoint(service: &Service, reason: BuildError) -> Self {
+        Self::Endpoint {
+            id: service.id.id.clone(),
+            instance: service.instance.clone(),
+            reason,
+        }
     }
 }
 

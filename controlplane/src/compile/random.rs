@@ -9,7 +9,7 @@ use super::wish_tests::ask;
 use super::*;
 use crate::fixture::{Dice, addresses_for, answer, name, network, service};
 use crate::naming::{named_port, target};
-use crate::registry::Registry;
+use crate::registry::{Registry, folded};
 use crate::service::{
     Address, Change, Compose, NamedPort, NetworkAlias, Port, Protocol, Publish, PublishedPort, ServiceId,
     Wishes,
@@ -204,7 +204,7 @@ fn askable(seen: &[Service]) -> HashSet<Name> {
 /// Those who answer for a question, as it is explained.
 fn answering(compiler: &Compiler, client: &str, owner: &Name, qtype: RType) -> Vec<Candidate> {
     let mut candidates = compiler.explain(owner, qtype, client.parse().unwrap()).candidates;
-    candidates.retain(|it| it.verdict == Verdict::Answers && it.role != Some(crate::naming::Role::Reverse));
+    candidates.retain(|it| it.verdict == Verdict::Answers && it.role != Some(Role::Reverse));
     candidates
 }
 
@@ -359,7 +359,7 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
         let mut carried: BTreeMap<Holder, Arc<[Name]>> = BTreeMap::new();
         let mut seen = Vec::new();
         for burst in 0..12 {
-            let before = seen.len();
+            let (before, mut pending) = (seen.len(), Vec::new());
             // Several changes a snapshot, as in a burst.
             for _ in 0..=dice.roll(4) {
                 let service = dice.service();
@@ -396,10 +396,13 @@ fn random_changes_lead_to_the_snapshot_that_a_fresh_compile_makes() {
                         continue;
                     }
                 };
-                for delta in registry.apply(change) {
-                    incremental.apply(&delta);
+                pending.extend(registry.apply(change));
+                // As the pipeline does it, and one by one: a burst may be cut anywhere.
+                if dice.roll(2) == 0 {
+                    incremental.apply_all(&folded(std::mem::take(&mut pending)));
                 }
             }
+            incremental.apply_all(&folded(pending));
             let (snapshot, remarks) = incremental.compile();
             assert_eq!(remarks.errors, []);
 

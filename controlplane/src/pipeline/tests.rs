@@ -154,6 +154,37 @@ fn a_burst_is_one_publication_and_a_repetition_none() {
 }
 
 #[test]
+fn what_went_and_came_again_before_anybody_looked_only_looks_different() {
+    let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
+    let put = |service: Service| Change::Put(service.into());
+    let gone = || Change::Remove(service("unix:///e", "a").id);
+    let burst = [with("a", "10.0.0.1"), with("b", "10.0.0.9")].map(put);
+    pipeline.step(burst.into_iter());
+    let lines = logged(|| {
+        pipeline.step([gone(), put(with("a", "10.0.0.1"))].into_iter());
+        pipeline.step(
+            [
+                put(with("c", "10.0.0.3")),
+                Change::Remove(service("unix:///e", "c").id),
+            ]
+            .into_iter(),
+        );
+    });
+    assert_eq!(lines, [""; 0]);
+    assert_eq!(reader.load().serial(), 2, "nothing was published for it");
+    let lines = logged(|| {
+        pipeline.step([gone(), put(with("a", "10.0.0.2"))].into_iter());
+    });
+    assert_eq!(
+        lines,
+        ["INFO - a.web.dev.docker", "INFO + a.web.dev.docker -> 10.0.0.2"]
+    );
+    assert_eq!(addresses(reader.load(), "a.web.dev.docker"), "10.0.0.2");
+    assert_eq!(addresses(reader.load(), "web.dev.docker"), "10.0.0.2 10.0.0.9");
+    assert_eq!(reader.load().endpoints(), 2);
+}
+
+#[test]
 fn a_changed_word_is_told_once_and_a_service_that_cannot_be_named_each_time() {
     let (mut pipeline, mut reader, _) = pipeline(&["/e"]);
     let dotted = |instance: &str| Service {
@@ -166,8 +197,10 @@ fn a_changed_word_is_told_once_and_a_service_that_cannot_be_named_each_time() {
         ..service("unix:///e", "bad")
     };
     let lines = logged(|| {
-        let burst = [dotted("a"), bad(1), bad(1), dotted("b"), bad(2)];
-        pipeline.step(burst.into_iter().map(|service| Change::Put(service.into())));
+        let bursts = [[dotted("a"), bad(1), bad(1)], [dotted("b"), bad(2), bad(2)]];
+        for burst in bursts {
+            pipeline.step(burst.into_iter().map(|service| Change::Put(service.into())));
+        }
     });
     let told = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
     assert_eq!(

@@ -16,7 +16,7 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::chunks::Chunks;
-use super::endpoint::{Chunk, Endpoint, EndpointKey, GRAMMAR_LABELS, RowContent, RowEdit};
+use super::endpoint::{Chunk, Endpoint, EndpointKey, GRAMMAR_LABELS, Numbers, RowContent, RowEdit};
 use super::entry::{Entry, EntryOctets};
 use super::port::{Below, PortRrSets, below};
 use super::shards::Shards;
@@ -250,18 +250,7 @@ impl Builder {
     ///
     /// [`BuildError::Label`], [`BuildError::Addresses`]. Nothing is changed then.
     pub fn insert_endpoint(&mut self, endpoint: &Endpoint) -> Result<EndpointKey, BuildError> {
-        if let Some(label) = endpoint
-            .labels
-            .iter()
-            .find(|label| !(1..=LABEL_OCTETS_MAX).contains(&label.len()))
-        {
-            let text = String::from_utf8_lossy(label).into_owned();
-            return Err(BuildError::Label {
-                label: text,
-                octets: label.len(),
-            });
-        }
-        let octets = endpoint.row_octets().ok_or(BuildError::Addresses)?;
+        let octets = checked(endpoint)?;
         let labels = endpoint.labels.each_ref();
         let numbers = labels.map(|label| self.labels.take(label, &self.shards));
         let key = self.free_keys.pop().unwrap_or_else(|| {
@@ -273,13 +262,34 @@ impl Builder {
         Ok(key)
     }
 
+    /// Puts another endpoint in the place of the one that `key` was returned for, and which had these labels.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::insert_endpoint`]. Nothing is changed then.
+    pub fn replace_endpoint(
+        &mut self,
+        key: EndpointKey,
+        labels: &[Box<[u8]>; GRAMMAR_LABELS],
+        endpoint: &Endpoint,
+    ) -> Result<(), BuildError> {
+        let octets = checked(endpoint)?;
+        let Some(mut numbers) = self.numbers(key) else {
+            return Ok(());
+        };
+        let changes = labels.iter().zip(&endpoint.labels).zip(&mut numbers);
+        for ((old, new), number) in changes.filter(|((old, new), _)| old != new) {
+            let taken = self.labels.take(new, &self.shards);
+            let before = std::mem::replace(number, taken);
+            self.labels.give_back(before, old, &self.shards);
+        }
+        self.rows.insert(key, Some((numbers, octets)));
+        Ok(())
+    }
+
     /// Removes the endpoint that `key` was returned for, and which had these labels: a number for each is all that is kept.
     pub fn remove_endpoint(&mut self, key: EndpointKey, labels: &[Box<[u8]>; GRAMMAR_LABELS]) {
-        let numbers = match self.rows.get(&key) {
-            Some(row) => row.as_ref().map(|(numbers, _)| *numbers),
-            None => self.chunks.get(key.chunk()).map(|chunk| chunk.numbers(key)),
-        };
-        let Some(numbers) = numbers.filter(|[first, ..]| *first != 0) else {
+        let Some(numbers) = self.numbers(key) else {
             return;
         };
         for (number, label) in numbers.into_iter().zip(labels) {
@@ -288,6 +298,15 @@ impl Builder {
         self.rows.insert(key, None);
         self.free_keys.push(key);
         self.endpoints -= 1;
+    }
+
+    /// The numbers of the labels of the endpoint at `key`, if there is one.
+    fn numbers(&self, key: EndpointKey) -> Option<Numbers> {
+        let numbers = match self.rows.get(&key) {
+            Some(row) => row.as_ref().map(|(numbers, _)| *numbers),
+            None => self.chunks.get(key.chunk()).map(|chunk| chunk.numbers(key)),
+        };
+        numbers.filter(|[first, ..]| *first != 0)
     }
 
     /// The snapshot of everything set so far, with the next serial.
@@ -453,6 +472,18 @@ impl Builder {
             self.put(key, Some(entry));
         }
     }
+}
+
+/// What a row has of `endpoint` beside its labels.
+fn checked(endpoint: &Endpoint) -> Result<Box<[u8]>, BuildError> {
+    let mut labels = endpoint.labels.iter();
+    if let Some(label) = labels.find(|label| !(1..=LABEL_OCTETS_MAX).contains(&label.len())) {
+        return Err(BuildError::Label {
+            label: String::from_utf8_lossy(label).into_owned(),
+            octets: label.len(),
+        });
+    }
+    endpoint.row_octets().ok_or(BuildError::Addresses)
 }
 
 /// The name above `owner`, unless `owner` is an apex or in none of `zones`.

@@ -22,6 +22,7 @@ use std::thread;
 use dataplane::cache::{Cache, Rules};
 use dataplane::respond::{Client, Message, Transport, respond};
 
+use self::fixture::containers::Plane;
 use dns::wire::Head;
 use dns::{Query, Reply, Snapshot};
 
@@ -58,11 +59,13 @@ enum Kind {
     Kept(&'static str, u16),
     /// Publishing one change among so many services.
     Change(u32),
+    /// Replacing [`TOGETHER`] containers among so many services, and publishing that.
+    Containers(u32),
     /// Compiling so many services from nothing.
     Compile(u32),
 }
 
-const KINDS: [(&str, Kind, u32); 17] = [
+const KINDS: [(&str, Kind, u32); 18] = [
     ("one_a", Kind::Query("instance77.image7.dev.docker", A), QUESTIONS),
     (
         "one_a_two_workers",
@@ -103,6 +106,7 @@ const KINDS: [(&str, Kind, u32); 17] = [
     ("forward", Kind::Query("example.org", A), QUESTIONS),
     ("cached", Kind::Kept("example.org", A), QUESTIONS),
     ("publish_change_10k", Kind::Change(10_000), 50),
+    ("publish_containers_10k", Kind::Containers(10_000), 50),
     ("publish_all_1k", Kind::Compile(1_000), 2),
 ];
 
@@ -164,6 +168,7 @@ fn work(name: &str) {
             }
             Kind::Kept(owner, qtype) => recall(owner, qtype, *times),
             Kind::Change(services) => change(services, *times),
+            Kind::Containers(services) => containers(services, *times),
             Kind::Compile(services) => compile(services, *times),
         }
     }
@@ -218,6 +223,15 @@ fn change(services: u32, times: u32) {
     measured(times, |time| {
         fixture::replace(&mut builder, (time + 1) * 7_919 % services);
         publisher.publish(builder.build());
+        black_box(reader.load().serial());
+    });
+}
+
+fn containers(services: u32, times: u32) {
+    let (mut plane, first) = Plane::of(services);
+    let (mut publisher, mut reader) = dns::channel(first);
+    measured(times, |time| {
+        publisher.publish(plane.replace(time));
         black_box(reader.load().serial());
     });
 }
@@ -406,7 +420,7 @@ mod tests {
     fn each_kind_does_what_it_says() {
         for (name, ..) in KINDS
             .iter()
-            .filter(|(_, kind, _)| !matches!(kind, Kind::Change(_)))
+            .filter(|(_, kind, _)| !matches!(kind, Kind::Change(_) | Kind::Containers(_)))
         {
             work(name);
         }

@@ -295,6 +295,55 @@ fn endpoints_come_and_go_under_reused_keys_and_numbers() {
     );
 }
 
+#[test]
+fn an_endpoint_in_the_place_of_another_takes_its_row_and_only_the_labels_that_are_new() {
+    use crate::snapshot::Tier;
+    let mut builder = builder();
+    let (one, other) = (
+        endpoint_of(1, "here", Tier::Ready),
+        endpoint_of(2, "here", Tier::Ready),
+    );
+    let key = builder.insert_endpoint(&one).unwrap();
+    builder.insert_endpoint(&other).unwrap();
+    let before = builder.build();
+    let numbers = builder.labels.numbers();
+
+    let moved = endpoint_of(3, "there", Tier::Withheld);
+    builder.replace_endpoint(key, &one.labels, &moved).unwrap();
+    // Again before it is built, with the labels that it has by now.
+    let again = Endpoint {
+        port: Some(9),
+        ..endpoint_of(3, "there", Tier::Ready)
+    };
+    builder.replace_endpoint(key, &moved.labels, &again).unwrap();
+    let snapshot = builder.build();
+    assert_eq!(snapshot.endpoints(), 2);
+    assert_eq!(ask(&snapshot, "*.i1.web.dev.docker"), "nxdomain");
+    assert_eq!(told(&snapshot, "*.i3.web.dev.docker", RType::A), [(3, 0)]);
+    assert_eq!(told(&snapshot, "there.*.web.dev.docker", RType::A), [(3, 0)]);
+    assert_eq!(told(&snapshot, "here.*.web.dev.docker", RType::A), [(2, 0)]);
+    assert_eq!(told(&before, "here.*.web.dev.docker", RType::A), [(1, 0), (2, 0)]);
+
+    let long = Endpoint {
+        labels: again.labels.clone().map(|_| [b'x'; 64].into()),
+        ..again.clone()
+    };
+    let refused = builder.replace_endpoint(key, &again.labels, &long);
+    assert!(matches!(refused, Err(BuildError::Label { octets: 64, .. })));
+    assert_eq!(told(&builder.build(), "*.i3.web.dev.docker", RType::A), [(3, 0)]);
+
+    builder.remove_endpoint(key, &again.labels);
+    let gone = builder.build();
+    assert_eq!(told(&gone, "*.web.dev.docker", RType::A), [(2, 0)]);
+    // Nothing is there any more to be replaced.
+    builder.replace_endpoint(key, &again.labels, &one).unwrap();
+    assert_eq!(builder.build().endpoints(), 1);
+    assert!(
+        builder.labels.numbers() <= numbers + 4,
+        "numbers are given out again"
+    );
+}
+
 // RFC 4592, section 2.2.2: an empty non-terminal may be a wildcard, and covers what it stands for, without data.
 #[test]
 fn a_wildcard_that_is_there_because_of_a_name_below_it_covers_without_data() {
