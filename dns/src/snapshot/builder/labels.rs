@@ -1,5 +1,7 @@
 //! The numbers of labels: what rows of the pattern index have instead of their octets.
 
+use std::collections::HashMap;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
@@ -15,8 +17,10 @@ const NONE: u32 = 0;
 /// Which label has which number. What the shards have of it is looked up there.
 pub(super) struct Labels {
     hasher: FixedState,
-    /// How many rows have the label of each number.
-    rows: Vec<u32>,
+    /// How many rows have the label of each number, where it is more than one: most labels are one container's.
+    shared: HashMap<u32, u32, FixedState>,
+    /// The greatest number that was ever given out.
+    last: u32,
     /// Numbers that no row has; they are given out again, so 32 bits last for ever.
     free: Vec<u32>,
     changed: Changed,
@@ -50,8 +54,9 @@ struct Key {
 impl Labels {
     pub(super) fn new(hasher: FixedState) -> Self {
         Self {
+            shared: HashMap::with_hasher(hasher.clone()),
             hasher,
-            rows: vec![0],
+            last: NONE,
             free: Vec::new(),
             changed: Changed::default(),
         }
@@ -61,41 +66,41 @@ impl Labels {
     pub(super) fn take(&mut self, label: &[u8], shards: &Shards) -> u32 {
         let key = Key::of(label);
         let hash = hash_of(&self.hasher, key.octets());
-        let number = match self.number(&key, hash, shards) {
+        match self.number(&key, hash, shards) {
             NONE => {
                 let number = self.free.pop().unwrap_or_else(|| {
-                    self.rows.push(0);
-                    u32::try_from(self.rows.len() - 1).expect("memory ends before 2^32 labels")
+                    self.last = (self.last.checked_add(1)).expect("memory ends before 2^32 labels");
+                    self.last
                 });
                 self.changed.set(&self.hasher, &key, hash, number);
                 number
             }
-            known => known,
-        };
-        if let Some(rows) = self.rows.get_mut(number as usize) {
-            *rows += 1;
+            known => {
+                *self.shared.entry(known).or_insert(1) += 1;
+                known
+            }
         }
-        number
     }
 
     /// One row less has `label`, whose number this is.
     pub(super) fn give_back(&mut self, number: u32, label: &[u8], shards: &Shards) {
-        let Some(rows) = self.rows.get_mut(number as usize) else {
+        if let Some(rows) = self.shared.get_mut(&number) {
+            *rows -= 1;
+            if *rows == 1 {
+                self.shared.remove(&number);
+            }
             return;
-        };
-        *rows = rows.saturating_sub(1);
-        if *rows == 0 {
-            let key = Key::of(label);
-            let hash = hash_of(&self.hasher, key.octets());
-            // Otherwise the label would lead to whoever gets its number next.
-            debug_assert_eq!(
-                self.number(&key, hash, shards),
-                number,
-                "the labels it was inserted with"
-            );
-            self.changed.set(&self.hasher, &key, hash, NONE);
-            self.free.push(number);
         }
+        let key = Key::of(label);
+        let hash = hash_of(&self.hasher, key.octets());
+        // Otherwise the label would lead to whoever gets its number next.
+        debug_assert_eq!(
+            self.number(&key, hash, shards),
+            number,
+            "the labels it was inserted with"
+        );
+        self.changed.set(&self.hasher, &key, hash, NONE);
+        self.free.push(number);
     }
 
     /// The labels that changed since this was asked last, each with its hash, and its entry if it has one.
@@ -109,7 +114,7 @@ impl Labels {
     /// Numbers that were ever given out, and that of no label.
     #[cfg(test)]
     pub(super) fn numbers(&self) -> usize {
-        self.rows.len()
+        self.last as usize + 1
     }
 
     fn number(&self, key: &Key, hash: Hash, shards: &Shards) -> u32 {
