@@ -104,7 +104,7 @@ impl Shards {
             groups *= 4;
         }
         let count = groups * GROUP_SHARDS;
-        let mut dealt: Vec<Vec<(u32, Entry<'_>)>> = Vec::new();
+        let mut dealt: Vec<Vec<(u16, Entry<'_>)>> = Vec::new();
         dealt.resize_with(count, Vec::new);
         for entry in self.entries() {
             let hash = hash(entry.key());

@@ -3,8 +3,11 @@
 //! ```text
 //! shard   | slot | slot | ...                  as many as `slots` says
 //!         | entry | entry | ...                the arena, in no order
-//! slot    | offset into the arena + 1: u32 | tag: u32 |              0 where it is free; integers little-endian
+//! slot    | offset into the arena + 1: u16 | tag: u16 |              0 where it is free; integers little-endian
 //! ```
+//!
+//! Where the arena is longer than 65 535 octets, which takes a name of thousands, the offset has 32 bits and sixteen more are
+//! free.
 //!
 //! Invariants, made by [`Shard::edited`], relied on by [`Shard::find`]:
 //! - `free-slot`: at least a quarter of the slots are free, so a probe for an absent key stops soon.
@@ -15,8 +18,12 @@ use super::entry::{Entry, EntryOctets};
 
 /// First octet of a key that is a label of the pattern index; no wire name begins with it.
 pub(super) const LABEL_MARK: u8 = 0xff;
-/// Octets of a slot.
-const SLOT_OCTETS: usize = 8;
+/// A slot where the arena is short, as nearly everywhere.
+type Narrow = [u8; 4];
+/// A slot where it is long.
+type Wide = [u8; 8];
+/// Octets of the longest arena that narrow slots can point into.
+const SHORT_OCTETS_MAX: usize = u16::MAX as usize;
 
 /// A part of all names, those whose hash chose it. Never changes once built; a clone shares its octets.
 #[derive(Clone)]
@@ -36,9 +43,23 @@ pub(super) struct Hash(pub(super) u64);
 /// What a used slot holds.
 #[derive(Clone, Copy)]
 struct Slot {
-    tag: u32,
+    tag: u16,
     /// Where in the arena its entry begins.
     offset: usize,
+}
+
+/// The slots of a shard.
+#[derive(Clone, Copy)]
+enum Slots<'s> {
+    Narrow(&'s [Narrow]),
+    Wide(&'s [Wide]),
+}
+
+/// A slot as it is written.
+trait Written: Copy {
+    /// None for a free one.
+    fn read(self) -> Option<Slot>;
+    fn of(slot: Slot) -> Self;
 }
 
 impl Hash {
@@ -48,30 +69,44 @@ impl Hash {
     }
 
     /// What a slot keeps of the hash.
-    pub(super) fn tag(self) -> u32 {
-        self.0 as u32
+    pub(super) fn tag(self) -> u16 {
+        (self.0 >> 16) as u16
     }
 }
 
-impl Slot {
-    /// None for a free one.
-    fn read(octets: [u8; SLOT_OCTETS]) -> Option<Self> {
-        let slot = u64::from_le_bytes(octets);
-        (slot != 0).then(|| Self {
-            tag: (slot >> 32) as u32,
+impl Written for Narrow {
+    fn read(self) -> Option<Slot> {
+        let slot = u32::from_le_bytes(self);
+        (slot != 0).then(|| Slot {
+            tag: (slot >> 16) as u16,
+            offset: usize::from(slot as u16 - 1),
+        })
+    }
+
+    fn of(slot: Slot) -> Self {
+        let place = u16::try_from(slot.offset + 1).expect("the arena has at most 65 535 octets");
+        (u32::from(slot.tag) << 16 | u32::from(place)).to_le_bytes()
+    }
+}
+
+impl Written for Wide {
+    fn read(self) -> Option<Slot> {
+        let slot = u64::from_le_bytes(self);
+        (slot != 0).then(|| Slot {
+            tag: (slot >> 32) as u16,
             offset: (slot as u32 - 1) as usize,
         })
     }
 
-    fn octets(self) -> [u8; SLOT_OCTETS] {
-        let place = u32::try_from(self.offset + 1).expect("a shard splits long before it holds 4 GiB");
-        (u64::from(self.tag) << 32 | u64::from(place)).to_le_bytes()
+    fn of(slot: Slot) -> Self {
+        let place = u32::try_from(slot.offset + 1).expect("a shard splits long before it holds 4 GiB");
+        (u64::from(slot.tag) << 32 | u64::from(place)).to_le_bytes()
     }
 }
 
 impl Shard {
     /// A shard of these entries, each with the tag of its key's hash.
-    pub(super) fn of(tagged: &[(u32, Entry<'_>)]) -> Self {
+    pub(super) fn of(tagged: &[(u16, Entry<'_>)]) -> Self {
         let arena = tagged.iter().map(|(_, entry)| entry.octets().len()).sum();
         let mut new = New::of(slots_for(tagged.len()), arena);
         for (tag, entry) in tagged {
@@ -89,18 +124,10 @@ impl Shard {
 
     /// The same, and where in the arena it begins.
     fn find_at(&self, hash: Hash, key: &[u8]) -> Option<(usize, Entry<'_>)> {
-        let tag = hash.tag();
         let (slots, arena) = self.parts();
-        let mut place = first_slot(tag, slots.len());
-        loop {
-            let slot = Slot::read(*slots.get(place)?)?;
-            if slot.tag == tag {
-                let entry = Entry::at(arena, slot.offset)?;
-                if entry.key() == key {
-                    return Some((slot.offset, entry));
-                }
-            }
-            place = next_slot(place, slots.len());
+        match slots {
+            Slots::Narrow(slots) => find_among(slots, arena, hash, key),
+            Slots::Wide(slots) => find_among(slots, arena, hash, key),
         }
     }
 
@@ -160,8 +187,10 @@ impl Shard {
             .map(|(_, entry)| entry.entry().octets().len())
             .sum::<usize>();
         // As many slots as it has will do for some more or fewer entries.
-        let count = if (slots_min(entries)..=slots_for(entries + entries / 2)).contains(&slots.len()) {
-            slots.len()
+        let (least, most) = (slots_min(entries), slots_for(entries + entries / 2));
+        let has = self.slots as usize;
+        let count = if (least..=most).contains(&has) {
+            has
         } else {
             slots_for(entries)
         };
@@ -172,18 +201,17 @@ impl Shard {
             from = gap.start + gap.length;
         }
         new.append(arena.get(from..).unwrap_or_default());
-        for slot in slots.iter().filter_map(|slot| Slot::read(*slot)) {
+        slots.each(|slot| {
             let before = gaps.partition_point(|gap| gap.start <= slot.offset);
             let last = before.checked_sub(1).and_then(|last| gaps.get(last));
-            if last.is_some_and(|gap| gap.start == slot.offset) {
-                continue;
+            if last.is_none_or(|gap| gap.start != slot.offset) {
+                let closed = last.map_or(0, |gap| gap.closed);
+                new.place(Slot {
+                    offset: slot.offset - closed,
+                    ..slot
+                });
             }
-            let closed = last.map_or(0, |gap| gap.closed);
-            new.place(Slot {
-                offset: slot.offset - closed,
-                ..slot
-            });
-        }
+        });
         for (tag, entry) in coming() {
             new.push(tag, entry.entry().octets());
         }
@@ -193,6 +221,7 @@ impl Shard {
     /// The same, if every edit puts as many octets in the place of others: a service that is there again with another address.
     fn overwritten(&self, edits: &[Edit<'_>]) -> Option<Self> {
         let mut octets = None;
+        let arena = self.parts().1.len();
         for (key, hash, entry) in edits {
             let new = (*entry)?.entry().octets();
             let (start, old) = self.find_at(*hash, key)?;
@@ -200,7 +229,7 @@ impl Shard {
                 return None;
             }
             let octets = octets.get_or_insert_with(|| self.octets.to_vec());
-            let start = self.slots as usize * SLOT_OCTETS + start;
+            let start = self.octets.len() - arena + start;
             octets.get_mut(start..start + new.len())?.copy_from_slice(new);
         }
         Some(Self {
@@ -210,10 +239,49 @@ impl Shard {
     }
 
     /// Slots, and the arena.
-    fn parts(&self) -> (&[[u8; SLOT_OCTETS]], &[u8]) {
-        let slots = self.slots as usize * SLOT_OCTETS;
-        let (slots, arena) = self.octets.split_at_checked(slots).unwrap_or_default();
-        (slots.as_chunks().0, arena)
+    fn parts(&self) -> (Slots<'_>, &[u8]) {
+        let slots = self.slots as usize;
+        // One that is short is so without the upper halves of its slots.
+        let of_short = self.octets.split_at_checked(slots * size_of::<Narrow>());
+        match of_short.unwrap_or_default() {
+            (slots, arena) if arena.len() <= SHORT_OCTETS_MAX => (Slots::Narrow(slots.as_chunks().0), arena),
+            _ => {
+                let of_long = self.octets.split_at_checked(slots * size_of::<Wide>());
+                let (slots, arena) = of_long.unwrap_or_default();
+                (Slots::Wide(slots.as_chunks().0), arena)
+            }
+        }
+    }
+}
+
+impl Slots<'_> {
+    /// Calls `visit` with each that is used.
+    fn each(self, visit: impl FnMut(Slot)) {
+        match self {
+            Self::Narrow(slots) => slots.iter().filter_map(|slot| slot.read()).for_each(visit),
+            Self::Wide(slots) => slots.iter().filter_map(|slot| slot.read()).for_each(visit),
+        }
+    }
+}
+
+/// The entry of `key`, and where in the arena it begins.
+fn find_among<'s, W: Written>(
+    slots: &[W],
+    arena: &'s [u8],
+    hash: Hash,
+    key: &[u8],
+) -> Option<(usize, Entry<'s>)> {
+    let tag = hash.tag();
+    let mut place = first_slot(tag, slots.len());
+    loop {
+        let slot = slots.get(place)?.read()?;
+        if slot.tag == tag {
+            let entry = Entry::at(arena, slot.offset)?;
+            if entry.key() == key {
+                return Some((slot.offset, entry));
+            }
+        }
+        place = next_slot(place, slots.len());
     }
 }
 
@@ -240,17 +308,29 @@ struct Gap {
 struct New {
     octets: Vec<u8>,
     slots: usize,
+    /// Octets before the arena.
+    slot_octets: usize,
+    is_long: bool,
     entries: u32,
 }
 
 impl New {
-    /// With so many slots, and room for so many octets of entries.
+    /// With so many slots, and as many octets of entries to come.
     fn of(slots: usize, arena: usize) -> Self {
-        let mut octets = Vec::with_capacity(slots * SLOT_OCTETS + arena);
-        octets.resize(slots * SLOT_OCTETS, 0);
+        let is_long = arena > SHORT_OCTETS_MAX;
+        let slot_octets = slots
+            * if is_long {
+                size_of::<Wide>()
+            } else {
+                size_of::<Narrow>()
+            };
+        let mut octets = Vec::with_capacity(slot_octets + arena);
+        octets.resize(slot_octets, 0);
         Self {
             octets,
             slots,
+            slot_octets,
+            is_long,
             entries: 0,
         }
     }
@@ -263,18 +343,11 @@ impl New {
     /// Notes where an entry is.
     fn place(&mut self, slot: Slot) {
         self.entries += 1;
-        let slots = self
-            .octets
-            .get_mut(..self.slots * SLOT_OCTETS)
-            .unwrap_or_default();
-        let (slots, _) = slots.as_chunks_mut();
-        let mut place = first_slot(slot.tag, slots.len());
-        while let Some(taken) = slots.get_mut(place) {
-            if *taken == [0; SLOT_OCTETS] {
-                *taken = slot.octets();
-                break;
-            }
-            place = next_slot(place, self.slots);
+        let slots = self.octets.get_mut(..self.slot_octets).unwrap_or_default();
+        if self.is_long {
+            put_among::<Wide>(slots.as_chunks_mut().0, slot);
+        } else {
+            put_among::<Narrow>(slots.as_chunks_mut().0, slot);
         }
         debug_assert!(
             (self.entries as usize) < self.slots,
@@ -283,19 +356,37 @@ impl New {
     }
 
     /// Writes an entry, and notes where it is.
-    fn push(&mut self, tag: u32, entry: &[u8]) {
-        let offset = self.octets.len() - self.slots * SLOT_OCTETS;
+    fn push(&mut self, tag: u16, entry: &[u8]) {
+        let offset = self.octets.len() - self.slot_octets;
         self.append(entry);
         self.place(Slot { tag, offset });
     }
 
     fn shard(self) -> Shard {
+        debug_assert_eq!(
+            self.is_long,
+            self.octets.len() - self.slot_octets > SHORT_OCTETS_MAX,
+            "`parts` tells by the length"
+        );
         let slots = u32::try_from(self.slots).expect("a shard splits long before it has 2^32 slots");
         Shard {
             octets: self.octets.into(),
             slots,
             entries: self.entries,
         }
+    }
+}
+
+/// Writes `slot` to the first free place for it.
+fn put_among<W: Written>(slots: &mut [W], slot: Slot) {
+    let count = slots.len();
+    let mut place = first_slot(slot.tag, count);
+    while let Some(taken) = slots.get_mut(place) {
+        if taken.read().is_none() {
+            *taken = W::of(slot);
+            break;
+        }
+        place = next_slot(place, count);
     }
 }
 
@@ -309,9 +400,9 @@ fn slots_min(entries: usize) -> usize {
     entries + entries / 3 + usize::from(entries > 0)
 }
 
-/// Where a probe for `tag` begins: the upper 32 bits of a product, so any number of slots will do.
-fn first_slot(tag: u32, slots: usize) -> usize {
-    ((u64::from(tag) * slots as u64) >> 32) as usize
+/// Where a probe for `tag` begins: the upper bits of a product, so any number of slots will do.
+fn first_slot(tag: u16, slots: usize) -> usize {
+    (usize::from(tag) * slots) >> u16::BITS
 }
 
 fn next_slot(slot: usize, slots: usize) -> usize {
@@ -340,7 +431,7 @@ mod tests {
 
     /// A hash so poor that every key collides in its slot and half of them in their tag.
     fn poor(key: &[u8]) -> Hash {
-        Hash(u64::from(key.last().copied().unwrap_or(0) & 1))
+        Hash(u64::from(key.last().copied().unwrap_or(0) & 1) << 16)
     }
 
     #[test]
@@ -461,11 +552,12 @@ mod tests {
         assert_eq!((emptied.len(), emptied.octets()), (0, 0));
     }
 
-    /// Bursts of edits, more entries and fewer, longer and shorter ones, with few tags and with many: as a map has it.
+    /// Bursts of edits, more entries and fewer, longer and shorter ones, in long and short arenas, with few tags and with
+    /// many: as a map has it.
     #[test]
     fn any_edits_of_one_shard_leave_what_a_map_would_have() {
-        static OCTETS: [u8; 64] = [7; 64];
-        for (tags, seed) in [1, 5, u64::from(u32::MAX)].into_iter().zip(1_u64..) {
+        static OCTETS: [u8; 900] = [7; 900];
+        for (tags, seed) in [1, 5, u64::from(u16::MAX)].into_iter().zip(1_u64..) {
             let mut state = seed;
             let mut roll = |below: u64| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -474,17 +566,18 @@ mod tests {
             // The highest tags begin at the last slots, so that probes go round.
             let hash = |key: &[u8]| {
                 let number = u64::from(key[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-                Hash(u64::from(u32::MAX) - number % tags)
+                Hash((u64::from(u16::MAX) - number % tags) << 16)
             };
             let mut map = std::collections::BTreeMap::new();
             let mut shard = Shard::default();
+            let mut long = 0;
             for round in 0..300_u32 {
                 // Comings and goings outweigh each other in turn.
                 let odds = if round / 30 % 2 == 0 { 4 } else { 1 };
                 let mut burst = std::collections::BTreeMap::new();
                 for _ in 0..=roll(40) {
                     let key = vec![roll(200) as u8; 1 + roll(2) as usize];
-                    let length = roll(64) as usize;
+                    let length = roll(if round / 50 % 2 == 0 { 64 } else { 900 }) as usize;
                     let comes = roll(5) < odds;
                     burst.insert(
                         key.clone(),
@@ -511,14 +604,14 @@ mod tests {
                     };
                 }
                 let arena: usize = map.values().map(|(.., octets)| octets).sum();
-                let (slots, _) = shard.parts();
+                let (slots, slot_octets) = (shard.slots as usize, if arena > 65_535 { 8 } else { 4 });
+                long += usize::from(arena > 65_535);
                 assert_eq!((shard.len(), shard.entries().count()), (map.len(), map.len()));
-                assert_eq!(shard.octets(), slots.len() * SLOT_OCTETS + arena);
-                assert!((slots_min(map.len())..=slots_for(map.len() * 3 / 2)).contains(&slots.len()));
-                assert_eq!(
-                    slots.iter().filter(|slot| Slot::read(**slot).is_some()).count(),
-                    map.len()
-                );
+                assert_eq!(shard.octets(), slots * slot_octets + arena);
+                assert!((slots_min(map.len())..=slots_for(map.len() * 3 / 2)).contains(&slots));
+                let mut used = 0;
+                shard.parts().0.each(|_| used += 1);
+                assert_eq!(used, map.len());
                 for key in (0..200_u8).flat_map(|octet| [vec![octet], vec![octet; 2]]) {
                     let found = shard.find(hash(&key), &key).map(|entry| {
                         let answer = entry.rrset(RType::A, View::EVERYONE).unwrap();
@@ -531,6 +624,7 @@ mod tests {
                     );
                 }
             }
+            assert!((50..250).contains(&long), "{long} of 300 rounds");
         }
     }
 
@@ -541,8 +635,8 @@ mod tests {
             assert!(slots_min(entries) * 3 >= entries * 4 && slots_min(entries) > entries);
             assert!(slots_min(entries) <= slots_for(entries));
         }
-        for slots in [1, 2, 3, 449, u32::MAX as usize] {
-            assert!(first_slot(u32::MAX, slots) == slots - 1 && first_slot(0, slots) == 0);
+        for slots in [1, 2, 3, 449, 1 << 16] {
+            assert!(first_slot(u16::MAX, slots) == slots - 1 && first_slot(0, slots) == 0);
         }
     }
 }
