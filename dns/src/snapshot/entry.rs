@@ -4,11 +4,13 @@
 //! entry     | flags: u8 | key length: u8 | RRsets: u8 | length: u16 |
 //!           | its upper half: u16 | value: u32 | ports: u16 |         each where a flag says so
 //!           | key | heads | port heads | payload |                                integers little-endian
-//! head      | type: u16 | view: u16 | records: u16 | stride: u16 | additional records: u16 |
-//!           | start: u32 | answer octets: u16 | additional octets: u16 |
+//! head      | type | view | records | stride | additional records | start | answer octets | additional octets |
 //! port head | protocol: u8 | number: u16 | head |               ordered by protocol, number and view
 //! payload   | answer records of the first RRset | its additional records | of the second ... |
 //! ```
+//!
+//! The fields of heads have an octet each where all of an entry's fit, as they mostly do; else 16 bits, and a start 32. An
+//! entry of one record and nothing else has no head at all: [`FLAG_IS_PLAIN`].
 //!
 //! Where [`FLAG_ENDS`] is set, each RRset's records stand behind eight octets: the moment that it ends at, in milliseconds,
 //! or 0.
@@ -44,14 +46,22 @@ const FLAG_IS_LONG: u8 = 8;
 const FLAG_HAS_VALUE: u8 = 16;
 /// There are names of ports below it, and how many follows.
 const FLAG_HAS_PORTS: u8 = 32;
-/// The three together, told anew where a value comes or goes.
+/// Its heads have an octet for each field.
+const FLAG_IS_SMALL: u8 = 64;
+/// It has one RRset, of one record for everybody, which tells its type itself, and no head.
+const FLAG_IS_PLAIN: u8 = 128;
+/// What tells how its heads are written.
+const FLAGS_OF_FORM: u8 = FLAG_IS_SMALL | FLAG_IS_PLAIN;
+/// The three before these together, told anew where a value comes or goes.
 const FLAGS_OF_FIELDS: u8 = FLAG_IS_LONG | FLAG_HAS_VALUE | FLAG_HAS_PORTS;
 /// Octets between these and the key, by the three flags above from the lowest on.
 const FIELDS_OCTETS: [u8; 8] = [0, 2, 4, 6, 2, 4, 6, 8];
 /// Octets of a moment before an RRset's records.
 const UNTIL_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = 18;
-const PORT_HEAD_OCTETS: usize = 3 + HEAD_OCTETS;
+const SMALL_HEAD_OCTETS: usize = 8;
+/// Octets of a port before its head.
+const PORT_OCTETS: usize = 3;
 /// Runs of records that are compared with a new one; of more, those behind them are found by their hash. Nearly every name
 /// has fewer, and a table for each of them was a tenth of compiling it.
 const RUNS_COMPARED_MAX: usize = 8;
@@ -123,27 +133,39 @@ impl EntryOctets {
         let key_octets = u8::try_from(key.len()).expect("a wire name has at most 255 octets, a label 64");
         let count = u8::try_from(rrsets.len()).expect("the builder refuses more than 255 RRsets");
         let port_count = u16::try_from(ports.len()).expect("the builder refuses more than 65 535 of ports");
-        let mut heads = Vec::with_capacity(rrsets.len() * HEAD_OCTETS + ports.len() * PORT_HEAD_OCTETS);
         let mut payload = Payload {
             has_ends: flags & FLAG_ENDS != 0,
             ..Payload::default()
         };
-        for rrset in rrsets {
-            payload.add(rrset, &mut heads);
+        let heads: Vec<Head> = rrsets.iter().map(|rrset| payload.add(rrset)).collect();
+        let port_heads: Vec<(Port, Head)> = (ports.iter())
+            .map(|(port, rrset)| (*port, payload.add(rrset)))
+            .collect();
+        let mut all = heads.iter().chain(port_heads.iter().map(|(_, head)| head));
+        let form = match rrsets {
+            [only] if ports.is_empty() && only.is_plain() => FLAG_IS_PLAIN,
+            _ if all.all(Head::is_small) => FLAG_IS_SMALL,
+            _ => 0,
+        };
+        let head_octets = head_octets(form);
+        let room = heads.len() * head_octets + port_heads.len() * (PORT_OCTETS + head_octets);
+        let mut octets = Vec::with_capacity(room);
+        for head in &heads {
+            head.write(form, &mut octets);
         }
-        for (port, rrset) in ports {
-            heads.push(port.protocol.octet());
-            heads.extend_from_slice(&port.number.to_le_bytes());
-            payload.add(rrset, &mut heads);
+        for (port, head) in &port_heads {
+            octets.push(port.protocol.octet());
+            octets.extend_from_slice(&port.number.to_le_bytes());
+            head.write(form, &mut octets);
         }
         let header = Header {
-            flags,
+            flags: flags | form,
             key_octets,
             rrsets: count,
             value,
             ports: port_count,
         };
-        header.before(&[key, &heads, &payload.octets])
+        header.before(&[key, &octets, &payload.octets])
     }
 
     /// A copy of an entry that is stored.
@@ -224,6 +246,51 @@ impl Header {
     }
 }
 
+/// What a head says.
+struct Head {
+    start: u32,
+    /// All others, in the order that they are written in.
+    fields: [u16; 7],
+}
+
+impl Head {
+    fn is_small(&self) -> bool {
+        let all = self.fields.map(u32::from).into_iter().chain([self.start]);
+        all.max().is_some_and(|most| most <= u32::from(u8::MAX))
+    }
+
+    /// Appends it, as entries of that form have it.
+    fn write(&self, form: u8, to: &mut Vec<u8>) {
+        let [before @ .., answer, additional] = &self.fields;
+        match form {
+            FLAG_IS_PLAIN => {}
+            FLAG_IS_SMALL => {
+                let low = |field: &u16| *field as u8;
+                to.extend(before.iter().map(low));
+                to.extend([self.start as u8, low(answer), low(additional)]);
+            }
+            _ => {
+                to.extend(before.iter().flat_map(|field| field.to_le_bytes()));
+                to.extend_from_slice(&self.start.to_le_bytes());
+                to.extend(
+                    [answer, additional]
+                        .into_iter()
+                        .flat_map(|field| field.to_le_bytes()),
+                );
+            }
+        }
+    }
+}
+
+/// Octets of each head of an entry with these flags.
+fn head_octets(flags: u8) -> usize {
+    match flags & FLAGS_OF_FORM {
+        0 => HEAD_OCTETS,
+        FLAG_IS_SMALL => SMALL_HEAD_OCTETS,
+        _ => 0,
+    }
+}
+
 /// Answer records, additional ones, and when they end: what stands together in a payload.
 type Run<'a> = (&'a [u8], &'a [u8], Option<Moment>);
 
@@ -240,24 +307,23 @@ struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Appends the head of `rrset` to `heads`, and its octets here unless they are here already.
-    fn add(&mut self, rrset: &Answer<'a>, heads: &mut Vec<u8>) {
+    /// The head of `rrset`, whose octets are appended unless they are here already.
+    fn add(&mut self, rrset: &Answer<'a>) -> Head {
         let lengths = [rrset.answer.len(), rrset.additional.len()]
             .map(|length| u16::try_from(length).expect("the builder keeps RRsets within a message"));
         let [answer, additional] = lengths;
-        let start = self.start((rrset.answer, rrset.additional, rrset.until));
-        for field in [
-            rrset.rtype.0,
-            rrset.view.0,
-            rrset.records,
-            rrset.stride,
-            rrset.additional_records,
-        ] {
-            heads.extend_from_slice(&field.to_le_bytes());
+        Head {
+            start: self.start((rrset.answer, rrset.additional, rrset.until)),
+            fields: [
+                rrset.rtype.0,
+                rrset.view.0,
+                rrset.records,
+                rrset.stride,
+                rrset.additional_records,
+                answer,
+                additional,
+            ],
         }
-        heads.extend_from_slice(&start.to_le_bytes());
-        heads.extend_from_slice(&answer.to_le_bytes());
-        heads.extend_from_slice(&additional.to_le_bytes());
     }
 
     /// Where `run` begins, which is appended unless it is there already.
@@ -339,8 +405,23 @@ impl<'s> Entry<'s> {
     pub(super) fn rrset(&self, rtype: RType, view: View) -> Option<Answer<'s>> {
         match rtype {
             RType::ANY => self.any_rrset(view),
-            _ => chosen(self.answers().filter(|answer| answer.rtype == rtype), view),
+            _ => match self.flags & FLAGS_OF_FORM {
+                0 => self.chosen::<HEAD_OCTETS>(rtype, view),
+                FLAG_IS_SMALL => self.chosen::<SMALL_HEAD_OCTETS>(rtype, view),
+                _ => Answer::of_plain(self.payload(), self.ends()).filter(|answer| answer.rtype == rtype),
+            },
         }
+    }
+
+    /// The same, where heads have so many octets. Those of other types are not read whole.
+    fn chosen<const OCTETS: usize>(&self, rtype: RType, view: View) -> Option<Answer<'s>>
+    where
+        [u8; OCTETS]: WrittenHead,
+    {
+        let (heads, _) = self.octets.get(self.key_end..)?.as_chunks::<OCTETS>();
+        let heads = heads.get(..self.rrsets())?.iter();
+        let head = chosen(heads.filter(|head| head.rtype() == rtype), view)?;
+        Answer::of(head.read(), self.payload(), self.ends()).filter(|answer| answer.records > 0)
     }
 
     fn any_rrset(&self, view: View) -> Option<Answer<'s>> {
@@ -355,27 +436,31 @@ impl<'s> Entry<'s> {
 
     /// The RRset at the name of `port` for `view`, else for everyone; none where there is no record.
     pub(super) fn port_rrset(&self, port: Port, view: View) -> Option<Answer<'s>> {
-        let heads = self.port_heads();
-        let first = heads.partition_point(|head| port_of(head) < Some(port));
+        match self.port_heads() {
+            PortHeads::Small(heads) => self.chosen_of_port(heads, port, view),
+            PortHeads::Large(heads) => self.chosen_of_port(heads, port, view),
+        }
+    }
+
+    fn chosen_of_port<P: WrittenPortHead>(&self, heads: &[P], port: Port, view: View) -> Option<Answer<'s>> {
+        let first = heads.partition_point(|head| head.port() < Some(port));
         let heads = heads.get(first..)?.iter();
-        let of_port = heads.take_while(|head| port_of(head) == Some(port));
-        let payload = self.payload();
-        let answers = of_port.filter_map(|[_, _, _, head @ ..]| Answer::of(head, payload, self.ends()));
-        chosen(answers, view)
+        let of_port = heads.take_while(|head| head.port() == Some(port));
+        let head = chosen(of_port.map(P::head), view)?;
+        Answer::of(head.read(), self.payload(), self.ends()).filter(|answer| answer.records > 0)
     }
 
     /// Whether there is a name of `port` below this one.
     pub(super) fn has_port(&self, port: Port) -> bool {
-        self.port_heads()
-            .binary_search_by(|head| port_of(head).cmp(&Some(port)))
-            .is_ok()
+        let heads = self.port_heads();
+        heads.first_from(|its| its < Some(port)) == Some(port)
     }
 
     /// Whether there is a name of some port of `protocol` below this one.
     pub(super) fn has_port_of(&self, protocol: Protocol) -> bool {
         let heads = self.port_heads();
-        let first = heads.partition_point(|[its, ..]| *its < protocol.octet());
-        heads.get(first).is_some_and(|[its, ..]| *its == protocol.octet())
+        let first = heads.first_from(|its| its.is_some_and(|its| its.protocol < protocol));
+        first.is_some_and(|its| its.protocol == protocol)
     }
 
     /// Whether some RRset is for the clients of one network.
@@ -390,35 +475,211 @@ impl<'s> Entry<'s> {
 
     /// All RRsets at the name itself.
     pub(super) fn answers(&self) -> impl Iterator<Item = Answer<'s>> {
-        let heads = self
-            .octets
-            .get(self.key_end..self.heads_end())
-            .unwrap_or_default();
-        let (heads, _) = heads.as_chunks::<HEAD_OCTETS>();
-        let (payload, ends) = (self.payload(), self.ends());
-        heads
-            .iter()
-            .filter_map(move |head| Answer::of(head, payload, ends))
+        Answers {
+            heads: self.octets.get(self.key_end..).unwrap_or_default(),
+            left: self.rrsets,
+            form: self.flags & FLAGS_OF_FORM,
+            payload: self.payload(),
+            ends: self.ends(),
+        }
     }
 
     fn heads_end(&self) -> usize {
-        self.key_end + self.rrsets() * HEAD_OCTETS
+        self.key_end + self.rrsets() * head_octets(self.flags)
     }
 
-    fn port_heads(&self) -> &'s [[u8; PORT_HEAD_OCTETS]] {
-        let from = self.octets.get(self.heads_end()..).unwrap_or_default();
-        let (heads, _) = from.as_chunks::<PORT_HEAD_OCTETS>();
-        heads.get(..usize::from(self.ports)).unwrap_or_default()
+    fn port_heads(&self) -> PortHeads<'s> {
+        let heads = self.octets.get(self.heads_end()..).unwrap_or_default();
+        let count = usize::from(self.ports);
+        if self.flags & FLAG_IS_SMALL != 0 {
+            PortHeads::Small(heads.as_chunks().0.get(..count).unwrap_or_default())
+        } else {
+            PortHeads::Large(heads.as_chunks().0.get(..count).unwrap_or_default())
+        }
     }
 
     fn payload(&self) -> &'s [u8] {
-        let start = self.heads_end() + usize::from(self.ports) * PORT_HEAD_OCTETS;
+        let port_octets = PORT_OCTETS + head_octets(self.flags);
+        let start = self.heads_end() + usize::from(self.ports) * port_octets;
         self.octets.get(start..).unwrap_or_default()
     }
 }
 
-/// The port that a port head is of.
-fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<Port> {
+/// The RRsets at a name, one after the other.
+struct Answers<'s> {
+    /// From the first that is left on.
+    heads: &'s [u8],
+    left: u8,
+    form: u8,
+    payload: &'s [u8],
+    ends: bool,
+}
+
+impl<'s> Iterator for Answers<'s> {
+    type Item = Answer<'s>;
+
+    fn next(&mut self) -> Option<Answer<'s>> {
+        self.left = self.left.checked_sub(1)?;
+        if self.form == FLAG_IS_PLAIN {
+            return Answer::of_plain(self.payload, self.ends);
+        }
+        let head = if self.form == FLAG_IS_SMALL {
+            self.next_head::<SMALL_HEAD_OCTETS>()?
+        } else {
+            self.next_head::<HEAD_OCTETS>()?
+        };
+        Answer::of(head, self.payload, self.ends)
+    }
+}
+
+impl Answers<'_> {
+    fn next_head<const OCTETS: usize>(&mut self) -> Option<Head>
+    where
+        [u8; OCTETS]: WrittenHead,
+    {
+        let (head, rest) = self.heads.split_first_chunk()?;
+        self.heads = rest;
+        Some(head.read())
+    }
+}
+
+/// The RRsets of ports, by their place.
+#[derive(Clone, Copy)]
+enum PortHeads<'s> {
+    Small(&'s [SmallPortHead]),
+    Large(&'s [LargePortHead]),
+}
+
+type SmallPortHead = [u8; PORT_OCTETS + SMALL_HEAD_OCTETS];
+type LargePortHead = [u8; PORT_OCTETS + HEAD_OCTETS];
+
+impl PortHeads<'_> {
+    /// The first port that is not before what is looked for.
+    fn first_from(self, is_before: impl Fn(Option<Port>) -> bool) -> Option<Port> {
+        match self {
+            Self::Small(heads) => first_from(heads, is_before),
+            Self::Large(heads) => first_from(heads, is_before),
+        }
+    }
+}
+
+fn first_from<P: WrittenPortHead>(heads: &[P], is_before: impl Fn(Option<Port>) -> bool) -> Option<Port> {
+    heads
+        .get(heads.partition_point(|head| is_before(head.port())))?
+        .port()
+}
+
+/// A head as it is written.
+trait WrittenHead {
+    fn rtype(&self) -> RType;
+    fn view(&self) -> View;
+    fn read(&self) -> Head;
+}
+
+/// The same behind a port.
+trait WrittenPortHead {
+    type Head: WrittenHead;
+    fn port(&self) -> Option<Port>;
+    fn head(&self) -> &Self::Head;
+}
+
+impl WrittenHead for [u8; SMALL_HEAD_OCTETS] {
+    fn rtype(&self) -> RType {
+        let [rtype, ..] = *self;
+        RType(rtype.into())
+    }
+
+    fn view(&self) -> View {
+        let [_, view, ..] = *self;
+        View(view.into())
+    }
+
+    fn read(&self) -> Head {
+        let [t, v, r, s, x, start, a, b] = *self;
+        Head {
+            start: start.into(),
+            fields: [t, v, r, s, x, a, b].map(u16::from),
+        }
+    }
+}
+
+impl WrittenHead for [u8; HEAD_OCTETS] {
+    fn rtype(&self) -> RType {
+        let [t0, t1, ..] = *self;
+        RType(u16::from_le_bytes([t0, t1]))
+    }
+
+    fn view(&self) -> View {
+        let [_, _, v0, v1, ..] = *self;
+        View(u16::from_le_bytes([v0, v1]))
+    }
+
+    fn read(&self) -> Head {
+        let [
+            t0,
+            t1,
+            v0,
+            v1,
+            r0,
+            r1,
+            s0,
+            s1,
+            x0,
+            x1,
+            o0,
+            o1,
+            o2,
+            o3,
+            a0,
+            a1,
+            b0,
+            b1,
+        ] = *self;
+        let fields = [
+            [t0, t1],
+            [v0, v1],
+            [r0, r1],
+            [s0, s1],
+            [x0, x1],
+            [a0, a1],
+            [b0, b1],
+        ];
+        Head {
+            start: u32::from_le_bytes([o0, o1, o2, o3]),
+            fields: fields.map(u16::from_le_bytes),
+        }
+    }
+}
+
+impl WrittenPortHead for SmallPortHead {
+    type Head = [u8; SMALL_HEAD_OCTETS];
+
+    fn port(&self) -> Option<Port> {
+        port_of(self)
+    }
+
+    fn head(&self) -> &Self::Head {
+        let [_, _, _, head @ ..] = self;
+        head
+    }
+}
+
+impl WrittenPortHead for LargePortHead {
+    type Head = [u8; HEAD_OCTETS];
+
+    fn port(&self) -> Option<Port> {
+        port_of(self)
+    }
+
+    fn head(&self) -> &Self::Head {
+        let [_, _, _, head @ ..] = self;
+        head
+    }
+}
+
+/// The port before a head.
+fn port_of(octets: &[u8]) -> Option<Port> {
+    let &[protocol, n0, n1] = octets.first_chunk()?;
     Some(Port {
         protocol: Protocol::of_octet(protocol)?,
         number: u16::from_le_bytes([n0, n1]),
@@ -426,18 +687,18 @@ fn port_of(&[protocol, n0, n1, ..]: &[u8; PORT_HEAD_OCTETS]) -> Option<Port> {
 }
 
 /// The one for `view`, else the first for everyone. One without records says that there are none.
-fn chosen<'s>(answers: impl Iterator<Item = Answer<'s>>, view: View) -> Option<Answer<'s>> {
+fn chosen<'h, H: WrittenHead + 'h>(heads: impl Iterator<Item = &'h H>, view: View) -> Option<&'h H> {
     let mut found = None;
-    for answer in answers {
-        if answer.view == view {
-            found = Some(answer);
-            break;
+    for head in heads {
+        let its = head.view();
+        if its == view {
+            return Some(head);
         }
-        if answer.view == View::EVERYONE {
-            found = found.or(Some(answer));
+        if its == View::EVERYONE {
+            found = found.or(Some(head));
         }
     }
-    found.filter(|answer| answer.records > 0)
+    found
 }
 
 impl<'s> Answer<'s> {
@@ -461,37 +722,57 @@ impl<'s> Answer<'s> {
         [early, late]
     }
 
-    /// `ends`: its records stand behind a moment.
-    fn of(head: &[u8; HEAD_OCTETS], payload: &'s [u8], ends: bool) -> Option<Self> {
-        let [
-            t0,
-            t1,
-            v0,
-            v1,
-            r0,
-            r1,
-            s0,
-            s1,
-            x0,
-            x1,
-            o0,
-            o1,
-            o2,
-            o3,
-            a0,
-            a1,
-            b0,
-            b1,
-        ] = *head;
-        let start = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
-        let answer_end = start + usize::from(u16::from_le_bytes([a0, a1]));
-        let additional_end = answer_end + usize::from(u16::from_le_bytes([b0, b1]));
+    /// Whether it says nothing that its records do not say themselves.
+    fn is_plain(&self) -> bool {
+        let itself = Self::of_record(self.answer, self.until);
+        itself.is_some_and(|itself| itself == *self)
+    }
+
+    /// The RRset of one record, for everybody.
+    fn of_record(record: &'s [u8], until: Option<Moment>) -> Option<Self> {
+        let &[_, _, t0, t1, ..] = record.first_chunk::<RDATA_AT>()?;
         Some(Self {
-            rtype: RType(u16::from_le_bytes([t0, t1])),
-            view: View(u16::from_le_bytes([v0, v1])),
-            records: u16::from_le_bytes([r0, r1]),
-            stride: u16::from_le_bytes([s0, s1]),
-            additional_records: u16::from_le_bytes([x0, x1]),
+            rtype: RType(u16::from_be_bytes([t0, t1])),
+            view: View::EVERYONE,
+            records: 1,
+            additional_records: 0,
+            stride: u16::try_from(record.len()).ok()?,
+            until,
+            answer: record,
+            additional: &[],
+        })
+    }
+
+    /// That of a plain entry.
+    fn of_plain(payload: &'s [u8], ends: bool) -> Option<Self> {
+        if ends {
+            let (before, record) = payload.split_at_checked(UNTIL_OCTETS)?;
+            Self::of_record(record, until(before))
+        } else {
+            Self::of_record(payload, None)
+        }
+    }
+
+    /// `ends`: its records stand behind a moment.
+    fn of(head: Head, payload: &'s [u8], ends: bool) -> Option<Self> {
+        let [
+            rtype,
+            view,
+            records,
+            stride,
+            additional_records,
+            answer,
+            additional,
+        ] = head.fields;
+        let start = head.start as usize;
+        let answer_end = start + usize::from(answer);
+        let additional_end = answer_end + usize::from(additional);
+        Some(Self {
+            rtype: RType(rtype),
+            view: View(view),
+            records,
+            stride,
+            additional_records,
             until: if ends { until(payload.get(..start)?) } else { None },
             answer: payload.get(start..answer_end)?,
             additional: payload.get(answer_end..additional_end)?,
@@ -571,6 +852,122 @@ mod tests {
                     assert_eq!(entry.port_rrset(port, View::EVERYONE), of_port);
                 }
             }
+        }
+    }
+
+    /// A whole A record, and what a plain entry makes of it.
+    const RECORD: [u8; 16] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 10, 0, 0, 1];
+
+    fn record() -> Answer<'static> {
+        Answer {
+            stride: 16,
+            ..answer(&RECORD)
+        }
+    }
+
+    #[test]
+    fn heads_take_as_much_room_as_they_need_and_are_read_as_they_were() {
+        let octets = [7; 300];
+        let of = |octets| Answer {
+            additional_records: 1,
+            additional: octets,
+            ..record()
+        };
+        let until = Some(Moment::of_milliseconds(77));
+        let port = Port {
+            protocol: Protocol::Tcp,
+            number: 80,
+        };
+        let (none, one) = ([].as_slice(), [(port, record())]);
+        for (rrset, ports, heads) in [
+            (record(), none, 0),
+            (Answer { until, ..record() }, none, UNTIL_OCTETS),
+            (record(), &one[..], 8 + 3 + 8),
+            (of(&octets[..1]), none, 8 + 1),
+            (of(&octets[..255]), none, 8 + 255),
+            (of(&octets[..256]), none, 18 + 256),
+            (answer(&RECORD), none, 8),
+            (
+                Answer {
+                    view: View(1),
+                    ..record()
+                },
+                none,
+                8,
+            ),
+            (
+                Answer {
+                    view: View::OUTSIDE,
+                    ..record()
+                },
+                none,
+                18,
+            ),
+            (
+                Answer {
+                    records: 256,
+                    ..record()
+                },
+                none,
+                18,
+            ),
+            (
+                Answer {
+                    rtype: RType::AAAA,
+                    ..record()
+                },
+                none,
+                8,
+            ),
+        ] {
+            let entry = EntryOctets::new(b"key", 0, &[rrset], ports);
+            let entry = entry.entry();
+            let fields = if ports.is_empty() { 0 } else { 2 };
+            assert_eq!(
+                entry.octets().len(),
+                5 + fields + 3 + heads + RECORD.len(),
+                "{rrset:?}"
+            );
+            assert_eq!(entry.answers().collect::<Vec<_>>(), [rrset]);
+            assert_eq!(
+                entry.port_rrset(port, View::EVERYONE),
+                ports.first().map(|(_, it)| *it)
+            );
+        }
+        // What begins behind 255 octets.
+        let two = [
+            of(&octets[..240]),
+            Answer {
+                rtype: RType::SRV,
+                ..of(&octets[..1])
+            },
+        ];
+        let entry = EntryOctets::new(b"key", 0, &two, &one);
+        assert_eq!(entry.entry().answers().collect::<Vec<_>>(), two);
+        assert_eq!(entry.entry().port_rrset(port, View::EVERYONE), Some(record()));
+    }
+
+    #[test]
+    fn ports_are_found_by_number_and_protocol_in_heads_of_both_sizes() {
+        let port = |protocol, number| Port { protocol, number };
+        for additional in [&[][..], &[7; 300]] {
+            let answer = Answer {
+                additional,
+                ..record()
+            };
+            let ports: Vec<_> = (1..40)
+                .map(|number| (port(Protocol::Tcp, number * 2), answer))
+                .collect();
+            let entry = EntryOctets::new(b"key", 0, &[], &ports);
+            let entry = entry.entry();
+            for number in 0..100 {
+                let is_there = number % 2 == 0 && (2..80).contains(&number);
+                assert_eq!(entry.has_port(port(Protocol::Tcp, number)), is_there);
+                assert!(!entry.has_port(port(Protocol::Udp, number)));
+                let found = entry.port_rrset(port(Protocol::Tcp, number), View::EVERYONE);
+                assert_eq!(found, is_there.then_some(answer));
+            }
+            assert!(entry.has_port_of(Protocol::Tcp) && !entry.has_port_of(Protocol::Udp));
         }
     }
 }
