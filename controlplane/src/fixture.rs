@@ -38,11 +38,12 @@ pub(crate) fn service(engine: &str, instance: &str) -> Service {
         region: "here".into(),
         uuid: format!("{:010x}", digest & 0xff_ffff_ffff).into(),
         compose: None,
-        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d)).into()],
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, b, c, d)).into()].into(),
         ports: vec![Port {
             protocol: Protocol::Tcp,
             number: 80,
-        }],
+        }]
+        .into(),
         health: Health::None,
         ttl_seconds: 30,
         until: None,

@@ -1,5 +1,7 @@
 //! What the control plane knows of a running thing, and the changes that reach the pipeline.
 
+mod lists;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use dns::{Moment, Name, Tier};
 pub use dns::{Port, Protocol};
 use ecow::EcoString;
 use ipnet::IpNet;
+pub use lists::{Addresses, Ports};
 use tokio::sync::watch;
 
 /// Octets that a service takes besides its words: its fields, and a share for its addresses and ports.
@@ -163,11 +166,11 @@ pub struct Service {
     /// First ten hex digits of the container id.
     pub uuid: EcoString,
     /// Where it stands in a Compose project, if it is in one.
-    pub compose: Option<Compose>,
+    pub compose: Option<Box<Compose>>,
     /// Addresses, those on its primary network first. Empty when it has none, and then it gets no names.
-    pub addresses: Vec<Address>,
+    pub addresses: Addresses,
     /// Ports, least first.
-    pub ports: Vec<Port>,
+    pub ports: Ports,
     /// Whether names that it shares with others lead to it.
     pub health: Health,
     /// Time to live of its records, in seconds.
@@ -178,6 +181,12 @@ pub struct Service {
     /// defaults, and the two are told apart nowhere.
     pub wishes: Option<Box<Wishes>>,
 }
+
+// Beside the two counts of an `Arc` it fills one of the sizes that allocators have.
+const _: () = assert!(
+    size_of::<Service>() + 16 == 160,
+    "a host may have a hundred thousand"
+);
 
 /// All services of one id, which come, change and go together: at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -473,7 +482,7 @@ mod tests {
 
     fn check(addresses: &[Address], network: Option<&str>, expected: &[&str]) {
         let web = Service {
-            addresses: addresses.to_vec(),
+            addresses: addresses.to_vec().into(),
             ..service("e", "web1")
         };
         let found: Vec<_> = web.addresses_for(network).map(|ip| ip.to_string()).collect();

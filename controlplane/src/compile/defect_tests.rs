@@ -84,7 +84,7 @@ fn a_region_without_services_falls_back_to_the_others() {
 #[test]
 fn a_service_with_dots_in_its_name_is_found_with_hyphens() {
     let mut dotted = web("web.1", |web| web.service = "my.app".into());
-    dotted.addresses = vec![IpAddr::from([10, 0, 0, 1]).into()];
+    dotted.addresses = vec![IpAddr::from([10, 0, 0, 1]).into()].into();
     let snapshot = compiled(&[dotted]);
     for owner in [
         "my-app.dev.docker",

@@ -421,11 +421,11 @@ mod tests {
         let mut compiler = Compiler::new(Naming::new(vec![name("docker")]), builder);
         check(&compiler, "ns.dns.docker", &Way::Server, &[]);
         let of_project = Service {
-            compose: Some(Compose {
+            compose: Some(Box::new(Compose {
                 project: "dns".into(),
                 service: "ns".into(),
                 number: None,
-            }),
+            })),
             ..service("e", "one")
         };
         compiler.apply(&came(&of_project));
@@ -479,11 +479,11 @@ mod tests {
     fn who_lost_a_name_is_told_to_whom() {
         let mut compiler = compiler();
         let of_project = |instance: &str, project: &str| Service {
-            compose: Some(Compose {
+            compose: Some(Box::new(Compose {
                 project: project.into(),
                 service: "api".into(),
                 number: Some(1),
-            }),
+            })),
             ..service("e", instance)
         };
         compiler.apply(&came(&of_project("one", "shop")));
@@ -515,7 +515,7 @@ mod tests {
         ];
         compiler.networks(&source("e"), networks).unwrap();
         let both = Service {
-            addresses: vec![on("front", "10.1.0.2"), on("back", "10.2.0.2")],
+            addresses: vec![on("front", "10.1.0.2"), on("back", "10.2.0.2")].into(),
             ..service("e", "web1")
         };
         compiler.apply(&came(&both));

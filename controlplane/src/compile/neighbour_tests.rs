@@ -81,7 +81,7 @@ fn an_alias_leads_those_on_its_network_to_all_who_have_it_there_and_nobody_else(
     // It leaves the network, and keeps what the engine says of it there.
     compiler.apply(&went(&both));
     compiler.apply(&came(&Service {
-        addresses: vec![on("back", "10.2.0.2")],
+        addresses: vec![on("back", "10.2.0.2")].into(),
         ..both
     }));
     let (left, _) = compiler.compile();
@@ -149,11 +149,11 @@ fn any_other_name_of_that_spelling_goes_before_an_alias() {
             ..service("e", "web1")
         },
         Service {
-            compose: Some(Compose {
+            compose: Some(Box::new(Compose {
                 project: "shop".into(),
                 service: "api".into(),
                 number: None,
-            }),
+            })),
             ..service("e", "api1")
         },
         Service {

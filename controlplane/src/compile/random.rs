@@ -51,7 +51,7 @@ impl Random for Dice {
             protocol: Protocol::Tcp,
             number,
         };
-        let ports = (0..self.roll(3))
+        let ports: Vec<_> = (0..self.roll(3))
             .map(|more| port(80 + u16::try_from(more).unwrap()))
             .collect();
         let compose = (self.roll(2) == 0).then(|| Compose {
@@ -68,9 +68,9 @@ impl Random for Dice {
             instance: self.pick(&["web1", "web2", "dev", "Web.1", "beef"]).into(),
             region: self.pick(&["here", "there", "here", ""]).into(),
             uuid: self.pick(&["beef", "cafe", "f00d", "prod"]).into(),
-            compose,
+            compose: compose.map(Box::new),
             addresses,
-            ports,
+            ports: ports.into(),
             health: healths[self.roll(4)],
             wishes,
             ttl_seconds: u32::try_from(self.roll(3) * 10 + 10).unwrap(),

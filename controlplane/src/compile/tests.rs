@@ -24,7 +24,7 @@ pub(super) fn went(service: &Service) -> Delta {
 
 fn with(instance: &str, address: &str) -> Service {
     Service {
-        addresses: vec![address.parse::<IpAddr>().unwrap().into()],
+        addresses: vec![address.parse::<IpAddr>().unwrap().into()].into(),
         ..service("e", instance)
     }
 }
@@ -247,7 +247,7 @@ fn a_name_of_very_many_answers_with_the_first_and_changes_behind_them_leave_it_a
     for number in 0..5_000_u32 {
         let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
         let one = Service {
-            addresses: vec![address.into()],
+            addresses: vec![address.into()].into(),
             ..service("e", &format!("w{number:05}"))
         };
         compiler.apply(&came(&one));
@@ -345,11 +345,11 @@ fn each_port_has_a_name_of_its_own_below_the_names_of_its_services() {
     let mut compiler = compiler();
     let port = |protocol, number| Port { protocol, number };
     let both = Service {
-        ports: vec![port(Protocol::Tcp, 80), port(Protocol::Udp, 53)],
+        ports: vec![port(Protocol::Tcp, 80), port(Protocol::Udp, 53)].into(),
         ..with("web1", "10.0.0.1")
     };
     let one = Service {
-        ports: vec![port(Protocol::Tcp, 80)],
+        ports: vec![port(Protocol::Tcp, 80)].into(),
         ..with("web2", "10.0.0.2")
     };
     compiler.apply(&came(&both));
@@ -393,7 +393,7 @@ fn composed(project: &str, instance: &str, address: &str) -> Service {
         number: Some(1),
     };
     Service {
-        compose: Some(compose),
+        compose: Some(Box::new(compose)),
         ..with(instance, address)
     }
 }
@@ -513,11 +513,11 @@ fn the_grammar_and_a_container_of_that_name_go_before_a_compose_project() {
 fn a_client_gets_the_addresses_on_the_network_it_is_in() {
     let mut compiler = compiler();
     let both = Service {
-        addresses: vec![on("front", "10.1.0.2"), on("back", "10.2.0.2")],
+        addresses: vec![on("front", "10.1.0.2"), on("back", "10.2.0.2")].into(),
         ..service("e", "web1")
     };
     let one = Service {
-        addresses: vec![on("front", "10.1.0.3")],
+        addresses: vec![on("front", "10.1.0.3")].into(),
         ..service("e", "web2")
     };
     // Told after the services: whoever comes first, the other is not waited for.
@@ -552,7 +552,7 @@ fn a_client_gets_the_addresses_on_the_network_it_is_in() {
     // The network goes, and the container leaves it.
     compiler.apply(&went(&both));
     compiler.apply(&came(&Service {
-        addresses: vec![on("front", "10.1.0.2")],
+        addresses: vec![on("front", "10.1.0.2")].into(),
         ..both
     }));
     assert_eq!(compiler.networks(&source("e"), vec![]), Ok(Some(0)));
@@ -564,7 +564,7 @@ fn a_client_gets_the_addresses_on_the_network_it_is_in() {
 fn reverse_names_of_a_network_are_ours_as_long_as_it_is_there() {
     let mut compiler = compiler();
     let web = Service {
-        addresses: vec![on("front", "10.1.0.2"), on("front", "fd00:1::2")],
+        addresses: vec![on("front", "10.1.0.2"), on("front", "fd00:1::2")].into(),
         ..service("e", "web1")
     };
     compiler.apply(&came(&web));

@@ -9,7 +9,7 @@ use crate::service::{NamedPort, Port, Protocol, Publish, PublishedPort, Wishes};
 
 fn wishing(instance: &str, address: &str, wishes: Wishes) -> Service {
     Service {
-        addresses: vec![address.parse::<IpAddr>().unwrap().into()],
+        addresses: vec![address.parse::<IpAddr>().unwrap().into()].into(),
         wishes: Some(Box::new(wishes)),
         ..service("e", instance)
     }
@@ -25,8 +25,8 @@ fn named(names: &[&str]) -> Wishes {
 /// One that stands for a name elsewhere, and listens on `port`.
 fn alias(instance: &str, target: &str, port: Option<u16>, names: &[&str]) -> Service {
     Service {
-        addresses: Vec::new(),
-        ports: Vec::new(),
+        addresses: Vec::new().into(),
+        ports: Vec::new().into(),
         ..wishing(
             instance,
             "10.0.0.1",
@@ -413,8 +413,8 @@ fn clients_outside_are_led_to_published_ports_and_to_nothing_that_they_cannot_re
         number,
     };
     let web = Service {
-        addresses: vec![on("front", "10.1.0.2"), on("front", "fd00::2")],
-        ports: vec![port(80), port(9000)],
+        addresses: vec![on("front", "10.1.0.2"), on("front", "fd00::2")].into(),
+        ports: vec![port(80), port(9000)].into(),
         wishes: Some(Box::new(Wishes {
             published_ports: vec![
                 at("0.0.0.0", 8080, 80),
@@ -426,7 +426,7 @@ fn clients_outside_are_led_to_published_ports_and_to_nothing_that_they_cannot_re
         ..service("e", "web1")
     };
     let quiet = Service {
-        addresses: vec![on("front", "10.1.0.3")],
+        addresses: vec![on("front", "10.1.0.3")].into(),
         ..service("e", "quiet")
     };
     compiler.apply(&came(&web));

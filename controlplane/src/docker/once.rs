@@ -160,7 +160,7 @@ fn found(
             service.ok_or(publication.standing)
         }
     };
-    let addresses = built_in.as_ref().map(|service| service.addresses.as_slice());
+    let addresses = built_in.as_ref().map(|service| &*service.addresses);
     Found {
         name,
         id,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixture::{on, service};
-use crate::service::Compose;
+use crate::service::{Addresses, Compose};
 
 fn naming(zones: &[&str]) -> Naming {
     Naming::new(zones.iter().map(|zone| zone.parse().unwrap()).collect())
@@ -16,7 +16,7 @@ fn a_service_has_the_names_of_the_grammar_and_two_short_ones() {
     let mut redis = service("e", "Redis1");
     redis.service = "redis".into();
     redis.uuid = "0123456789".into();
-    redis.addresses = vec![on("bridge", "172.17.0.4"), on("bridge", "fd00::4")];
+    redis.addresses = vec![on("bridge", "172.17.0.4"), on("bridge", "fd00::4")].into();
     let names = naming(&["docker"]).names(&redis).unwrap().unwrap();
     for (role, expected) in [
         (Role::Environment, "dev.docker"),
@@ -45,7 +45,7 @@ fn a_container_of_a_compose_project_has_its_names_too() {
             number,
         };
         let web = Service {
-            compose: Some(compose),
+            compose: Some(Box::new(compose)),
             ..service("e", "shop-web-2")
         };
         naming(&["docker"]).names(&web).unwrap().unwrap()
@@ -96,7 +96,7 @@ fn an_endpoint_holds_the_labels_right_to_left_and_what_it_answers() {
 #[test]
 fn a_service_without_an_address_has_no_names() {
     let mut web = service("e", "web1");
-    web.addresses.clear();
+    web.addresses = Addresses::default();
     assert!(naming(&["docker"]).names(&web).unwrap().is_none());
 }
 

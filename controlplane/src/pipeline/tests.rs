@@ -36,7 +36,7 @@ fn nobody_looks() -> mpsc::Receiver<Look> {
 
 fn with(instance: &str, address: &str) -> Service {
     Service {
-        addresses: vec![address.parse::<IpAddr>().unwrap().into()],
+        addresses: vec![address.parse::<IpAddr>().unwrap().into()].into(),
         ..service("unix:///e", instance)
     }
 }

@@ -62,7 +62,7 @@ impl Shipped {
         let built_in = Service {
             service: "redis".into(),
             instance: "redis1".into(),
-            addresses: vec![on("bridge", "172.17.0.4")],
+            addresses: vec![on("bridge", "172.17.0.4")].into(),
             ..service("e", "redis1")
         };
         let made = self
@@ -98,7 +98,7 @@ fn default_names_by_container_and_image_and_takes_the_lowest_published_port() {
     ] {
         assert_eq!(port(&with(ports).made()[0]), Some(expected), "{ports:?}");
     }
-    assert_eq!(with(&[]).made()[0].addresses, [on("bridge", "172.17.0.4")]);
+    assert_eq!(*with(&[]).made()[0].addresses, [on("bridge", "172.17.0.4")]);
 }
 
 #[test]

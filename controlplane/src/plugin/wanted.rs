@@ -3,7 +3,7 @@
 use arcstr::ArcStr;
 
 use super::answer::{Host, Wanted};
-use crate::service::{Service, Wishes};
+use crate::service::{Addresses, Service, Wishes};
 
 /// One service for each that is wanted, in order. `built_in` says what they leave open.
 pub(super) fn apply(all: Vec<Wanted>, built_in: &Service) -> Vec<Service> {
@@ -63,22 +63,24 @@ fn put(wanted: Wanted, service: &mut Service) {
             let own = service.addresses.iter().find(|address| address.ip == ip);
             match own.map(|own| own.network.clone()) {
                 // Of its own addresses it chose whose network is the primary one.
-                Some(network) => service
-                    .addresses
-                    .sort_by_key(|address| (address.network != network, address.ip != ip)),
-                None => service.addresses = vec![ip.into()],
+                Some(network) => {
+                    let mut addresses = service.addresses.to_vec();
+                    addresses.sort_by_key(|address| (address.network != network, address.ip != ip));
+                    service.addresses = addresses.into();
+                }
+                None => service.addresses = vec![ip.into()].into(),
             }
         }
         Some(Host::Name(name)) => {
-            service.addresses = Vec::new();
+            service.addresses = Addresses::default();
             alias = Some(name);
         }
     }
     let mut named = None;
-    if let Some((ports, named_ports)) = ports {
-        service.ports = ports;
-        service.ports.sort_unstable();
-        service.ports.dedup();
+    if let Some((mut ports, named_ports)) = ports {
+        ports.sort_unstable();
+        ports.dedup();
+        service.ports = ports.into();
         named = Some(named_ports);
     }
     wishes(service, |wishes| {

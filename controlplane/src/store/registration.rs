@@ -217,7 +217,7 @@ impl Draft {
             uuid: id.as_str().into(),
             compose: None,
             addresses: self.addresses.iter().map(|address| (*address).into()).collect(),
-            ports,
+            ports: ports.into(),
             health: Health::None,
             ttl_seconds,
             until,

@@ -281,7 +281,7 @@ fn service(number: usize, words: &[&str]) -> Option<Service> {
         uuid: uuid.into(),
         compose: None,
         addresses: addresses.into_iter().map(Into::into).collect(),
-        ports,
+        ports: ports.into(),
         health: match option("health") {
             None => Health::None,
             Some("starting") => Health::Starting,

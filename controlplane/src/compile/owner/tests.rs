@@ -101,7 +101,7 @@ fn composed(instance: &str, project: &str) -> Member {
         service: "web".into(),
         number: None,
     };
-    with(instance, |service| service.compose = Some(compose))
+    with(instance, |service| service.compose = Some(Box::new(compose)))
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn ports_of_the_sick_keep_their_names_and_those_of_who_lost_the_name_have_none()
     };
     let sick = with("a", |service| {
         service.health = Health::Unhealthy;
-        service.ports = vec![port(1)];
+        service.ports = vec![port(1)].into();
     });
-    let well = with("b", |service| service.ports = vec![port(2), port(3)]);
+    let well = with("b", |service| service.ports = vec![port(2), port(3)].into());
     let mut owner = At::of(Role::Container, [sick.clone(), well.clone()]);
     assert_eq!(owner.choose().ports, [port(1), port(2), port(3)]);
     owner.insert(Role::Service, sick);

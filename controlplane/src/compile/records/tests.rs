@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixture::service;
-use crate::service::{Port, Protocol, Wishes};
+use crate::service::{Port, Ports, Protocol, Wishes};
 
 fn zone() -> Name {
     "docker".parse().unwrap()
@@ -82,12 +82,11 @@ fn records_are_ordered_single_and_have_the_least_ttl() {
         replica("a", &["10.0.0.2"]),
     );
     b.ttl_seconds = 7;
-    (b.ports, b.addresses) = (
-        vec![],
-        ["10.0.0.2", "10.0.0.1"]
-            .map(|ip| ip.parse::<IpAddr>().unwrap().into())
-            .to_vec(),
-    );
+    b.ports = Ports::default();
+    b.addresses = ["10.0.0.2", "10.0.0.1"]
+        .map(|ip| ip.parse::<IpAddr>().unwrap().into())
+        .into_iter()
+        .collect();
     check(
         &[&a, &b],
         &[
@@ -100,7 +99,7 @@ fn records_are_ordered_single_and_have_the_least_ttl() {
 #[test]
 fn a_service_that_listens_nowhere_has_no_srv() {
     let mut quiet = replica("a", &["10.0.0.1"]);
-    quiet.ports.clear();
+    quiet.ports = Ports::default();
     check(&[&quiet], &["30 A 10.0.0.1"]);
 }
 
@@ -112,7 +111,8 @@ fn srv_announces_tcp_before_udp_and_the_lowest_port() {
         port(Protocol::Udp, 53),
         port(Protocol::Tcp, 8080),
         port(Protocol::Tcp, 443),
-    ];
+    ]
+    .into();
     check(
         &[&both],
         &[
@@ -154,7 +154,7 @@ fn at_a_service(services: &[&Service]) -> (Vec<RrSet>, Vec<PortRrSets>) {
         forward: services.to_vec(),
         ports: services
             .iter()
-            .flat_map(|service| service.ports.clone())
+            .flat_map(|service| service.ports.iter().copied())
             .take(1)
             .collect(),
         role: Some(Role::Service),
@@ -240,8 +240,8 @@ fn an_alias_ends_with_its_service() {
             ..Wishes::default()
         };
         let service = Service {
-            addresses: Vec::new(),
-            ports: Vec::new(),
+            addresses: Vec::new().into(),
+            ports: Vec::new().into(),
             wishes: Some(wishes.into()),
             ..replica("a", &[])
         };

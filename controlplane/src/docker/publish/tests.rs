@@ -76,7 +76,7 @@ fn redis(addresses: &[(&str, &str)]) -> Service {
         uuid: "4a21a3b716".into(),
         compose: None,
         addresses: addresses.iter().map(|(network, ip)| on(network, ip)).collect(),
-        ports: vec![port(Protocol::Tcp, 6379), port(Protocol::Udp, 53)],
+        ports: vec![port(Protocol::Tcp, 6379), port(Protocol::Udp, 53)].into(),
         health: Health::None,
         ttl_seconds: 30,
         until: None,

@@ -57,7 +57,7 @@ fn built_in() -> Service {
     Service {
         service: "redis".into(),
         instance: "redis1".into(),
-        addresses: vec![on("bridge", "172.17.0.4"), on("back", "10.0.0.4")],
+        addresses: vec![on("bridge", "172.17.0.4"), on("back", "10.0.0.4")].into(),
         ..service("e", "redis1")
     }
 }

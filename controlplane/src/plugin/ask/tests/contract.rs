@@ -82,11 +82,11 @@ fn the_helpers_are_there_while_the_file_is_read_too() {
 fn a_host_chooses_among_its_addresses_or_gives_another_or_a_name() {
     let own = returned("{Host: '10.0.0.4'}");
     assert_eq!(
-        own.addresses,
+        *own.addresses,
         [on("back", "10.0.0.4"), on("bridge", "172.17.0.4")]
     );
     let other = returned("{Host: '192.0.2.7'}");
-    assert_eq!(other.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap().into()]);
+    assert_eq!(*other.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap().into()]);
     assert_eq!(other.host(), "192.0.2.7");
     let alias = returned("{Host: 'db.example.com'}");
     assert_eq!(alias.alias(), Some(&name("db.example.com")));

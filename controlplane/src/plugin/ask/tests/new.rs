@@ -33,7 +33,7 @@ fn only_the_first_of_several_has_the_names_of_its_compose_project() {
         number: None,
     };
     let built_in = Service {
-        compose: Some(compose),
+        compose: Some(Box::new(compose)),
         ..built_in()
     };
     let several = script("function createService() { return [{}, {Service: 'b'}]; }");
@@ -57,7 +57,7 @@ fn everything_that_a_service_can_ask_for_is_taken() {
     let port = |protocol, number| Port { protocol, number };
     assert_eq!(&*service.region, "eu");
     assert_eq!(
-        service.ports,
+        *service.ports,
         [
             port(Protocol::Tcp, 8080),
             port(Protocol::Tcp, 9090),
