@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arcstr::ArcStr;
+use foldhash::fast::RandomState;
 
 use super::label::Complaint;
 use super::listed::Listed;
@@ -31,7 +32,10 @@ pub struct Sighting {
 /// All containers of one engine. Cheap to clone; all clones show the same. While the engine is away it shows what was
 /// known last.
 #[derive(Clone, Debug, Default)]
-pub struct Census(Arc<Mutex<HashMap<ArcStr, Entry>>>);
+pub struct Census(Arc<Mutex<Entries>>);
+
+/// By id, which the engine makes.
+type Entries = HashMap<ArcStr, Entry, RandomState>;
 
 /// A sighting; its id is what it is found by. There may be a hundred thousand, few of them with complaints.
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl Census {
         let mut entries = self.entries();
         // At the first list of all nothing can have gone.
         if !entries.is_empty() {
-            let present: HashSet<&str> = lines.iter().map(|line| &*line.id).collect();
+            let present: HashSet<&str, RandomState> = lines.iter().map(|line| &*line.id).collect();
             entries.retain(|id, entry| present.contains(&**id) || !asked.is_after(entry.clock));
         }
         let new = lines.len().min(SIGHTINGS_MAX).saturating_sub(entries.len());
@@ -148,14 +152,14 @@ impl Census {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<ArcStr, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         // Whoever panicked while it held the lock had written one whole entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Notes a sighting, if there is room for it. Words that it had before are kept: others may share them.
-fn put(entries: &mut HashMap<ArcStr, Entry>, sighting: Sighting, clock: u64) {
+fn put(entries: &mut Entries, sighting: Sighting, clock: u64) {
     let Sighting {
         id,
         name,

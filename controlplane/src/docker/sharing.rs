@@ -21,7 +21,8 @@ impl Sharing {
     pub(super) fn note(&mut self, container: &ArcStr, whose: Option<Whose>) -> bool {
         match whose {
             Some(whose) => self.0.insert(container.clone(), whose.clone()) != Some(whose),
-            None => self.0.remove(container).is_some(),
+            // Nearly nobody has another's, and each line of a list comes by here.
+            None => !self.0.is_empty() && self.0.remove(container).is_some(),
         }
     }
 

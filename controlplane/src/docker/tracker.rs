@@ -32,6 +32,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use arcstr::ArcStr;
+use foldhash::fast::RandomState;
 
 use super::events::{Effect, Event};
 use super::listed::{Fingerprint, Listed};
@@ -119,7 +120,7 @@ pub(crate) enum Verdict {
 /// See the module's text.
 pub(crate) struct Tracker {
     source: Source,
-    entries: HashMap<ArcStr, Entry>,
+    entries: HashMap<ArcStr, Entry, RandomState>,
     /// Counts events, so that a list knows which of them came after it had been asked for.
     clock: u64,
     /// Entries whose work is [`Work::Planned`], under the time it is planned for.
@@ -155,7 +156,7 @@ impl Tracker {
     pub(crate) fn new(source: Source) -> Self {
         Self {
             source,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             clock: 0,
             planned: BTreeSet::new(),
             later: VecDeque::new(),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use arcstr::ArcStr;
+use foldhash::fast::RandomState;
 
 use super::{Entry, Tracker};
 use crate::service::{Address, Services};
@@ -16,8 +17,8 @@ const SWEEP_AT_LEAST: usize = 64;
 /// Who was last seen to have an address. By families, for there may be a hundred thousand, nearly all of the shorter one.
 #[derive(Default)]
 pub(super) struct Holders {
-    ipv4: HashMap<Ipv4Addr, ArcStr>,
-    ipv6: HashMap<Ipv6Addr, ArcStr>,
+    ipv4: HashMap<Ipv4Addr, ArcStr, RandomState>,
+    ipv6: HashMap<Ipv6Addr, ArcStr, RandomState>,
 }
 
 impl Holders {

@@ -89,7 +89,6 @@ impl Tracker {
             entry.unsent = false;
             services.extend(entry.services.iter().flat_map(|it| it.as_slice().iter().cloned()));
         }
-        services.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         self.entries.retain(|_, entry| !entry.is_spent());
         Change::Reset {
             source: self.source.clone(),

@@ -69,16 +69,6 @@ impl Tracker {
         is_told && !self.later.is_empty() && self.under_way < LATER_MAX
     }
 
-    /// Has it inspected when there is nothing else to do, if nothing is planned for it.
-    pub(super) fn put_off(&mut self, id: &ArcStr) {
-        if let Some(entry) = self.entries.get_mut(id)
-            && matches!(entry.work, Work::Idle)
-        {
-            entry.work = Work::Later;
-            self.later.push_back(id.clone());
-        }
-    }
-
     /// Plans an inspect at `at`, or earlier if it was; the one under way is void then.
     pub(super) fn plan(&mut self, id: &ArcStr, at: Instant) {
         let Some(entry) = self.entries.get_mut(id) else {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use arcstr::ArcStr;
+use foldhash::fast::RandomState;
 
 use super::{CONTAINERS_MAX, Entry, LATER_AFTER, Listed, Running, Tracker, Work};
 
@@ -119,7 +120,7 @@ impl Tracker {
     /// Withdraws all that have had no event since the list was asked for, and are not on it.
     fn withdraw_unlisted(&mut self, asked: ListTicket, containers: &[Listed], now: Instant) {
         let present = containers.iter().filter(|it| it.is_alive());
-        let present: HashSet<&str> = present.map(|it| &*it.id).collect();
+        let present: HashSet<&str, RandomState> = present.map(|it| &*it.id).collect();
         let gone = |(id, entry): &(&ArcStr, &Entry)| !present.contains(&***id) && entry.changed_at <= asked.0;
         for id in self
             .entries
@@ -140,17 +141,25 @@ impl Tracker {
             return;
         };
         let is_known = entry.seen.is_some() && entry.stop.is_some() && entry.services == running.services;
-        entry.health = running.health;
         // What was inspected before it was lost from sight keeps what the list does not show until it is inspected again.
-        let services = match (&entry.services, &running.services) {
-            (Some(held), Some(told)) if held.is_but_for_network_aliases(told) => Some(held.clone()),
-            _ => running.services.clone(),
-        };
-        self.hold(id, services, Some(running.seen));
-        self.claim(id, &running.claims, now);
-        if !is_known {
-            self.put_off(id);
+        let is_kept = entry
+            .services
+            .as_ref()
+            .zip(running.services.as_ref())
+            .is_some_and(|(held, told)| held.is_but_for_network_aliases(told));
+        if !is_kept {
+            self.services += usize::from(running.services.is_some());
+            self.services -= usize::from(entry.services.is_some());
+            entry.services = running.services.clone();
         }
+        // The pipeline is told of all at once.
+        entry.seen = Some(running.seen);
+        entry.health = running.health;
+        if !is_known && matches!(entry.work, Work::Idle) {
+            entry.work = Work::Later;
+            self.later.push_back(id.clone());
+        }
+        self.claim(id, &running.claims, now);
     }
 
     /// Has every container that runs inspected anew, because what they are called is decided otherwise from now on. The
