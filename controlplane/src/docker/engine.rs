@@ -19,9 +19,11 @@ use super::client::client;
 use super::endpoint::{Address, Endpoint};
 use super::events::{HEARD, News};
 use super::failure::Failure;
+use super::line::Lines;
+use super::listed::Listed;
 use super::networks::{self, List};
 use super::reading::{Reading, Unreadable};
-use super::stream::Lines;
+use super::stream::Lines as EventLines;
 use super::wire;
 
 /// The oldest API whose answers we were tried with: Docker 20.10's.
@@ -124,7 +126,7 @@ impl Engine {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).ok();
         let past = now.and_then(|now| Some(nanoseconds(now.saturating_sub(HINDSIGHT))?..nanoseconds(now)?));
         let docker = self.docker.clone().with_timeout(EVENTS_ANSWER_DEADLINE);
-        Lines::new(octets(&docker, &path)).map(move |line| {
+        EventLines::new(octets(&docker, &path)).map(move |line| {
             let event: wire::Event =
                 wire::read(&line?).map_err(|error| Failure::EventsBroke(error.into()))?;
             let past = past.as_ref().zip(event.time_nano);
@@ -139,8 +141,8 @@ impl Engine {
     }
 
     /// All containers, as many at once as come together: those that run, paused ones, those between two restarts, and
-    /// those that have ended.
-    pub(crate) fn list(&self) -> impl Stream<Item = Result<Vec<wire::Summary>, Failure>> + use<> {
+    /// those that have ended. Each is what `lines` makes of it.
+    pub(super) fn list(&self, lines: Lines) -> impl Stream<Item = Result<Vec<Listed>, Failure>> + use<> {
         let (what, deadline) = ("list containers", self.deadline);
         let octets = octets(&self.docker, &format!("{}/containers/json?all=1", self.prefix));
         let octets = stream::unfold(octets, move |mut octets| async move {
@@ -151,7 +153,7 @@ impl Engine {
             };
             Some((chunk, octets))
         });
-        let list = (Box::pin(octets), Reading::begin());
+        let list = (Box::pin(octets), Reading::begin(lines));
         stream::try_unfold(list, move |(mut octets, mut reading)| async move {
             let failed = |unreadable| match unreadable {
                 Unreadable::TooLong => Failure::TooLong { what },

@@ -11,8 +11,10 @@ use super::attachment::{Attachment, attachments};
 use super::container::{Container, Life, NetworkMode, compose, health, without_algorithm, without_slashes};
 use super::image::image_name;
 use super::label::Complaint;
+use super::publish::{Context, Owner, publish};
 use super::standing::Standing;
 use super::tracker::Running;
+use super::words::Words;
 use super::{port, wire};
 use crate::service::Health;
 
@@ -31,12 +33,37 @@ pub(crate) struct Listed {
     pub(crate) told: Option<Box<Told>>,
 }
 
-/// A container that was named without an inspect.
+/// What a container that runs is held as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) running: Running,
     pub(crate) standing: Standing,
     pub(crate) complaints: Vec<Complaint>,
+}
+
+impl Told {
+    /// What a container that runs is held as, whoever told of it; `owner` is whose network it shares, where it shares one.
+    pub(crate) fn of(
+        container: Container,
+        owner: Option<Owner>,
+        context: Context<'_>,
+        words: &mut Words,
+    ) -> Self {
+        let (seen, stop, health) = (container.fingerprint(), container.stop, container.health);
+        let claims = container.own_addresses();
+        let publication = publish(container, owner, context, words);
+        Self {
+            running: Running {
+                services: publication.services,
+                seen,
+                health,
+                stop,
+                claims,
+            },
+            standing: publication.standing,
+            complaints: publication.complaints,
+        }
+    }
 }
 
 /// All that the list and an inspect both show of a container and that may change: two that are equal show the same.

@@ -8,19 +8,20 @@ use std::time::Instant;
 use arcstr::ArcStr;
 use dns::Name;
 
+use super::Watch;
 use super::carried::{self, Carried};
 use super::census::{Census, Sighting};
 use super::container::{Container, NetworkMode};
 use super::events::{Effect, Event};
 use super::label::Complaint;
+use super::line::{Lines, shared_name};
 use super::listed::{Listed, Told};
 use super::networks::{List, NETWORKS_MAX};
-use super::publish::{Context, Owner, publish};
+use super::publish::{Context, Owner};
 use super::sharing::{Sharing, Whose};
 use super::standing::Standing;
 use super::tracker::{Inspection, ListTicket, Running, Tracker, Verdict};
-use super::words::Words;
-use super::{Watch, wire};
+use super::words::SharedWords;
 use crate::naming::refused;
 use crate::plugin::{Described, Seen};
 use crate::service::{Address, Change, Service, Services, Source};
@@ -32,7 +33,7 @@ const COMPLAINTS_TOLD_MAX: usize = 4096;
 pub(super) struct Memory {
     pub(super) tracker: Tracker,
     source: Source,
-    words: Words,
+    words: SharedWords,
     census: Census,
     carried: Carried,
     sharing: Sharing,
@@ -90,7 +91,7 @@ impl Memory {
         Self {
             tracker: Tracker::new(source.clone()),
             source,
-            words: Words::default(),
+            words: SharedWords::default(),
             census: watch.census.clone(),
             carried: Carried::default(),
             sharing: Sharing::default(),
@@ -144,27 +145,30 @@ impl Memory {
         std::mem::take(&mut self.is_missing_networks)
     }
 
-    /// Reads a line of the list; none without an id. What it tells of a container counts on the first list of a connection:
-    /// of others a container is inspected where its line is new. Plugins are shown what only an inspect tells.
-    pub(super) fn line(&mut self, line: wire::Summary, watch: &Watch) -> Option<Listed> {
-        let names = carried::of_labels(&line.labels, &watch.settings.selection);
-        let (mut listed, container) = Listed::from_summary(line)?;
-        // What runs is called what its plugins say.
-        if watch.plugins.is_none() || !listed.is_alive() {
-            listed.names = names;
+    /// What lines of the list that is asked for now are read by.
+    pub(super) fn lines(&self, watch: &Watch) -> Lines {
+        Lines {
+            source: self.source.clone(),
+            settings: watch.settings.clone(),
+            has_plugins: watch.plugins.is_some(),
+            is_first: self.tracker.is_unlisted(),
+            words: self.words.clone(),
         }
-        if watch.plugins.is_none() && self.tracker.is_unlisted() {
-            listed.told = container.map(|container| Box::new(self.told(container, None, watch)));
-        }
-        listed.image = self.words.shared(&listed.image);
-        if let Some(told) = &listed.told {
-            listed.name = shared_name(&listed.name, told.running.services.as_ref());
-        } else if let Some((id, services)) = self.tracker.known(&listed.id) {
+    }
+
+    /// Takes note of a line of the list that is still read.
+    pub(super) fn line(&mut self, mut line: Listed) -> Listed {
+        if let Some(told) = &line.told {
+            let claims = told.running.claims.iter();
+            for network in claims.filter_map(|it| it.network.as_deref()) {
+                self.is_missing_networks |= is_new(&mut self.networks, network);
+            }
+        } else if let Some((id, services)) = self.tracker.known(&line.id) {
             // A list of a large host is not held beside all that it says once more.
-            listed.id = id.clone();
-            listed.name = shared_name(&listed.name, services);
+            line.id = id.clone();
+            line.name = shared_name(&line.name, services);
         }
-        Some(listed)
+        line
     }
 
     /// Takes in the list.
@@ -262,7 +266,7 @@ impl Memory {
         let mut sighting = Sighting {
             id: id.clone(),
             name: container.name.as_str().into(),
-            image: self.words.shared(&container.image),
+            image: self.words.all().shared(&container.image),
             standing: Standing::Stopped,
             complaints: Arc::default(),
         };
@@ -293,33 +297,18 @@ impl Memory {
         None
     }
 
-    /// What a container that runs is held as.
+    /// What a container that was inspected is held as.
     fn told(&mut self, container: Container, owner: Option<Owner>, watch: &Watch) -> Told {
-        let (seen, stop, health) = (container.fingerprint(), container.stop, container.health);
-        let claims = container.own_addresses();
-        for address in container.addresses() {
-            let network = address.network.into_iter();
-            // Each once: one may never be listed.
-            let new = network.filter(|it| self.networks.as_mut().is_some_and(|all| all.insert(it.clone())));
-            self.is_missing_networks |= new.count() > 0;
+        let places = container.attachments.iter();
+        for place in places.filter(|it| it.addresses().next().is_some()) {
+            self.is_missing_networks |= is_new(&mut self.networks, &place.network);
         }
         let context = Context {
             source: &self.source,
             settings: &watch.settings,
             host: &self.host,
         };
-        let publication = publish(container, owner, context, &mut self.words);
-        Told {
-            running: Running {
-                services: publication.services,
-                seen,
-                health,
-                stop,
-                claims,
-            },
-            standing: publication.standing,
-            complaints: publication.complaints,
-        }
+        Told::of(container, owner, context, &mut self.words.all())
     }
 
     /// Takes in what the plugins made of a container.
@@ -336,15 +325,17 @@ impl Memory {
             mut running,
             ..
         } = question;
+        let mut words = self.words.all();
         for service in &mut services {
             for word in [
                 &mut service.service,
                 &mut service.environment,
                 &mut service.region,
             ] {
-                *word = self.words.shared(word);
+                *word = words.shared(word);
             }
         }
+        drop(words);
         let zones = &watch.settings.selection.zones;
         let wishes = services.iter_mut().filter_map(|service| service.wishes.as_mut());
         let mut complaints = sighting.complaints.to_vec();
@@ -413,10 +404,12 @@ impl Memory {
     }
 }
 
-/// `name` as the container's service has it, where that is called so: held once.
-fn shared_name(name: &ArcStr, services: Option<&Services>) -> ArcStr {
-    let instance = services.map(|it| &it.first().instance);
-    instance.filter(|it| *it == name).unwrap_or(name).clone()
+/// Whether a container is on a network that is not among those known. It is from now on: one may never be listed.
+fn is_new(known: &mut Option<HashSet<ArcStr>>, network: &str) -> bool {
+    let Some(known) = known.as_mut().filter(|known| !known.contains(network)) else {
+        return false;
+    };
+    known.insert(network.into())
 }
 
 fn hash(container: &str, complaint: &Complaint) -> u64 {

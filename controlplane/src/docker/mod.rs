@@ -26,6 +26,7 @@ mod failure;
 mod image;
 pub(crate) mod label;
 mod lenient;
+mod line;
 mod listed;
 mod memory;
 mod networks;

@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use super::container::{Container, NetworkMode};
 use super::engine::Engine;
 use super::failure::Failure;
-use super::listed::Listed;
+use super::line::Lines;
 use super::publish::{ContainerSettings, Context, Owner, publish};
-use super::words::Words;
+use super::words::{SharedWords, Words};
 use super::{Endpoint, PACE, Standing, wire};
 use crate::plugin::{Described, Seen};
 use crate::service::{Service, Source};
@@ -96,10 +96,19 @@ pub async fn look(
     let ids: Vec<ArcStr> = match named {
         Some(named) => vec![named.into()],
         None => {
-            let listed: Vec<_> = engine.list().try_collect().await.map_err(explained)?;
-            let listed = listed.into_iter().flatten().filter_map(Listed::from_summary);
-            let running = listed.filter(|(it, _)| it.life.standing().is_none());
-            running.map(|(it, _)| it.id).collect()
+            let lines = Lines {
+                source: source.clone(),
+                settings: settings.clone(),
+                has_plugins: false,
+                is_first: false,
+                words: SharedWords::default(),
+            };
+            let listed: Vec<_> = engine.list(lines).try_collect().await.map_err(explained)?;
+            let running = listed
+                .into_iter()
+                .flatten()
+                .filter(|it| it.life.standing().is_none());
+            running.map(|it| it.id).collect()
         }
     };
     let mut all = Vec::new();

@@ -1,20 +1,28 @@
-//! An engine's list, read on a thread of its own while more of it comes.
+//! An engine's list, read on other threads while more of it comes.
 //!
 //! ```text
-//!  octets as they come ──queue──▶ thread: elements, their JSON ──queue──▶ lines
+//!  octets as they come ──elements──▶ pieces ──▶ any thread: their JSON, what each line tells ──in order──▶ lines
 //! ```
 //!
-//! A hundred thousand containers are eighty megabytes of JSON: whoever waits for them can do what their lines ask for meanwhile.
+//! A hundred thousand containers are eighty megabytes of JSON, of which each line is read by itself.
 
-use futures_util::stream::{Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use std::mem;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use futures_util::stream::{FuturesOrdered, Stream, StreamExt};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::elements::{Elements, TooLong};
+use super::line::Lines;
+use super::listed::Listed;
 use super::wire;
 
-/// Pieces that wait to be read, and as many that wait to be taken in. With one more whoever brings it waits.
-const PIECES_MAX: usize = 4;
+/// Octets of elements from which on they are read in one go: some hundred lines, beside which a start is nothing.
+const PIECE_OCTETS: usize = 128 << 10;
+/// Pieces that may be read at once. While as many are, nothing more is taken of the list.
+const AT_ONCE_MAX: usize = 16;
 
 /// Why a list cannot be read.
 pub(super) enum Unreadable {
@@ -25,32 +33,39 @@ pub(super) enum Unreadable {
 }
 
 /// What was read of one piece.
-type Lines = Result<Vec<wire::Summary>, Unreadable>;
+type Read = Result<Vec<Listed>, Unreadable>;
 
-/// What there was to wait for.
-enum Came {
-    /// None when there are no more.
-    Lines(Option<Lines>),
-    Octets {
-        is_all: bool,
-    },
+/// Some elements of the list, one behind the other.
+#[derive(Default)]
+struct Piece {
+    octets: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
 }
 
-/// A list that is being read. Its thread ends with it.
+/// A list that is being read.
 pub(super) struct Reading {
-    /// None when all of it has come.
-    pieces: Option<mpsc::Sender<Vec<u8>>>,
-    lines: mpsc::Receiver<Lines>,
+    lines: Arc<Lines>,
+    elements: Elements,
+    /// The elements that come next.
+    piece: Piece,
+    under_way: FuturesOrdered<JoinHandle<Read>>,
+    at_once: usize,
+    /// How the list ended, once it has.
+    end: Option<Result<(), Unreadable>>,
 }
 
 impl Reading {
-    pub(super) fn begin() -> Self {
-        let (pieces, to_read) = mpsc::channel(PIECES_MAX);
-        let (read, lines) = mpsc::channel(PIECES_MAX);
-        spawn_blocking(move || read_all(to_read, &read));
+    pub(super) fn begin(lines: Lines) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
-            pieces: Some(pieces),
-            lines,
+            lines: Arc::new(lines),
+            elements: Elements::default(),
+            piece: Piece::default(),
+            under_way: FuturesOrdered::new(),
+            // One more, so that no thread waits for us.
+            at_once: (cores + 1).min(AT_ONCE_MAX),
+            end: None,
         }
     }
 
@@ -64,72 +79,88 @@ impl Reading {
         &mut self,
         octets: &mut (impl Stream<Item = Result<Vec<u8>, F>> + Unpin),
         failed: impl Fn(Unreadable) -> F,
-    ) -> Result<Option<Vec<wire::Summary>>, F> {
+    ) -> Result<Option<Vec<Listed>>, F> {
         loop {
-            let came = match &self.pieces {
-                None => Came::Lines(self.lines.recv().await),
-                // Neither place nor octets are lost where lines come first.
-                Some(pieces) => tokio::select! {
-                    lines = self.lines.recv() => Came::Lines(lines),
-                    is_all = bring(pieces, octets) => Came::Octets { is_all: is_all? },
-                },
-            };
-            let lines = match came {
-                Came::Lines(lines) => lines,
-                Came::Octets { is_all } => {
-                    if is_all {
-                        self.pieces = None;
+            let is_more_wanted = self.end.is_none() && self.under_way.len() < self.at_once;
+            tokio::select! {
+                biased;
+                Some(read) = self.under_way.next() => {
+                    let Ok(read) = read else {
+                        // The process is about to end, and a list of which a piece is missing is none.
+                        return std::future::pending().await;
+                    };
+                    let lines = read.map_err(&failed)?;
+                    if !lines.is_empty() {
+                        return Ok(Some(lines));
                     }
-                    continue;
                 }
-            };
-            match lines {
-                Some(Ok(lines)) if lines.is_empty() => {}
-                Some(lines) => return lines.map(Some).map_err(failed),
-                None => return Ok(None),
+                more = octets.next(), if is_more_wanted => match more {
+                    Some(more) => self.take(&more?),
+                    None => self.finish(),
+                },
+                else => return match self.end.take() {
+                    Some(Err(unreadable)) => Err(failed(unreadable)),
+                    Some(Ok(())) | None => Ok(None),
+                },
             }
         }
     }
-}
 
-/// Brings the next piece once there is a place for it; whether there is none any more.
-async fn bring<F>(
-    to: &mpsc::Sender<Vec<u8>>,
-    octets: &mut (impl Stream<Item = Result<Vec<u8>, F>> + Unpin),
-) -> Result<bool, F> {
-    let Ok(place) = to.reserve().await else {
-        // Whoever reads has ended, and said why.
-        return std::future::pending().await;
-    };
-    match octets.next().await {
-        Some(piece) => place.send(piece?),
-        None => return Ok(true),
-    }
-    Ok(false)
-}
-
-/// Reads pieces until there are no more, or nobody wants to know.
-fn read_all(mut pieces: mpsc::Receiver<Vec<u8>>, to: &mpsc::Sender<Lines>) {
-    let mut list = Elements::default();
-    while let Some(piece) = pieces.blocking_recv() {
-        let lines = read(&mut list, &piece);
-        let is_over = lines.is_err();
-        if to.blocking_send(lines).is_err() || is_over {
-            return;
+    /// Takes in more of the list.
+    fn take(&mut self, octets: &[u8]) {
+        let (piece, mut whole) = (&mut self.piece, Vec::new());
+        let taken = self.elements.take(octets, |element| {
+            piece.push(element);
+            if piece.octets.len() >= PIECE_OCTETS {
+                whole.push(mem::replace(piece, Piece::next()));
+            }
+        });
+        whole.into_iter().for_each(|piece| self.read(piece));
+        if let Err(TooLong) = taken {
+            self.end = Some(Err(Unreadable::TooLong));
         }
     }
-    if let Err(error) = list.finish() {
-        // Whoever has hung up has no use for it.
-        let _ = to.blocking_send(Err(Unreadable::Json(error)));
+
+    /// Nothing comes any more.
+    fn finish(&mut self) {
+        let last = mem::take(&mut self.piece);
+        if !last.ends.is_empty() {
+            self.read(last);
+        }
+        self.end = Some(self.elements.finish().map_err(Unreadable::Json));
+    }
+
+    fn read(&mut self, piece: Piece) {
+        let lines = Arc::clone(&self.lines);
+        self.under_way
+            .push_back(spawn_blocking(move || piece.read(&lines)));
     }
 }
 
-fn read(list: &mut Elements, piece: &[u8]) -> Lines {
-    let mut lines = Vec::new();
-    list.take(piece, |line| lines.push(wire::read_entry(line)))
-        .map_err(|TooLong| Unreadable::TooLong)?;
-    let lines: Result<Vec<Option<wire::Summary>>, _> = lines.into_iter().collect();
-    Ok(lines.map_err(Unreadable::Json)?.into_iter().flatten().collect())
+impl Piece {
+    /// One with room for as much as it will hold.
+    fn next() -> Self {
+        Self {
+            octets: Vec::with_capacity(PIECE_OCTETS + PIECE_OCTETS / 8),
+            ends: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, element: &[u8]) {
+        self.octets.extend_from_slice(element);
+        self.ends.push(self.octets.len());
+    }
+
+    fn read(&self, lines: &Lines) -> Read {
+        let (mut words, mut all) = (lines.words.some(), Vec::with_capacity(self.ends.len()));
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        for (start, end) in starts.zip(&self.ends) {
+            let element = self.octets.get(start..*end).unwrap_or_default();
+            let line = wire::read_entry(element).map_err(Unreadable::Json)?;
+            all.extend(line.and_then(|line| lines.read(line, &mut words)));
+        }
+        Ok(all)
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +168,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::docker::line::tests::lines;
 
     /// The ids of what is read of these pieces, and how it ended.
     fn read(pieces: &[&str]) -> (Vec<String>, &'static str) {
@@ -147,14 +179,14 @@ mod tests {
                 piece => Ok(piece.as_bytes().to_vec()),
             });
             let (mut octets, mut ids) = (stream::iter(pieces), Vec::new());
-            let mut reading = Reading::begin();
+            let mut reading = Reading::begin(lines(false, false));
             loop {
                 let failed = |unreadable| match unreadable {
                     Unreadable::TooLong => "too long",
                     Unreadable::Json(_) => "no list",
                 };
                 match reading.next(&mut octets, failed).await {
-                    Ok(Some(lines)) => ids.extend(lines.into_iter().map(|line| line.id)),
+                    Ok(Some(lines)) => ids.extend(lines.into_iter().map(|line| line.id.to_string())),
                     Ok(None) => return (ids, "whole"),
                     Err(error) => return (ids, error),
                 }

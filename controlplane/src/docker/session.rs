@@ -29,7 +29,7 @@ use super::memory::{Look, Memory, Step};
 use super::networks::Networks;
 use super::state::EngineState;
 use super::tracker::{CONTAINERS_MAX, ListTicket, Tracker};
-use super::{Pace, Watch, wire};
+use super::{Pace, Watch};
 use crate::plugin::Plugins;
 use crate::service::Change;
 
@@ -62,7 +62,7 @@ pub(super) async fn serve(
         engine = Engine::connect(&watch.endpoint, deadline) => engine?,
     };
     let mut events = pin!(engine.events());
-    let mut listing = Some(Listing::begin(&engine, &memory.tracker));
+    let mut listing = Some(Listing::begin(&engine, memory, watch));
     let mut lists = Lists::new(watch.pace);
     let mut inspects = FuturesUnordered::new();
     let mut networks = Networks::new(Instant::now());
@@ -78,7 +78,7 @@ pub(super) async fn serve(
         }
         memory.tracker.gather(now);
         if listing.is_none() && now >= lists.next_at {
-            listing = Some(Listing::begin(&engine, &memory.tracker));
+            listing = Some(Listing::begin(&engine, memory, watch));
             networks.changed();
         }
         if memory.is_missing_networks() {
@@ -119,7 +119,7 @@ pub(super) async fn serve(
             // Which lines tell all depends on the networks that containers are on.
             lines = Listing::next(&mut listing), if networks_awaited.is_none() => {
                 if let Some(lines) = lines? {
-                    let lines = lines.into_iter().filter_map(|line| memory.line(line, watch));
+                    let lines = lines.into_iter().map(|line| memory.line(line));
                     Listing::take(&mut listing, lines)?;
                 } else if let Some(Listing { asked, lines, .. }) = listing.take() {
                     memory.listed(asked, lines, Instant::now());
@@ -261,23 +261,23 @@ async fn changed(plugins: &mut Option<watch::Receiver<u64>>) {
 /// A list that is under way.
 struct Listing {
     asked: ListTicket,
-    answer: Pin<Box<dyn Stream<Item = Result<Vec<wire::Summary>, Failure>> + Send>>,
+    answer: Pin<Box<dyn Stream<Item = Result<Vec<Listed>, Failure>> + Send>>,
     /// What has come of it.
     lines: Vec<Listed>,
 }
 
 impl Listing {
-    fn begin(engine: &Engine, tracker: &Tracker) -> Self {
+    fn begin(engine: &Engine, memory: &Memory, watch: &Watch) -> Self {
         Self {
-            asked: tracker.list_began(),
-            answer: Box::pin(engine.list()),
+            asked: memory.tracker.list_began(),
+            answer: Box::pin(engine.list(memory.lines(watch))),
             // Most of it is known, but at the first list.
-            lines: Vec::with_capacity(tracker.services()),
+            lines: Vec::with_capacity(memory.tracker.services()),
         }
     }
 
     /// Waits for more of the list, if one is under way; none when that was all.
-    async fn next(listing: &mut Option<Self>) -> Result<Option<Vec<wire::Summary>>, Failure> {
+    async fn next(listing: &mut Option<Self>) -> Result<Option<Vec<Listed>>, Failure> {
         match listing {
             Some(Self { answer, .. }) => answer.try_next().await,
             None => std::future::pending().await,

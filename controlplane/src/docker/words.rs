@@ -1,8 +1,10 @@
 //! Words that many containers share, each held once.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arcstr::ArcStr;
+use foldhash::fast::RandomState;
 
 /// Words held before those that nobody uses any more are looked for.
 const SWEEP_AT_LEAST: usize = 64;
@@ -10,8 +12,30 @@ const SWEEP_AT_LEAST: usize = 64;
 /// Words in use: images, projects, networks, and what the settings say. Holds at most twice as many as are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
-    held: HashSet<ArcStr>,
+    held: HashSet<ArcStr, RandomState>,
     sweep_at: usize,
+    /// Where those are looked for, and held too, that are not here.
+    everyones: Option<SharedWords>,
+}
+
+/// Words that several threads share. Cheap to clone; all clones hold the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedWords(Arc<Mutex<Words>>);
+
+impl SharedWords {
+    /// All of them, for as long as nobody else needs them.
+    pub(crate) fn all(&self) -> MutexGuard<'_, Words> {
+        // Whoever panicked while it held the lock had put one whole word in or none.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None yet, but each that is asked for comes from here. So threads that read much ask each other once for each word.
+    pub(crate) fn some(&self) -> Words {
+        Words {
+            everyones: Some(self.clone()),
+            ..Words::default()
+        }
+    }
 }
 
 impl Words {
@@ -25,7 +49,10 @@ impl Words {
                 .retain(|held| ArcStr::strong_count(held).is_some_and(|users| users > 1));
             self.sweep_at = 2 * self.held.len();
         }
-        let new: ArcStr = word.into();
+        let new = match &self.everyones {
+            Some(everyones) => everyones.all().shared(word),
+            None => word.into(),
+        };
         self.held.insert(new.clone());
         new
     }
@@ -45,5 +72,16 @@ mod tests {
         }
         assert!(words.held.len() <= SWEEP_AT_LEAST, "{}", words.held.len());
         assert!(ArcStr::ptr_eq(&redis, &words.shared("redis")));
+    }
+
+    #[test]
+    fn threads_share_words_with_each_other_and_with_whoever_has_them_all() {
+        let all = SharedWords::default();
+        let redis = all.all().shared("redis");
+        let (mut one, mut other) = (all.some(), all.some());
+        assert!(ArcStr::ptr_eq(&redis, &one.shared("redis")));
+        let nginx = one.shared("nginx");
+        assert!(ArcStr::ptr_eq(&nginx, &other.shared("nginx")));
+        assert!(ArcStr::ptr_eq(&nginx, &all.all().shared("nginx")));
     }
 }
