@@ -33,7 +33,7 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use foldhash::fast::RandomState;
 
-use dns::{BuildError, Builder, EndpointKey, Name, Snapshot, Tier};
+use dns::{BuildError, Builder, Endpoint, EndpointKey, Name, Snapshot, Tier};
 
 use self::burst::{BURST_MIN, Named};
 pub use self::explain::{CANDIDATES_MAX, Candidate, Explanation, Way};
@@ -389,23 +389,34 @@ impl Compiler {
         let Some(mut names) = named? else {
             return Ok(None);
         };
-        self.networks.enter(service);
-        self.see(service, &mut names);
-        let key = match self.builder.insert_endpoint(&names.endpoint) {
-            Ok(key) => key,
-            Err(reason) => {
-                self.networks.leave(service);
-                return Err(ServiceError::endpoint(service, reason));
-            }
-        };
+        self.enter_endpoint(service, &mut names.endpoint)?;
         let member = Member(service.clone());
-        self.named.insert(member.clone(), key);
         for (name, role) in names.places {
             if self.owners.insert(&name, role, member.clone()) {
                 self.touched.insert(name);
             }
         }
         Ok(Some(names.mapped))
+    }
+
+    /// Takes in all of a service but that it stands at its names.
+    fn enter_endpoint(
+        &mut self,
+        service: &Arc<Service>,
+        endpoint: &mut Endpoint,
+    ) -> Result<(), ServiceError> {
+        self.networks.enter(service);
+        self.see(service, endpoint);
+        match self.builder.insert_endpoint(endpoint) {
+            Ok(key) => {
+                self.named.insert(Member(service.clone()), key);
+                Ok(())
+            }
+            Err(reason) => {
+                self.networks.leave(service);
+                Err(ServiceError::endpoint(service, reason))
+            }
+        }
     }
 
     /// What `service` has now; none if it has no names.
@@ -434,7 +445,7 @@ impl Compiler {
         mut names: Names,
     ) -> Result<Option<Vec<Mapping>>, ServiceError> {
         self.networks.enter(service);
-        self.see(service, &mut names);
+        self.see(service, &mut names.endpoint);
         let labels = &was.names.endpoint.labels;
         if let Err(reason) = self.builder.replace_endpoint(was.key, labels, &names.endpoint) {
             self.networks.leave(service);
@@ -459,9 +470,9 @@ impl Compiler {
     }
 
     /// Notes in the endpoint of `service` what other clients than everybody get.
-    fn see(&self, service: &Service, names: &mut Names) {
-        names.endpoint.views = self.networks.views(service);
-        names.endpoint.view_ports = records::view_ports(service, &self.networks);
+    fn see(&self, service: &Service, endpoint: &mut Endpoint) {
+        endpoint.views = self.networks.views(service);
+        endpoint.view_ports = records::view_ports(service, &self.networks);
     }
 
     fn withdraw(&mut self, member: &Member, places: Vec<(Name, Role)>) {

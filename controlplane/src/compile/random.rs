@@ -314,14 +314,22 @@ fn a_burst_on_several_threads_leads_where_one_change_after_the_other_does() {
         let mut seen = Vec::new();
         for (burst, inside) in CLIENTS.iter().enumerate().take(4) {
             let mut deltas = Vec::new();
-            for _ in 0..=dice.roll(25) {
-                let service = dice.service();
-                seen.push(service.clone());
-                let change = match dice.roll(4) {
-                    0 => Change::Remove(service.id),
-                    _ => Change::Put(service.into()),
-                };
-                deltas.extend(registry.apply(change));
+            if burst == 0 {
+                // The first list of a host, in which all are new.
+                let services: Vec<_> = (0..25).map(|_| Arc::new(dice.service())).collect();
+                seen.extend(services.iter().map(|service| Service::clone(service)));
+                let source = Source::Engine("e".into());
+                deltas = registry.apply(Change::Reset { source, services });
+            } else {
+                for _ in 0..=dice.roll(25) {
+                    let service = dice.service();
+                    seen.push(service.clone());
+                    let change = match dice.roll(4) {
+                        0 => Change::Remove(service.id),
+                        _ => Change::Put(service.into()),
+                    };
+                    deltas.extend(registry.apply(change));
+                }
             }
             let names: Arc<[Name]> = dice.wishes().names.into();
             let networks = dice.networks();
