@@ -132,6 +132,18 @@ pub fn select(selection: Option<&CoreSelection>) -> Result<Vec<usize>, CoresErro
     choose(selection, &topology::order(&allowed()?, read), quota::quota(read))
 }
 
+/// The cores that the affinity mask allows, those that are threads of one physical core together; both in the order in which
+/// [`select`] takes them.
+///
+/// # Errors
+///
+/// [`CoresError::Affinity`].
+pub fn physical() -> Result<Vec<Vec<usize>>, CoresError> {
+    Ok(topology::physical(&allowed()?, |path| {
+        std::fs::read_to_string(path).ok()
+    }))
+}
+
 /// The cores that the affinity mask allows, ascending.
 ///
 /// # Errors

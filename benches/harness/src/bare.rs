@@ -1,28 +1,31 @@
 //! Responders that know one answer: the speed of light of each engine.
 //!
-//! They move and wait for datagrams as the data plane does: the same batches, the same order of calls, the same lingering
-//! before glommio parks. All that is missing is DNS. What a server reaches of it is what its own work leaves.
+//! Their sockets are opened, read and written, and waited for, by the data plane's own code: the same options and queues, the same
+//! batches without an allocation, the same order of calls, the same lingering before glommio parks. All that is missing is
+//! DNS. What a server reaches of it is what its own work leaves.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use dataplane::limits::{BATCH_DATAGRAMS_MAX, BATCHES_PER_TURN_MAX, LINGER};
+use dataplane::io::udp::{Batch, Listener, PollSet, waiter};
+use dataplane::limits::{BATCHES_PER_TURN_MAX, LINGER};
+use dataplane::respond::Outcome;
+use dns::Rcode;
 use glommio::{LocalExecutorBuilder, Placement};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
 use crate::load::pin;
 use crate::world::TTL_SECONDS;
 
-/// Octets that a query may have; what the generator sends has fewer.
-const QUERY_OCTETS: usize = 512;
 /// Octets of an answer: a pointer to the question, type, class, time to live, length, address.
 const ANSWER_OCTETS: usize = 16;
 /// Octets of the OPT that ends a query which has one.
 const OPT_OCTETS: usize = 11;
-/// Entries of each ring; nothing but one wait for each socket is ever in them.
-const RING_DEPTH: usize = 16;
+/// Octets before the question.
+const HEADER_OCTETS: usize = 12;
+/// Entries of each ring, as the data plane has them; nothing but one wait for each socket is ever in them.
+const RING_DEPTH: usize = 32;
 
 /// Answers everyone on `listen` with `address`, from `core`, until the process ends.
 ///
@@ -37,15 +40,16 @@ pub fn run(
     listen: &[SocketAddr],
     address: Ipv4Addr,
 ) -> io::Result<()> {
-    let sockets: io::Result<Vec<_>> = listen.iter().map(UdpSocket::bind).collect();
-    let threads = sockets?.into_iter().map(|socket| {
-        std::thread::spawn(move || match engine {
-            dataplane::Engine::Threads => run_threads(core, Bare::new(socket, address)),
-            dataplane::Engine::Glommio => run_glommio(core, Bare::new(socket, address)),
-        })
-    });
-    // All of them first: an iterator alone would start one after another.
-    let threads: Vec<_> = threads.collect();
+    let mut threads = Vec::new();
+    for bound in listen.iter().map(|address| dataplane::bind(*address, 1)) {
+        let (listeners, _) = bound.map_err(io::Error::other)?.into_parts();
+        for listener in listeners {
+            threads.push(std::thread::spawn(move || match engine {
+                dataplane::Engine::Threads => run_threads(core, Bare::new(listener, address)),
+                dataplane::Engine::Glommio => run_glommio(core, Bare::new(listener, address)),
+            }));
+        }
+    }
     let mut ended = threads
         .into_iter()
         .map(|thread| thread.join().expect("a responder does not panic"));
@@ -55,22 +59,20 @@ pub fn run(
 fn run_threads(core: usize, mut bare: Bare) -> io::Result<()> {
     pin(core)?;
     loop {
-        bare.turn(PollTimeout::NONE)?;
+        bare.turn(None);
     }
 }
 
 fn run_glommio(core: usize, mut bare: Bare) -> io::Result<()> {
-    let waiter = bare.socket.try_clone()?;
-    let linger = PollTimeout::try_from(LINGER).map_err(io::Error::other)?;
     let executor = LocalExecutorBuilder::new(Placement::Fixed(core))
         .io_memory(0)
         .ring_depth(RING_DEPTH)
         .make()
         .map_err(io::Error::from)?;
     executor.run(async move {
-        let waiter = glommio::net::UdpSocket::from(socket2_0_4::Socket::from(waiter));
+        let waiter = waiter(&bare.listener)?;
         loop {
-            if bare.turn(linger)? {
+            if bare.turn(Some(LINGER)) {
                 glommio::yield_if_needed().await;
             } else {
                 waiter.peek_from(&mut [0]).await.map_err(io::Error::from)?;
@@ -80,107 +82,77 @@ fn run_glommio(core: usize, mut bare: Bare) -> io::Result<()> {
 }
 
 struct Bare {
-    socket: UdpSocket,
+    listener: Listener,
     address: Ipv4Addr,
-    // Apart, for each call leaves its own pointers in them.
-    receive_headers: MultiHeaders<SockaddrIn>,
-    send_headers: MultiHeaders<SockaddrIn>,
-    buffers: Vec<[u8; QUERY_OCTETS + ANSWER_OCTETS]>,
-    lengths: Vec<usize>,
-    peers: Vec<Option<SockaddrIn>>,
+    batch: Batch,
+    set: PollSet,
 }
 
 impl Bare {
-    fn new(socket: UdpSocket, address: Ipv4Addr) -> Self {
+    fn new(listener: Listener, address: Ipv4Addr) -> Self {
         Self {
-            socket,
+            listener,
             address,
-            receive_headers: MultiHeaders::preallocate(BATCH_DATAGRAMS_MAX, None),
-            send_headers: MultiHeaders::preallocate(BATCH_DATAGRAMS_MAX, None),
-            buffers: vec![[0; QUERY_OCTETS + ANSWER_OCTETS]; BATCH_DATAGRAMS_MAX],
-            lengths: Vec::with_capacity(BATCH_DATAGRAMS_MAX),
-            peers: Vec::with_capacity(BATCH_DATAGRAMS_MAX),
+            batch: Batch::new(),
+            set: PollSet::with_capacity(1),
         }
     }
 
     /// Waits, then answers what has come. Whether something had.
-    fn turn(&mut self, patience: PollTimeout) -> io::Result<bool> {
-        let wait = PollFd::new(self.socket.as_fd(), PollFlags::POLLIN);
-        if poll(&mut [wait], patience)? == 0 {
-            return Ok(false);
+    fn turn(&mut self, patience: Option<Duration>) -> bool {
+        self.set.truncate(0);
+        self.set.push(self.listener.as_fd());
+        if !self.set.wait(patience) {
+            return false;
         }
         for _ in 0..BATCHES_PER_TURN_MAX {
-            let received = self.receive();
-            if received > 0 {
-                self.answer();
+            // An error that was waiting on the socket is taken off it by being told.
+            let received = self.batch.receive(&self.listener).unwrap_or(0);
+            if received == 0 {
+                break;
             }
-            if received <= 1 {
+            for datagram in self.batch.datagrams() {
+                if let Some(length) = reply(datagram.buffer, datagram.len, self.address) {
+                    *datagram.outcome = Outcome::Reply {
+                        length,
+                        rcode: Rcode::NO_ERROR,
+                        truncated: false,
+                    };
+                }
+            }
+            // What the kernel does not take is lost, and the generator counts it.
+            self.batch.send(&self.listener);
+            if received == 1 {
                 break;
             }
         }
-        Ok(true)
-    }
-
-    fn receive(&mut self) -> usize {
-        self.lengths.clear();
-        self.peers.clear();
-        let mut slices: Vec<[IoSliceMut<'_>; 1]> = self
-            .buffers
-            .iter_mut()
-            .map(|buffer| [IoSliceMut::new(&mut buffer[..QUERY_OCTETS])])
-            .collect();
-        let received = recvmmsg(
-            self.socket.as_raw_fd(),
-            &mut self.receive_headers,
-            &mut slices,
-            MsgFlags::MSG_DONTWAIT,
-            None,
-        );
-        // Nothing is there, or a client has gone.
-        for message in received.into_iter().flatten() {
-            self.lengths.push(message.bytes);
-            self.peers.push(message.address);
-        }
-        self.lengths.len()
-    }
-
-    fn answer(&mut self) {
-        let address = self.address;
-        let answered = self.buffers.iter_mut().zip(&self.lengths);
-        let slices: Vec<[IoSlice<'_>; 1]> = answered
-            .map(|(buffer, length)| [IoSlice::new(reply(buffer, *length, address))])
-            .collect();
-        // What the kernel does not take is lost, and the generator counts it.
-        let _ = sendmmsg(
-            self.socket.as_raw_fd(),
-            &mut self.send_headers,
-            &slices,
-            self.peers.as_slice(),
-            [],
-            MsgFlags::MSG_DONTWAIT,
-        );
+        true
     }
 }
 
-/// Makes the query in the first `length` octets its own reply: one address, and the OPT it came with.
-fn reply(buffer: &mut [u8; QUERY_OCTETS + ANSWER_OCTETS], length: usize, address: Ipv4Addr) -> &[u8] {
+/// Makes the query in the first `length` octets its own reply, of one address and the OPT it came with, and gives its length; `None`:
+/// it is none, or has no room for that.
+fn reply(buffer: &mut [u8], length: usize, address: Ipv4Addr) -> Option<usize> {
+    let end = length + ANSWER_OCTETS;
+    if length < HEADER_OCTETS || end > buffer.len() {
+        return None;
+    }
     let opt = if buffer[11] == 1 { OPT_OCTETS } else { 0 };
-    let question_end = length.saturating_sub(opt).max(12);
-    buffer.copy_within(
-        question_end..length.max(question_end),
-        question_end + ANSWER_OCTETS,
-    );
+    let question_end = length.saturating_sub(opt).max(HEADER_OCTETS);
+    buffer.copy_within(question_end..length, question_end + ANSWER_OCTETS);
     buffer[2] = 0x85;
     buffer[7] = 1;
     let [a, b, c, d] = address.octets();
     let ttl = TTL_SECONDS as u8;
     buffer[question_end..question_end + ANSWER_OCTETS]
         .copy_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, ttl, 0, 4, a, b, c, d]);
-    &buffer[..length.max(question_end) + ANSWER_OCTETS]
+    Some(end)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
     use crate::question::Question;
 
@@ -191,12 +163,39 @@ mod tests {
         for edns in [false, true] {
             let mut query = Vec::new();
             question.write(7, edns, &mut query);
-            let mut buffer = [0; QUERY_OCTETS + ANSWER_OCTETS];
+            let mut buffer = [0; 512];
             buffer[..query.len()].copy_from_slice(&query);
-            let reply = reply(&mut buffer, query.len(), address);
-            assert_eq!(question.check(reply), Ok(()));
-            assert_eq!(reply.len(), query.len() + ANSWER_OCTETS);
-            assert_eq!(reply.ends_with(&[0, 0, 0, 0, 0, 0]), edns);
+            let length = reply(&mut buffer, query.len(), address).unwrap();
+            assert_eq!(question.check(&buffer[..length]), Ok(()));
+            assert_eq!(length, query.len() + ANSWER_OCTETS);
+            assert_eq!(buffer[..length].ends_with(&[0, 0, 0, 0, 0, 0]), edns);
         }
+        assert_eq!(reply(&mut [0; 40], 11, address), None);
+        assert_eq!(reply(&mut [0; 40], 30, address), None);
+    }
+
+    #[test]
+    fn it_answers_over_a_socket_that_was_opened_as_the_data_plane_opens_them() {
+        let bound = dataplane::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let to = bound.address();
+        let address = Ipv4Addr::new(10, 0, 0, 1);
+        let (mut listeners, _) = bound.into_parts();
+        let mut bare = Bare::new(listeners.remove(0), address);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let question = Question::addresses("hot.web.dev.docker", [address]);
+        let mut query = Vec::new();
+        question.write(7, true, &mut query);
+        for _ in 0..3 {
+            client.send_to(&query, to).unwrap();
+        }
+        client.send_to(b"short", to).unwrap();
+        assert!(bare.turn(Some(Duration::from_secs(20))));
+        for _ in 0..3 {
+            let mut reply = [0; 512];
+            let length = client.recv(&mut reply).unwrap();
+            assert_eq!(question.check(&reply[..length]), Ok(()));
+        }
+        assert!(!bare.turn(Some(Duration::ZERO)), "all of it was taken");
     }
 }

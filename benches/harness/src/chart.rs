@@ -20,10 +20,25 @@ const FONT: &str = "font-family=\"system-ui, sans-serif\"";
 /// Ours, its yardsticks, others; readable for those who see no red or green, too.
 const COLOURS: [&str; 3] = ["#0b66c3", "#b9c4d0", "#7d8b99"];
 
+/// How many times ours a bar may be where less is better; a longer one is cut, or nobody could read the others.
+const LESS_IS_BETTER_MAX: f64 = 4.0;
+/// Of a thousand queries, how many a server may lose and have its latency shown.
+const LOST_PERMILLE_MAX: f64 = 1.0;
+
 /// One panel: a bar for each server.
 struct Panel {
     title: String,
-    bars: Vec<(Kind, f64)>,
+    bars: Vec<(Kind, Length)>,
+    /// The value whose bar fills the room; none: the greatest.
+    most: Option<f64>,
+}
+
+/// What a bar shows.
+#[derive(Clone, Copy)]
+enum Length {
+    Value(f64),
+    /// No value that could be compared: of a thousand queries so many were lost.
+    Lost(f64),
 }
 
 /// The chart of a run.
@@ -124,14 +139,26 @@ fn frame(width: f64, height: f64, title: &str, subtitle: &str) -> String {
 
 fn panels(results: &Results) -> Vec<Panel> {
     let mut panels = Vec::new();
-    let mut panel = |title: String, value: fn(Figure) -> f64, wanted: &dyn Fn(&Point) -> bool| {
+    let mut panel = |title: String, value: fn(Figure) -> Option<f64>, wanted: &dyn Fn(&Point) -> bool| {
+        let is_less_better = title.ends_with("(less is better)");
         let bars = results.servers.iter().filter_map(|server| {
             let figure = results.find(server.kind, wanted)?;
-            Some((server.kind, value(figure)))
+            if is_less_better && figure.lost_permille > LOST_PERMILLE_MAX {
+                return Some((server.kind, Length::Lost(figure.lost_permille)));
+            }
+            Some((server.kind, Length::Value(value(figure)?)))
         });
         let bars: Vec<_> = bars.collect();
+        let ours = bars.iter().find_map(|bar| match bar {
+            (Kind::Skydock, Length::Value(ours)) => Some(*ours),
+            _ => None,
+        });
+        let most = ours.filter(|_| is_less_better).map(|ours| {
+            let most = greatest(&bars);
+            most.min(ours * LESS_IS_BETTER_MAX)
+        });
         if !bars.is_empty() {
-            panels.push(Panel { title, bars });
+            panels.push(Panel { title, bars, most });
         }
     };
     let at = |mix: Mix, transport: Transport, path: Path, load: Load| {
@@ -139,7 +166,7 @@ fn panels(results: &Results) -> Vec<Panel> {
             point.edns && (point.mix, point.transport, point.path, point.load) == (mix, transport, path, load)
         }
     };
-    let per_cpu: fn(Figure) -> f64 = |it| it.per_cpu_second[0];
+    let per_cpu: fn(Figure) -> Option<f64> = |it| Some(it.per_cpu_second[0]);
     for mix in Mix::ALL {
         let title = format!("{}: answers per CPU-second", mix.title(results.names));
         panel(
@@ -163,7 +190,7 @@ fn panels(results: &Results) -> Vec<Panel> {
     let title = "1000 queries a second: us of CPU for each (less is better)".to_owned();
     panel(
         title,
-        |it| it.cpu_us,
+        |it| Some(it.cpu_us),
         &at(Mix::Hot, Transport::Udp, Path::Loopback, Load::Rate(1_000.0)),
     );
     let title = "at 70 % of its peak: p99 in us (less is better)".to_owned();
@@ -176,12 +203,7 @@ fn panels(results: &Results) -> Vec<Panel> {
 }
 
 fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
-    let most = panel
-        .bars
-        .iter()
-        .map(|(_, value)| *value)
-        .fold(0.0, f64::max)
-        .max(1e-9);
+    let most = panel.most.unwrap_or_else(|| greatest(&panel.bars)).max(1e-9);
     let room = PANEL_WIDTH - 12.0 - NAME_WIDTH - VALUE_WIDTH;
     let _ = writeln!(
         body,
@@ -190,9 +212,13 @@ fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
         top + 14.0,
         escaped(&panel.title)
     );
-    for (place, (kind, value)) in panel.bars.iter().enumerate() {
+    for (place, (kind, length)) in panel.bars.iter().enumerate() {
         let y = top + 22.0 + place as f64 * ROW_HEIGHT;
-        let width = room * value / most;
+        let (width, told) = match length {
+            Length::Value(value) if *value > most => (room, format!("» {}", count(*value))),
+            Length::Value(value) => (room * value / most, count(*value)),
+            Length::Lost(permille) => (0.0, format!("lost {:.1} %", permille / 10.0)),
+        };
         let colour = match kind {
             Kind::Skydock | Kind::SkydockThreads => COLOURS[0],
             Kind::BareGlommio | Kind::BareThreads => COLOURS[1],
@@ -209,9 +235,17 @@ fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
             left + 12.0 + NAME_WIDTH,
             y + 1.0,
             left + 16.0 + NAME_WIDTH + width,
-            count(*value)
+            told
         );
     }
+}
+
+fn greatest(bars: &[(Kind, Length)]) -> f64 {
+    let values = bars.iter().filter_map(|bar| match bar.1 {
+        Length::Value(value) => Some(value),
+        Length::Lost(_) => None,
+    });
+    values.fold(0.0, f64::max)
 }
 
 fn escaped(text: &str) -> String {
@@ -223,7 +257,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::results::tests::{place, results};
 
     #[test]
     fn a_chart_shows_every_server_and_where_and_when_it_was() {
@@ -242,6 +276,30 @@ mod tests {
         // The quicker one's bar fills its room.
         let widest = PANEL_WIDTH - 12.0 - NAME_WIDTH - VALUE_WIDTH;
         assert!(svg.contains(&format!("width=\"{widest:.1}\"")));
+    }
+
+    #[test]
+    fn who_lost_has_no_latency_and_who_is_late_does_not_flatten_the_others() {
+        let mut results = results(&[
+            (Kind::Skydock, 150_000.0),
+            (Kind::Knot, 100_000.0),
+            (Kind::Nsd, 1_000.0),
+        ]);
+        let late = place(&results, |point| point.load == Load::ShareOfPeak);
+        for sample in &mut results.measured.samples {
+            if sample.kind == Kind::Knot && sample.point == late {
+                sample.outcome.lost = 14;
+            }
+        }
+        let svg = chart(&results);
+        let (_, panel) = svg.split_once("at 70 % of its peak: p99").unwrap();
+        assert!(panel.contains("lost 1.4 %") && panel.contains("» 1"), "{panel}");
+        // Ours fills a fourth of the room, for the longest is cut there.
+        let room = PANEL_WIDTH - 12.0 - NAME_WIDTH - VALUE_WIDTH;
+        assert!(
+            panel.contains(&format!("width=\"{:.1}\"", room / LESS_IS_BETTER_MAX)),
+            "{panel}"
+        );
     }
 
     #[test]

@@ -1,28 +1,21 @@
 //! The command line.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use dataplane::cores::{CoreSelection, select};
 
 use crate::bare;
 use crate::changes;
-use crate::chart::chart;
+use crate::comparison;
 use crate::dnsperf;
 use crate::engine::Engine;
 use crate::events;
-use crate::field::{Ground, Running, start_upstream};
-use crate::generator::{self, Generator};
-use crate::load::pin;
-use crate::measure::{Generators, measure};
+use crate::generator;
 use crate::mix::Mix;
-use crate::network::{Bridge, Path};
-use crate::plan::{Extent, points, seconds};
-use crate::results::{About, Results, Server};
+use crate::network::Path;
 use crate::scaling;
 use crate::servers::Kind;
 use crate::world::World;
@@ -40,11 +33,11 @@ enum What {
     /// Measures all servers in one run, in turn
     Run(Run),
     /// Measures skydock on one core, two, and so on up to all; draws a chart
-    Cores(Only),
+    Cores(Scaling),
     /// Measures skydock while containers change, and how soon a change is seen
-    Changes(Only),
+    Changes(Ours),
     /// Has dnsperf ask skydock, dnsmasq and Unbound for names of ours, cached ones, and a mixture
-    Dnsperf(Only),
+    Dnsperf(Ours),
     /// A container engine that is not there, to try a daemon with; runs until its standard input ends
     Engine {
         /// Where it listens
@@ -83,31 +76,83 @@ enum BareEngine {
 }
 
 #[derive(Debug, Args)]
-struct Run {
-    /// Two to three minutes instead of ten
+pub(crate) struct Run {
+    /// Some five minutes instead of twenty: fewer points, in shorter rounds
     #[arg(long)]
-    quick: bool,
+    pub(crate) quick: bool,
+    /// Seconds of each round, at every point [default: 0.3 to 1.7, longest where tails are told]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) seconds: Option<f64>,
+    /// Rounds of each point; of fewer than five no interval is sure [default: 5 to 9]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: Option<u16>,
     /// Our binary
     #[arg(long, value_name = "FILE", default_value = "target/release/skydock")]
-    skydock: PathBuf,
+    pub(crate) skydock: PathBuf,
     /// Servers to measure, separated by commas [default: all]
     #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
-    only: Vec<Kind>,
+    pub(crate) only: Vec<Kind>,
     /// Mixes to measure, separated by commas [default: all]
     #[arg(long, value_name = "MIXES", value_delimiter = ',')]
-    mix: Vec<Mix>,
-    /// Ways to measure: loopback, bridge [default: both]
+    pub(crate) mix: Vec<Mix>,
+    /// Ways to measure [default: both]
     #[arg(long, value_name = "PATHS", value_delimiter = ',')]
-    path: Vec<Path>,
+    pub(crate) path: Vec<Path>,
     /// Names in the zone
-    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
-    names: u32,
+    #[arg(long, value_name = "COUNT", default_value_t = NAMES)]
+    pub(crate) names: u32,
     /// Directory for speed.json and speed.svg
     #[arg(long, value_name = "DIRECTORY", default_value = "target/harness")]
-    out: PathBuf,
-    /// Write the chart and the medians to benches/results, where the README shows them
+    pub(crate) out: PathBuf,
+    /// Write them to benches/results, where the README shows them: a full run alone
     #[arg(long, conflicts_with = "out")]
-    record: bool,
+    pub(crate) record: bool,
+    /// The speed.json of an older run, to print what is now as multiples of
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Fail when a bar is missed; one that is too close to tell, or was not measured, is not
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Names in the zone, as the bars have them.
+const NAMES: u32 = 100_000;
+
+/// A length of time that can be measured.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("give seconds, 0.01 to 600".to_owned()),
+    }
+}
+
+impl Run {
+    /// Refuses to put into the README what is only a part of the whole.
+    fn check_record(&self) -> Outcome<()> {
+        let parts = [
+            ("--quick", self.quick),
+            ("--only", !self.only.is_empty()),
+            ("--mix", !self.mix.is_empty()),
+            ("--path", !self.path.is_empty()),
+            ("--seconds", self.seconds.is_some()),
+            ("--rounds", self.rounds.is_some()),
+            ("--names", self.names != NAMES),
+        ];
+        let parts: Vec<_> = parts
+            .iter()
+            .filter(|(_, is_given)| *is_given)
+            .map(|(flag, _)| *flag)
+            .collect();
+        if !self.record || parts.is_empty() {
+            return Ok(());
+        }
+        let parts = parts.join(", ");
+        Err(format!(
+            "--record puts a whole run into benches/results, and {parts} makes it a part: leave {parts} out, or write \
+             elsewhere with --out DIRECTORY"
+        )
+        .into())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -127,14 +172,20 @@ struct Events {
 }
 
 #[derive(Debug, Args)]
-struct Only {
+struct Ours {
     /// Our binary
     #[arg(long, value_name = "FILE", default_value = "target/release/skydock")]
     skydock: PathBuf,
     /// Containers
-    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = NAMES)]
     names: u32,
-    /// Directory for what is written
+}
+
+#[derive(Debug, Args)]
+struct Scaling {
+    #[command(flatten)]
+    ours: Ours,
+    /// Directory for cores.json and cores.svg
     #[arg(long, value_name = "DIRECTORY", default_value = "target/harness")]
     out: PathBuf,
 }
@@ -149,15 +200,15 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// A sentence for whoever called.
 pub fn run() -> Outcome<()> {
     match Command::parse().what {
-        What::Run(asked) => run_all(&asked),
-        What::Cores(asked) => {
+        What::Run(asked) => {
+            asked.check_record()?;
             check(&asked.skydock)?;
-            fs::create_dir_all(&asked.out)?;
-            tell(&scaling::run(
-                &asked.skydock,
-                World::new(asked.names),
-                &asked.out,
-            )?)
+            comparison::run(&asked)
+        }
+        What::Cores(Scaling { ours, out }) => {
+            check(&ours.skydock)?;
+            fs::create_dir_all(&out)?;
+            tell(&scaling::run(&ours.skydock, World::new(ours.names), &out)?)
         }
         What::Changes(asked) => {
             check(&asked.skydock)?;
@@ -194,158 +245,6 @@ pub fn run() -> Outcome<()> {
     }
 }
 
-/// Cores of the servers and of the generator. With one core alone they share it.
-pub(crate) struct Cores {
-    pub(crate) server: usize,
-    pub(crate) clients: Vec<usize>,
-}
-
-impl Cores {
-    /// The generator has all but one, and no more than it needs.
-    pub(crate) fn choose() -> Outcome<Self> {
-        /// Cores with which the generator asks more than any server here answers from one.
-        const CLIENTS_MAX: usize = 3;
-        let all = (1..=CLIENTS_MAX + 1).rev();
-        let cores = all
-            .map(|count| select(Some(&CoreSelection::Count(count))))
-            .find_map(Result::ok);
-        let cores = cores.ok_or("no core may be used")?;
-        let (server, clients) = cores.split_last().ok_or("no core may be used")?;
-        let clients = if clients.is_empty() {
-            vec![*server]
-        } else {
-            clients.to_vec()
-        };
-        Ok(Self {
-            server: *server,
-            clients,
-        })
-    }
-}
-
-fn run_all(asked: &Run) -> Outcome<()> {
-    check(&asked.skydock)?;
-    let cores = Cores::choose()?;
-    // The engine and we ourselves stay out of the servers' way.
-    pin(*cores.clients.first().unwrap_or(&cores.server))?;
-    let world = World::new(asked.names);
-    let extent = if asked.quick { Extent::Quick } else { Extent::Full };
-    let mut plan = points(extent);
-    plan.retain(|point| {
-        (asked.mix.is_empty() || asked.mix.contains(&point.mix))
-            && (asked.path.is_empty() || asked.path.contains(&point.path))
-    });
-    let directory = tempfile::tempdir()?;
-    let mut missing = Vec::new();
-    let mut left_out = Vec::new();
-
-    let mut addresses = vec![Ipv4Addr::LOCALHOST];
-    let needs_bridge = plan.iter().any(|point| point.path == Path::Bridge);
-    let bridge = if needs_bridge { Some(Bridge::make()) } else { None };
-    let bridge = match bridge {
-        Some(Ok(bridge)) => {
-            addresses.push(Path::Bridge.address());
-            Some(bridge)
-        }
-        Some(Err(why)) => {
-            left_out.push(format!("everything through a bridge: {why}"));
-            plan.retain(|point| point.path != Path::Bridge);
-            None
-        }
-        None => None,
-    };
-
-    let engine = Engine::start(world, &directory.path().join("docker.sock"))?.endpoint();
-    let client = *cores.clients.first().unwrap_or(&cores.server);
-    let upstream = match start_upstream(directory.path(), client) {
-        Ok(upstream) => Some(upstream),
-        Err(why) => {
-            left_out.push(format!("forwarding: {why}"));
-            plan.retain(|point| !point.mix.is_forwarded());
-            None
-        }
-    };
-    let ground = Ground {
-        world,
-        directory: directory.path(),
-        addresses: &addresses,
-        upstream: upstream.as_ref().map(|(_, address)| *address),
-        cores: &[cores.server],
-        affinity: &[cores.server],
-        skydock: &asked.skydock,
-        engines: &[&engine],
-    };
-    let mut servers = Vec::new();
-    for kind in Kind::ALL {
-        if !asked.only.is_empty() && !asked.only.contains(&kind) {
-            continue;
-        }
-        say(&format!("starting {}", kind.word()));
-        match Running::start(kind, &ground) {
-            Ok(running) => servers.push(running),
-            Err(why) => {
-                say(&format!("  {why}"));
-                missing.push((kind, why));
-            }
-        }
-    }
-
-    if let Some((upstream, _)) = &upstream {
-        upstream.confine()?;
-    }
-    let mut generators: Generators = HashMap::new();
-    generators.insert(Path::Loopback, Generator::start(&cores.clients, world, None)?);
-    if let Some(bridge) = &bridge {
-        let generator = Generator::start(&cores.clients, world, Some(bridge.namespace()))?;
-        generators.insert(Path::Bridge, generator);
-    }
-    let minutes = seconds(&plan, servers.len()) / 60.0;
-    say(&format!(
-        "{} points, {} servers: at most {minutes:.1} minutes",
-        plan.len(),
-        servers.len()
-    ));
-    let tell = |place: usize| {
-        if let Some(point) = plan.get(place) {
-            let edns = if point.edns { "with" } else { "without" };
-            let (mix, path, load) = (point.mix, point.path, point.load.word());
-            let transport = format!("{:?}", point.transport);
-            say(&format!(
-                "{}/{}: {mix}, {transport}, {path}, {edns} EDNS, {load}",
-                place + 1,
-                plan.len()
-            ));
-        }
-    };
-    let mut measured = measure(&plan, &servers, &mut generators, cores.server, tell)?;
-    left_out.append(&mut measured.left_out);
-    measured.left_out = left_out;
-
-    let results = Results {
-        about: About::here(),
-        names: asked.names,
-        plan,
-        servers: servers.iter().map(Server::of).collect(),
-        missing,
-        measured,
-    };
-    let out = if asked.record {
-        PathBuf::from("benches/results")
-    } else {
-        asked.out.clone()
-    };
-    fs::create_dir_all(&out)?;
-    fs::write(
-        out.join("speed.json"),
-        format!("{}\n", results.json(!asked.record)),
-    )?;
-    fs::write(out.join("speed.svg"), chart(&results))?;
-    let mut text = io::stdout().lock();
-    writeln!(text, "{}", results.text())?;
-    writeln!(text, "written: {0}/speed.json and {0}/speed.svg", out.display())?;
-    Ok(())
-}
-
 /// Whether `skydock` is there.
 fn check(skydock: &std::path::Path) -> Outcome<()> {
     if skydock.is_file() {
@@ -356,7 +255,7 @@ fn check(skydock: &std::path::Path) -> Outcome<()> {
 }
 
 /// Prints results.
-fn tell(text: &str) -> Outcome<()> {
+pub(crate) fn tell(text: &str) -> Outcome<()> {
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
@@ -370,7 +269,6 @@ pub(crate) fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use dataplane::cores::allowed;
 
     use super::*;
 
@@ -380,10 +278,58 @@ mod tests {
     }
 
     #[test]
-    fn servers_and_the_generator_have_cores_of_their_own_where_there_are_two() {
-        let cores = Cores::choose().unwrap();
-        let count = allowed().unwrap().len();
-        assert!(count == 1 || !cores.clients.contains(&cores.server));
-        assert!(!cores.clients.is_empty());
+    fn the_help_lists_servers_mixes_and_ways() {
+        let mut command = Command::command();
+        let run = command.find_subcommand_mut("run").unwrap();
+        let help = run.render_long_help().to_string();
+        for word in Kind::ALL.map(Kind::word) {
+            assert!(help.contains(word), "{word}: {help}");
+        }
+        for word in Mix::ALL.map(Mix::word) {
+            assert!(help.contains(word), "{word}: {help}");
+        }
+        assert!(help.contains("loopback, bridge"), "{help}");
+    }
+
+    #[test]
+    fn a_part_of_a_run_is_not_recorded_and_the_remedy_is_told() {
+        let checked = |line: &str| {
+            let words = ["harness", "run"].into_iter().chain(line.split_whitespace());
+            let What::Run(asked) = Command::try_parse_from(words).unwrap().what else {
+                panic!("{line}");
+            };
+            asked.check_record().map_err(|why| why.to_string())
+        };
+        for part in [
+            "--quick",
+            "--only knot",
+            "--mix hot",
+            "--path loopback",
+            "--rounds 9",
+            "--seconds 2",
+        ] {
+            let flag = part.split(' ').next().unwrap();
+            let told = checked(&format!("--record {part}")).unwrap_err();
+            assert!(
+                told.contains(&format!("leave {flag} out")) && told.contains("--out"),
+                "{told}"
+            );
+            assert_eq!(checked(part), Ok(()));
+        }
+        assert_eq!(checked("--record"), Ok(()));
+    }
+
+    #[test]
+    fn flags_that_do_nothing_are_not_taken() {
+        for line in [
+            "changes --out x",
+            "dnsperf --out x",
+            "run --rounds 0",
+            "run --seconds 0",
+            "run --mix cold",
+        ] {
+            let words = std::iter::once("harness").chain(line.split_whitespace());
+            assert!(Command::try_parse_from(words).is_err(), "{line}");
+        }
     }
 }

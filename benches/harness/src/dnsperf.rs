@@ -9,22 +9,23 @@
 //! It looks at response codes alone. The harness's own generator, which `benches/run` uses, checks every record.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cli::{Cores, Outcome, say};
+use crate::cli::{Outcome, say};
+use crate::cores::Cores;
 use crate::engine::Engine;
 use crate::field::{Ground, Running, start_upstream};
 use crate::load::pin;
+use crate::measure::Taker;
 use crate::mix::{Mix, Script, local_and_foreign};
 use crate::network;
 use crate::plan::IN_FLIGHT;
 use crate::process::on_cores;
 use crate::results::About;
-use crate::results::bars::{Bound, verdict};
 use crate::servers::Kind;
 use crate::table::{count, median, table};
+use crate::verdict::{Bar, Bound, Found, lines};
 use crate::world::World;
 
 /// Who is asked.
@@ -49,20 +50,15 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
         return Ok(String::new());
     }
     let cores = Cores::choose()?;
-    let client = *cores.clients.first().unwrap_or(&cores.server);
+    let client = cores.client();
     pin(client)?;
     let directory = tempfile::tempdir()?;
     let engine = Engine::start(world, &directory.path().join("docker.sock"))?.endpoint();
     let (upstream, address) = start_upstream(directory.path(), client)?;
+    let (ours, engines) = ([cores.server], [engine.as_str()]);
     let ground = Ground {
-        world,
-        directory: directory.path(),
-        addresses: &[Ipv4Addr::LOCALHOST],
         upstream: Some(address),
-        cores: &[cores.server],
-        affinity: &[cores.server],
-        skydock,
-        engines: &[&engine],
+        ..Ground::of(world, directory.path(), skydock, &engines, &ours)
     };
     let (mut servers, mut notes) = (Vec::new(), String::new());
     for kind in SERVERS {
@@ -132,16 +128,14 @@ pub(crate) fn run(skydock: &Path, world: World) -> Outcome<String> {
         ));
     }
     Ok(format!(
-        "{}, {}\n\n{}{notes}\n{}",
-        about.machine,
-        about.date,
+        "{about}\n\n{}{notes}\n{}",
         table(&rows),
-        bars(&per_cpu).join("\n")
+        lines(&bars(&per_cpu))
     ))
 }
 
 /// What is promised: of own names, those that are cached, and mixed ones, as many answers per CPU-second.
-fn bars(per_cpu: &[(Kind, [f64; 3])]) -> Vec<String> {
+fn bars(per_cpu: &[(Kind, [f64; 3])]) -> Vec<Bar> {
     let of = |kind| {
         per_cpu
             .iter()
@@ -160,8 +154,12 @@ fn bars(per_cpu: &[(Kind, [f64; 3])]) -> Vec<String> {
         bars.push(("times Unbound, cached".to_owned(), cached / theirs, 1.0));
         bars.push(("times Unbound, mixed".to_owned(), mixed / their_mixed, 1.0));
     }
-    let line = |(what, found, bound)| verdict(&format!("{what}, per CPU-second"), found, Bound::Least(bound));
-    bars.into_iter().map(line).collect()
+    let bar = |(what, found, bound)| Bar {
+        what: format!("{what}, per CPU-second"),
+        found: Ok(Found::exactly(found)),
+        bound: Bound::Least(bound),
+    };
+    bars.into_iter().map(bar).collect()
 }
 
 /// Writes the files into `directory`: what each is called, and where it is.
@@ -292,7 +290,7 @@ mod tests {
             (Kind::Skydock, [100.0, 85.0, 70.0]),
             (Kind::Dnsmasq, [50.0, 70.0, 60.0]),
         ];
-        let bars = bars(&found);
+        let bars: Vec<_> = bars(&found).iter().map(Bar::line).collect();
         assert_eq!(
             bars,
             [

@@ -11,10 +11,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cli::{Cores, Outcome, say};
+use crate::cli::{Outcome, say};
+use crate::cores::Cores;
 use crate::dockerd::Dockerd;
 use crate::engine::Engine;
 use crate::field::{Ground, Running};
+use crate::measure::Taker;
 use crate::network;
 use crate::question::Question;
 use crate::relay::Relay;
@@ -67,8 +69,7 @@ fn shown(time: Duration) -> String {
 /// A sentence for whoever called.
 pub(crate) fn run(skydock: &Path, world: World, starts: usize, running: usize) -> Outcome<String> {
     let cores = Cores::choose()?;
-    let mut everywhere = cores.clients.clone();
-    everywhere.push(cores.server);
+    let everywhere = cores.all();
     let directory = tempfile::tempdir()?;
     let fake = Engine::start(world, &directory.path().join("docker.sock"))?;
     let steps = Steps(Instant::now());
@@ -77,15 +78,10 @@ pub(crate) fn run(skydock: &Path, world: World, starts: usize, running: usize) -
     let relay = Relay::start(&directory.path().join("relay.sock"), &dockerd.socket())?;
     let (first, second) = (fake.endpoint(), relay.endpoint());
     let start = |engines: &[&str], world: World| {
+        let ours = [cores.server];
         let ground = Ground {
-            world,
-            directory: directory.path(),
-            addresses: &[Ipv4Addr::LOCALHOST],
-            upstream: None,
-            cores: &[cores.server],
             affinity: &everywhere,
-            skydock,
-            engines,
+            ..Ground::of(world, directory.path(), skydock, engines, &ours)
         };
         Running::start(Kind::Skydock, &ground)
     };

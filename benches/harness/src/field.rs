@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::host;
 use crate::load::Transport;
+use crate::measure::Taker;
 use crate::mix::Mix;
 use crate::network;
 use crate::process::{self, Process};
@@ -63,6 +65,56 @@ pub struct Ground<'g> {
     pub engines: &'g [&'g str],
 }
 
+impl<'g> Ground<'g> {
+    /// A ground with nothing but what every measurement has: loopback, nobody to forward to, and all of a server's threads on
+    /// `cores`.
+    #[must_use]
+    pub fn of(
+        world: World,
+        directory: &'g Path,
+        skydock: &'g Path,
+        engines: &'g [&'g str],
+        cores: &'g [usize],
+    ) -> Self {
+        Self {
+            world,
+            directory,
+            addresses: &[Ipv4Addr::LOCALHOST],
+            upstream: None,
+            cores,
+            affinity: cores,
+            skydock,
+            engines,
+        }
+    }
+}
+
+impl Taker for Running {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn address(&self, path: network::Path) -> SocketAddr {
+        SocketAddr::from((path.address(), self.port))
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        self.process.cpu_seconds()
+    }
+
+    fn calm_down(&self) -> Result<(), String> {
+        let began = Instant::now();
+        while let Err(share) = self.rests(CALM_TIME, CALM_SHARE_MAX) {
+            if began.elapsed() > SETTLE_TIME_MAX {
+                return Err(format!(
+                    "still took {share:.2} of a core {SETTLE_TIME_MAX:?} after it was asked, from whoever came next"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Running {
     /// Starts the server and waits until it knows every name and is at rest: what it does besides would be counted with
     /// its answers, and taken from everybody else's core.
@@ -116,12 +168,6 @@ impl Running {
         Ok(running)
     }
 
-    /// Where it is asked on that way.
-    #[must_use]
-    pub fn address(&self, path: network::Path) -> SocketAddr {
-        SocketAddr::from((path.address(), self.port))
-    }
-
     fn await_rest(&self) -> Result<(), String> {
         let began = Instant::now();
         while let Err(share) = self.rests(REST_TIME, REST_SHARE_MAX) {
@@ -134,18 +180,18 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until it has worked off what it was asked, so that whoever is measured next has the core alone.
-    pub fn calm_down(&self) {
-        let began = Instant::now();
-        while self.rests(CALM_TIME, CALM_SHARE_MAX).is_err() && began.elapsed() < SETTLE_TIME_MAX {}
-    }
-
     /// Whether it takes less than `most` of a core for so long; else what it takes.
     fn rests(&self, time: Duration, most: f64) -> Result<(), f64> {
         let (before, since) = (self.process.cpu_seconds(), Instant::now());
         std::thread::sleep(time);
         let share = (self.process.cpu_seconds() - before) / since.elapsed().as_secs_f64();
         if share <= most { Ok(()) } else { Err(share) }
+    }
+
+    /// Octets that its socket for datagrams queues, if that can be seen.
+    #[must_use]
+    pub fn queue_octets(&self) -> Option<u64> {
+        host::queue_octets(self.port)
     }
 
     fn await_last_name(&mut self, world: World, mix: Mix, started: Instant) -> Result<(), String> {

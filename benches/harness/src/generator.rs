@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::load::{self, Outcome, Spec};
+use crate::load::{self, Outcome, Spec, Turns};
+use crate::measure::Asker;
 use crate::mix::{Mix, Script};
 use crate::process::on_cores;
 use crate::world::World;
@@ -63,13 +65,10 @@ impl Generator {
         let pid = self.child.id().to_string();
         let _ = Command::new("renice").args(["-n", "-15", "-p", &pid]).output();
     }
+}
 
-    /// Asks the questions of `mix` as `spec` says.
-    ///
-    /// # Errors
-    ///
-    /// What the generator says, or that it is gone.
-    pub fn run(&mut self, mix: Mix, spec: &Spec) -> io::Result<Outcome> {
+impl Asker for Generator {
+    fn ask(&mut self, mix: Mix, spec: &Spec) -> io::Result<Outcome> {
         let line = json!({"mix": mix.word(), "spec": spec.to_json()});
         let to = self.to.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(to, "{line}")?;
@@ -95,13 +94,15 @@ impl Drop for Generator {
 /// Whoever asked is gone.
 pub fn serve(cores: &[usize], world: World, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     let mut scripts: HashMap<Mix, Script> = HashMap::new();
+    let mut turns: HashMap<(Mix, SocketAddr), Turns> = HashMap::new();
     for line in input.lines() {
         let value: Value = serde_json::from_str(&line?)?;
-        let mix = value["mix"].as_str().and_then(|word| word.parse::<Mix>().ok());
+        let mix = value["mix"].as_str().and_then(Mix::of_word);
         let answer = match (mix, Spec::from_json(&value["spec"])) {
             (Some(mix), Some(spec)) => {
                 let script = scripts.entry(mix).or_insert_with(|| mix.script(world));
-                match load::run(&spec, script, cores) {
+                let turns = turns.entry((mix, spec.to)).or_default();
+                match load::run(&spec, script, turns, cores) {
                     Ok(outcome) => outcome.to_json(),
                     Err(error) => json!({"error": error.to_string()}),
                 }

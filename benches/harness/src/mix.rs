@@ -2,27 +2,28 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::question::Question;
 use crate::world::{UPSTREAM_NAMES, World, missed_name, upstream_name};
 
-/// Questions before an order repeats itself.
-const ORDER_LENGTH: usize = 1 << 17;
+/// Questions before an order that is drawn repeats itself: more than any server here is asked in a few seconds.
+const ORDER_LENGTH: usize = 1 << 20;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mix {
     /// One name, one address.
     Hot,
-    /// All of the many names, each as often.
+    /// All of the many names, each once before any comes again.
     Uniform,
     /// All of the many names, the one at rank r in proportion to 1/r.
     Zipf,
-    /// Names that do not exist, each another.
+    /// As many names that do not exist, each once before any comes again.
     Misses,
     /// `any.wild.dev.docker`: a query wildcard to us, a name below `*.wild.dev.docker` to others.
     Wildcard,
@@ -34,10 +35,12 @@ pub enum Mix {
     Forward,
     /// Names of ours and names that were asked for before, half and half; and of a hundred one that no cache may keep.
     Mixed,
+    /// As `Uniform`, of containers that may be replaced meanwhile.
+    Replaced,
 }
 
 impl Mix {
-    /// All of them, in the order of the report.
+    /// All that servers are compared by, in the order of the report.
     pub const ALL: [Self; 9] = [
         Self::Hot,
         Self::Uniform,
@@ -63,7 +66,14 @@ impl Mix {
             Self::Eight => "eight",
             Self::Forward => "forward",
             Self::Mixed => "mixed",
+            Self::Replaced => "replaced",
         }
+    }
+
+    /// The one that is called so, be it among [`Mix::ALL`] or not.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter().chain([Self::Replaced]);
+        all.find(|mix| mix.word() == word)
     }
 
     /// How a chart calls it, where there are `many` names.
@@ -83,6 +93,7 @@ impl Mix {
             Self::Eight => "8 addresses".to_owned(),
             Self::Forward => "forwarded, cached".to_owned(),
             Self::Mixed => "ours, cached, missed".to_owned(),
+            Self::Replaced => format!("{many} names, replaced"),
         }
     }
 
@@ -100,6 +111,10 @@ impl Mix {
         let questions: Vec<_> = match self {
             Self::Hot => vec![one(world.hot())],
             Self::Uniform | Self::Zipf => (0..many).map(|place| one(world.one_of_many(place))).collect(),
+            Self::Replaced => (0..many)
+                .map(|place| world.one_of_many(place))
+                .map(|it| Question::replaced(&it.name(), it.address))
+                .collect(),
             Self::Misses => (0..many)
                 .map(|place| Question::absent(&format!("absent{place}.app{}.dev.docker", place % 100)))
                 .collect(),
@@ -130,7 +145,7 @@ impl Mix {
             (_, 1) => vec![0],
             (Self::Mixed, _) => mixed(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(3)),
             (Self::Zipf, _) => zipf(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(2)),
-            _ => uniform(count, ORDER_LENGTH, &mut ChaCha8Rng::seed_from_u64(1)),
+            _ => shuffled(count, &mut ChaCha8Rng::seed_from_u64(1)),
         };
         Script { questions, order }
     }
@@ -154,13 +169,13 @@ impl fmt::Display for Mix {
     }
 }
 
-impl FromStr for Mix {
-    type Err = String;
+impl ValueEnum for Mix {
+    fn value_variants<'v>() -> &'v [Self] {
+        &Self::ALL
+    }
 
-    fn from_str(word: &str) -> Result<Self, String> {
-        let words = Self::ALL.map(Self::word);
-        let found = Self::ALL.into_iter().find(|mix| mix.word() == word);
-        found.ok_or_else(|| format!("no such mix; give one of {}", words.join(", ")))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()))
     }
 }
 
@@ -220,10 +235,13 @@ fn mixed(count: usize, length: usize, random: &mut impl Rng) -> Vec<u32> {
     (0..length).map(place).map(|place| place as u32).collect()
 }
 
-/// `length` places below `count`, each as likely.
-fn uniform(count: usize, length: usize, random: &mut impl Rng) -> Vec<u32> {
-    let place = |_| (random.next_u64() % count as u64) as u32;
-    (0..length).map(place).collect()
+/// All places below `count`, each once. Drawn one by one, as many draws would leave out a third of them and ask others twice.
+fn shuffled(count: usize, random: &mut impl Rng) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..count as u32).collect();
+    for last in (1..count).rev() {
+        places.swap(last, (random.next_u64() % (last as u64 + 1)) as usize);
+    }
+    places
 }
 
 /// `length` places below `count`, of which place p is as likely as 1 / (p + 1).
@@ -263,13 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn uniform_reaches_all_names() {
-        let order = uniform(100, 10_000, &mut ChaCha8Rng::seed_from_u64(7));
-        let counts = (0..100).map(|place| order.iter().filter(|it| **it == place).count());
-        assert!(
-            counts.clone().all(|count| (50..200).contains(&count)),
-            "{counts:?}"
-        );
+    fn a_pass_covers_all_names_in_no_order_that_a_server_knows() {
+        for mix in [Mix::Uniform, Mix::Misses, Mix::Forward] {
+            let script = mix.script(World::new(1_000));
+            let order: Vec<_> = (0..script.turns()).map(|turn| script.question(turn).0).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..1_000), "{mix}");
+            let in_turn = order.windows(2).filter(|pair| pair[0] + 1 == pair[1]).count();
+            assert!(in_turn < 20, "{mix}: {in_turn}");
+        }
     }
 
     #[test]
@@ -299,10 +320,11 @@ mod tests {
         for mix in Mix::ALL {
             let script = mix.script(world);
             assert!(!script.each().is_empty() && script.turns() > 0, "{mix}");
-            assert_eq!(mix.word().parse(), Ok(mix));
+            assert_eq!(Mix::from_str(mix.word(), false), Ok(mix));
+            assert_eq!(Mix::of_word(mix.word()), Some(mix));
             let (place, _) = script.question(script.turns() + 3);
             assert_eq!(place, script.question(3).0, "an order begins anew");
         }
-        assert!("cold".parse::<Mix>().unwrap_err().contains("hot, uniform"));
+        assert!(Mix::from_str("cold", false).is_err());
     }
 }

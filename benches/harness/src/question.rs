@@ -28,7 +28,12 @@ enum Expected {
     /// These ports and targets, in any order; ascending here.
     Targets(Box<[(u16, Box<[u8]>)]>),
     NameError,
+    /// This, or another that [`engine`](crate::engine) gives a container that it replaces, or for a moment none.
+    Replaced(Ipv4Addr),
 }
+
+/// The bits of an address that stay when its container is replaced.
+const REPLACED_MASK: u32 = 0xff0f_ffff;
 
 /// What is wrong with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,12 @@ impl Question {
         let mut addresses: Box<[_]> = addresses.into_iter().collect();
         addresses.sort_unstable();
         Self::new(name, A, Expected::Addresses(addresses))
+    }
+
+    /// Asks for the address of `name`, whose container had this one first and may be replaced at any time.
+    #[must_use]
+    pub fn replaced(name: &str, address: Ipv4Addr) -> Self {
+        Self::new(name, A, Expected::Replaced(address))
     }
 
     /// Asks who serves `name`: these ports of these names.
@@ -91,7 +102,7 @@ impl Question {
         }
         let rtype = match self.expected {
             Expected::Targets(_) => "SRV",
-            Expected::Addresses(_) | Expected::NameError => "A",
+            Expected::Addresses(_) | Expected::NameError | Expected::Replaced(_) => "A",
         };
         format!("{} {rtype}", text.trim_end_matches('.'))
     }
@@ -128,7 +139,9 @@ impl Question {
         let rcode = header[3] & 0x0f;
         let expected_rcode = match self.expected {
             Expected::NameError => 3,
-            Expected::Addresses(_) | Expected::Targets(_) => 0,
+            // The old one is gone, and the new one is not known yet.
+            Expected::Replaced(_) if rcode == 3 => 3,
+            Expected::Addresses(_) | Expected::Targets(_) | Expected::Replaced(_) => 0,
         };
         if rcode != expected_rcode {
             return Err(Wrong::Rcode(rcode));
@@ -143,6 +156,17 @@ impl Question {
                 let octets: [u8; 4] = reply.get(data)?.try_into().ok()?;
                 (rtype == A).then(|| Ipv4Addr::from(octets))
             }),
+            Expected::Replaced(_) if answers == 0 => Ok(()),
+            Expected::Replaced(first) => {
+                let (rtype, data) = record(reply, &mut at).ok_or(Wrong::Malformed)?;
+                let octets = reply.get(data).ok_or(Wrong::Malformed)?;
+                let octets: [u8; 4] = octets.try_into().map_err(|_| Wrong::Records)?;
+                let differs = (u32::from_be_bytes(octets) ^ u32::from(*first)) & REPLACED_MASK;
+                match (rtype, answers, differs) {
+                    (A, 1, 0) => Ok(()),
+                    _ => Err(Wrong::Records),
+                }
+            }
             Expected::Targets(expected) => check_records(expected, answers, || {
                 let (rtype, data) = record(reply, &mut at)?;
                 let port = reply.get(data.start + 4..data.start + 6)?.try_into().ok()?;
@@ -281,6 +305,22 @@ mod tests {
         assert_eq!(check(&[a(one), a(one)]), Err(Wrong::Records));
         assert_eq!(check(&[a(one), (SRV, vec![0; 4])]), Err(Wrong::Malformed));
         assert_eq!(question.check(&reply_to(&question, 3, &[])), Err(Wrong::Rcode(3)));
+    }
+
+    #[test]
+    fn of_a_container_that_is_replaced_each_of_its_addresses_is_right_and_nobody_elses() {
+        let question = Question::replaced("n7.app0.dev.docker", Ipv4Addr::new(10, 1, 0, 7));
+        let a = |octets: [u8; 4]| (A, octets.to_vec());
+        let check = |rcode, records: &[_]| question.check(&reply_to(&question, rcode, records));
+        assert_eq!(check(0, &[a([10, 1, 0, 7])]), Ok(()));
+        assert_eq!(check(0, &[a([10, 33, 0, 7])]), Ok(()));
+        assert_eq!(check(3, &[]), Ok(()));
+        assert_eq!(check(0, &[a([10, 1, 0, 8])]), Err(Wrong::Records));
+        assert_eq!(
+            check(0, &[a([10, 1, 0, 7]), a([10, 17, 0, 7])]),
+            Err(Wrong::Records)
+        );
+        assert_eq!(check(2, &[]), Err(Wrong::Rcode(2)));
     }
 
     #[test]

@@ -1,17 +1,23 @@
 //! Results: medians of the samples, as tables, as JSON, and held against the bars.
 
-pub(crate) mod bars;
+mod bars;
+mod baseline;
 mod text;
 
+use std::fmt;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::field::Running;
+use crate::load::Latencies;
 use crate::measure::{Measured, Sample};
 use crate::plan::Point;
 use crate::servers::Kind;
 use crate::table::median;
+use crate::verdict::{Bar, Found};
+
+pub(crate) use self::baseline::Baseline;
 
 /// Everything that a run found out.
 #[derive(Debug)]
@@ -52,9 +58,11 @@ pub struct Server {
     pub start_seconds: f64,
     /// Octets of memory then, and at the end.
     pub memory_octets: [u64; 2],
+    /// Octets that its socket for datagrams queues, if that could be seen.
+    pub queue_octets: Option<u64>,
 }
 
-/// Medians of one server at one point.
+/// What one server came to at one point: medians of its rounds, or of all answers of all rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
     /// Right answers for each second of the server's CPU: the median, the least, the most.
@@ -63,12 +71,14 @@ pub struct Figure {
     pub cpu_us: f64,
     /// Right answers a second.
     pub rate: f64,
-    /// Latency in microseconds: median, 99 %, 99.9 %, longest.
-    pub latency_us: [f64; 4],
-    /// Queries without an answer, of a thousand.
+    /// Latency in microseconds over all rounds: median, 99 %, 99.9 %; `None` where fewer than ten took longer.
+    pub latency_us: [Option<f64>; 3],
+    /// The longest.
+    pub longest_us: f64,
+    /// Queries without an answer, of a thousand, over all rounds.
     pub lost_permille: f64,
-    /// Wrong answers, in all rounds.
-    pub wrong: u64,
+    /// CPU that the kernel's thread for interrupts used on the server's core, of that of the server.
+    pub softirq_share: f64,
 }
 
 impl About {
@@ -115,6 +125,17 @@ impl About {
     }
 }
 
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            machine,
+            date,
+            commit,
+        } = self;
+        write!(f, "{date}, commit {commit}, {machine}")
+    }
+}
+
 impl Server {
     /// What is known of a server at the end of a run.
     #[must_use]
@@ -124,45 +145,67 @@ impl Server {
             version: running.version.clone(),
             start_seconds: running.start_seconds,
             memory_octets: [running.memory_octets, running.process.memory_octets()],
+            queue_octets: running.queue_octets(),
         }
     }
 }
 
 impl Figure {
-    /// The medians of `samples`; `None` of none.
+    /// What `samples` come to; `None` of none, and of those with a wrong answer.
     #[must_use]
     pub fn of(samples: &[&Sample]) -> Option<Self> {
         let over = |value: fn(&Sample) -> f64| -> Vec<f64> { samples.iter().map(|it| value(it)).collect() };
-        let middle = |value: fn(&Sample) -> f64| median(&over(value));
-        let per_cpu_second = over(|it| it.outcome.answered as f64 / it.cpu_seconds.max(1e-9));
-        let least = per_cpu_second.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = per_cpu_second.iter().copied().fold(0.0, f64::max);
+        let sum = |value: fn(&Sample) -> u64| samples.iter().map(|it| value(it)).sum::<u64>();
+        if sum(|it| it.outcome.wrong) > 0 {
+            return None;
+        }
+        let speeds = over(per_cpu_second);
+        let least = speeds.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = speeds.iter().copied().fold(0.0, f64::max);
+        let latencies = Latencies::sum(samples.iter().map(|it| &it.outcome.latencies));
         Some(Self {
-            per_cpu_second: [median(&per_cpu_second)?, least, most],
-            cpu_us: middle(|it| it.cpu_seconds * 1e6 / it.outcome.answered.max(1) as f64)?,
-            rate: middle(|it| it.outcome.rate)?,
-            latency_us: [
-                middle(|it| it.outcome.latency_us[0])?,
-                middle(|it| it.outcome.latency_us[1])?,
-                middle(|it| it.outcome.latency_us[2])?,
-                middle(|it| it.outcome.latency_us[3])?,
-            ],
-            lost_permille: middle(|it| it.outcome.lost as f64 * 1e3 / it.outcome.sent.max(1) as f64)?,
-            wrong: samples.iter().map(|it| it.outcome.wrong).sum(),
+            per_cpu_second: [median(&speeds)?, least, most],
+            cpu_us: median(&over(cpu_us))?,
+            rate: median(&over(|it| it.outcome.rate))?,
+            latency_us: [0.5, 0.99, 0.999].map(|quantile| latencies.quantile_us(quantile)),
+            longest_us: latencies.longest_us(),
+            lost_permille: sum(|it| it.outcome.lost) as f64 * 1e3 / sum(|it| it.outcome.sent).max(1) as f64,
+            softirq_share: over(|it| it.softirq_seconds).iter().sum::<f64>()
+                / over(|it| it.cpu_seconds).iter().sum::<f64>().max(1e-9),
         })
     }
 }
 
+/// Right answers for each second of the server's CPU.
+pub(crate) fn per_cpu_second(sample: &Sample) -> f64 {
+    sample.outcome.answered as f64 / sample.cpu_seconds.max(1e-9)
+}
+
+/// Microseconds of CPU for each right answer.
+pub(crate) fn cpu_us(sample: &Sample) -> f64 {
+    sample.cpu_seconds * 1e6 / sample.outcome.answered.max(1) as f64
+}
+
 impl Results {
-    /// The figure of `kind` at the point at `place`.
+    /// The measurements of `kind` at the point at `place`.
+    pub(crate) fn samples(&self, kind: Kind, place: usize) -> Vec<&Sample> {
+        let samples = self.measured.samples.iter();
+        samples
+            .filter(|it| it.kind == kind && it.point == place)
+            .collect()
+    }
+
+    /// The figure of `kind` at the point at `place`, unless one of its answers was wrong.
     #[must_use]
     pub fn figure(&self, kind: Kind, place: usize) -> Option<Figure> {
-        let samples = &self.measured.samples;
-        let samples: Vec<_> = samples
-            .iter()
-            .filter(|it| it.kind == kind && it.point == place)
-            .collect();
-        Figure::of(&samples)
+        Figure::of(&self.samples(kind, place))
+    }
+
+    /// The wrong answers of `kind` at the point at `place`.
+    #[must_use]
+    pub fn wrong(&self, kind: Kind, place: usize) -> u64 {
+        let samples = self.samples(kind, place);
+        samples.iter().map(|it| it.outcome.wrong).sum()
     }
 
     /// The figure of `kind` at the first point that `wanted` picks.
@@ -171,9 +214,34 @@ impl Results {
         self.figure(kind, self.plan.iter().position(wanted)?)
     }
 
-    /// All of it for programs: the medians, and every sample if asked for.
+    /// What share of the time of the cores that were measured the host gave to others.
     #[must_use]
-    pub fn json(&self, with_samples: bool) -> Value {
+    pub fn stolen_share(&self) -> f64 {
+        let samples = self.measured.samples.iter();
+        let [stolen, all] = samples.fold([0.0, 0.0], |[stolen, all], it| {
+            [stolen + it.stolen_seconds[0], all + it.stolen_seconds[1]]
+        });
+        stolen / f64::max(all, 1e-9)
+    }
+
+    /// Ratios of `value`, of one server at a point by that of another, round by round.
+    pub(crate) fn ratio(
+        &self,
+        (kind, place): (Kind, usize),
+        (other, other_place): (Kind, usize),
+        value: impl Fn(&Sample) -> Option<f64>,
+    ) -> Option<Found> {
+        let theirs = self.samples(other, other_place);
+        let ratios = self.samples(kind, place).into_iter().filter_map(|ours| {
+            let its = theirs.iter().find(|its| its.round == ours.round)?;
+            Some(value(ours)? / value(its)?.max(1e-9))
+        });
+        Found::of(&ratios.collect::<Vec<_>>())
+    }
+
+    /// All of it for programs: each figure, with each of its rounds.
+    #[must_use]
+    pub fn json(&self) -> Value {
         let point = |point: &Point| {
             json!({
                 "mix": point.mix.word(), "transport": format!("{:?}", point.transport).to_lowercase(),
@@ -183,27 +251,34 @@ impl Results {
         };
         let servers = self.servers.iter().map(|it| {
             let figures = (0..self.plan.len()).map(|place| {
-                self.figure(it.kind, place).map(|it| {
-                    let [middle, least, most] = it.per_cpu_second;
-                    json!({
-                        "answers_per_cpu_second": middle, "least": least, "most": most, "cpu_us": it.cpu_us,
-                        "rate": it.rate, "latency_us": it.latency_us, "lost_permille": it.lost_permille,
-                        "wrong": it.wrong,
-                    })
+                let rounds = self.samples(it.kind, place);
+                if rounds.is_empty() {
+                    return Value::Null;
+                }
+                let Some(figure) = self.figure(it.kind, place) else {
+                    let complaint = rounds.iter().find_map(|it| it.outcome.complaint.as_ref());
+                    return json!({"wrong": self.wrong(it.kind, place), "complaint": complaint});
+                };
+                let [middle, least, most] = figure.per_cpu_second;
+                let each = |value: fn(&Sample) -> f64| -> Vec<_> {
+                    rounds.iter().map(|it| (value(it) * 1e4).round() / 1e4).collect()
+                };
+                json!({
+                    "answers_per_cpu_second": middle, "least": least, "most": most, "cpu_us": figure.cpu_us,
+                    "rate": figure.rate, "latency_us": figure.latency_us, "longest_us": figure.longest_us,
+                    "lost_permille": figure.lost_permille, "softirq_share": figure.softirq_share, "wrong": 0,
+                    "rounds": {
+                        "answered": each(|it| it.outcome.answered as f64), "lost": each(|it| it.outcome.lost as f64),
+                        "rate": each(|it| it.outcome.rate.round()), "cpu_seconds": each(|it| it.cpu_seconds),
+                        "softirq_seconds": each(|it| it.softirq_seconds), "steal_seconds": each(|it| it.stolen_seconds[0]),
+                        "p99_us": rounds.iter().map(|it| it.outcome.latencies.quantile_us(0.99)).collect::<Vec<_>>(),
+                    },
                 })
             });
             json!({
                 "server": it.kind.word(), "version": it.version, "start_seconds": it.start_seconds,
-                "memory_octets": it.memory_octets, "figures": figures.collect::<Vec<_>>(),
+                "memory_octets": it.memory_octets, "queue_octets": it.queue_octets, "figures": figures.collect::<Vec<_>>(),
             })
-        });
-        let samples = self.measured.samples.iter().filter(|_| with_samples).map(|it| {
-            let mut value = it.outcome.to_json();
-            value["server"] = it.kind.word().into();
-            value["point"] = it.point.into();
-            value["cpu_seconds"] = it.cpu_seconds.into();
-            value["softirq_seconds"] = it.softirq_seconds.into();
-            value
         });
         let missing = self
             .missing
@@ -213,93 +288,11 @@ impl Results {
             "machine": self.about.machine, "date": self.about.date, "commit": self.about.commit, "names": self.names,
             "points": self.plan.iter().map(point).collect::<Vec<_>>(),
             "servers": servers.collect::<Vec<_>>(), "missing": missing.collect::<Vec<_>>(),
-            "left_out": self.measured.left_out, "bars": self.bars(), "samples": samples.collect::<Vec<_>>(),
+            "notes": self.measured.notes, "steal_share": self.stolen_share(),
+            "bars": self.bars().iter().map(Bar::to_json).collect::<Vec<_>>(),
         })
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::load::Outcome;
-    use crate::plan::{Extent, points};
-
-    /// Results in which each server answers so many times a CPU-second at every point.
-    pub(crate) fn results(speeds: &[(Kind, f64)]) -> Results {
-        let plan = points(Extent::Quick);
-        let mut measured = Measured::default();
-        for (point, round) in (0..plan.len()).flat_map(|point| (0..3).map(move |round| (point, round))) {
-            for (kind, speed) in speeds {
-                let outcome = Outcome {
-                    sent: 1_000,
-                    answered: 1_000,
-                    rate: *speed,
-                    latency_us: [10.0, 20.0, 30.0, 1e9 / speed],
-                    ..Outcome::default()
-                };
-                // The second round is an odd one: the median does not see it.
-                let cpu_seconds = if round == 1 { 10.0 } else { 1_000.0 / speed };
-                measured.samples.push(Sample {
-                    kind: *kind,
-                    point,
-                    outcome,
-                    cpu_seconds,
-                    softirq_seconds: 0.0,
-                });
-            }
-        }
-        let servers = speeds.iter().map(|(kind, _)| Server {
-            kind: *kind,
-            version: "1.0".to_owned(),
-            start_seconds: 0.5,
-            memory_octets: [200 << 20, 201 << 20],
-        });
-        Results {
-            about: About {
-                machine: "a <machine>".to_owned(),
-                date: "2026-11-23".to_owned(),
-                commit: "abc".to_owned(),
-            },
-            names: 100_000,
-            plan,
-            servers: servers.collect(),
-            missing: vec![(Kind::Coredns, "not installed".to_owned())],
-            measured,
-        }
-    }
-
-    #[test]
-    fn a_figure_is_the_median_of_its_rounds_and_knows_the_extremes() {
-        let figure = results(&[(Kind::Knot, 100_000.0)]).figure(Kind::Knot, 0).unwrap();
-        let [middle, least, most] = figure.per_cpu_second.map(f64::round);
-        assert_eq!((middle, least, most), (100_000.0, 100.0, 100_000.0));
-        assert_eq!(figure.cpu_us.round(), 10.0);
-    }
-
-    #[test]
-    fn the_text_names_what_is_missing_and_which_bars_are_met() {
-        let text = results(&[
-            (Kind::Skydock, 150_000.0),
-            (Kind::Knot, 100_000.0),
-            (Kind::Nsd, 160_000.0),
-        ])
-        .text();
-        for part in [
-            "met     times Knot per CPU-second, hot, loopback: 1.50 >= 1.25",
-            "MISSED  times nsd per CPU-second, hot: 0.94 >= 1.00",
-            "MISSED  MiB with all names: 201.00 <= 100.00",
-            "coredns: not installed",
-            "open loop at 70 % of peak",
-        ] {
-            assert!(text.contains(part), "{part}\n{text}");
-        }
-    }
-
-    #[test]
-    fn wrong_answers_stand_where_the_figure_would() {
-        let mut results = results(&[(Kind::Knot, 100_000.0)]);
-        results.measured.samples[0].outcome.wrong = 7;
-        assert!(results.text().contains("7 WRONG"));
-        assert_eq!(results.json(true)["servers"][0]["figures"][0]["wrong"], 7);
-    }
-}
+pub(crate) mod tests;

@@ -8,6 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
 use crate::load::Transport;
 use crate::mix::Mix;
 use crate::world::World;
@@ -211,12 +214,12 @@ pub fn free_port(addresses: &[Ipv4Addr]) -> io::Result<u16> {
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
-impl std::str::FromStr for Kind {
-    type Err = String;
+impl ValueEnum for Kind {
+    fn value_variants<'v>() -> &'v [Self] {
+        &Self::ALL
+    }
 
-    fn from_str(word: &str) -> Result<Self, String> {
-        let words = Self::ALL.map(Self::word);
-        let found = Self::ALL.into_iter().find(|kind| kind.word() == word);
-        found.ok_or_else(|| format!("no such server; give one of {}", words.join(", ")))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()))
     }
 }

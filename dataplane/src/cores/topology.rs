@@ -23,24 +23,15 @@ pub(super) struct Order {
 /// nothing is known, the order is that of the numbers.
 pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Order {
     let nodes = nodes(&read);
-    let mut threads: HashMap<[Option<usize>; 3], usize> = HashMap::new();
+    let mut threads: HashMap<Physical, usize> = HashMap::new();
     let mut keyed: Vec<_> = cores
         .iter()
         .map(|&core| {
-            let number = |what: &str| {
-                let file = format!("/sys/devices/system/cpu/cpu{core}/topology/{what}");
-                read(&PathBuf::from(file))?.trim().parse().ok()
-            };
-            let physical = ["physical_package_id", "die_id", "core_id"].map(number);
-            // Where nothing is told, each is a core of its own.
-            let before = match physical {
-                [_, _, None] => 0,
-                known => {
-                    let taken = threads.entry(known).or_default();
-                    *taken += 1;
-                    *taken - 1
-                }
-            };
+            let before = physical_of(core, &read).map_or(0, |physical| {
+                let taken = threads.entry(physical).or_default();
+                *taken += 1;
+                *taken - 1
+            });
             (before, nodes.get(&core).copied().unwrap_or(0), core)
         })
         .collect();
@@ -53,6 +44,35 @@ pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> 
         apart: alike.count(),
         cores: keyed.into_iter().map(|(_, _, core)| core).collect(),
     }
+}
+
+/// `cores`, those that are threads of one physical core together; both in the order in which to take them.
+pub(super) fn physical(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Vec<Vec<usize>> {
+    let mut found: Vec<(Option<Physical>, Vec<usize>)> = Vec::new();
+    for core in order(cores, &read).cores {
+        let physical = physical_of(core, &read);
+        let known = found
+            .iter_mut()
+            .find(|(other, _)| physical.is_some() && *other == physical);
+        match known {
+            Some((_, threads)) => threads.push(core),
+            None => found.push((physical, vec![core])),
+        }
+    }
+    found.into_iter().map(|(_, threads)| threads).collect()
+}
+
+/// Package, die and core: the same for all threads of a physical core.
+type Physical = [Option<usize>; 3];
+
+/// The physical core of a core; `None`: nothing is told, and it is one of its own.
+fn physical_of(core: usize, read: impl Fn(&Path) -> Option<String>) -> Option<Physical> {
+    let number = |what: &str| {
+        let file = format!("/sys/devices/system/cpu/cpu{core}/topology/{what}");
+        read(&PathBuf::from(file))?.trim().parse().ok()
+    };
+    let physical = ["physical_package_id", "die_id", "core_id"].map(number);
+    physical.last().copied().flatten().map(|_: usize| physical)
 }
 
 /// The NUMA node of each core.
@@ -112,6 +132,15 @@ mod tests {
         assert_eq!(order(&[3, 4, 5, 7]), (vec![4, 3, 5, 7], 1));
         assert_eq!(order(&[3, 7]), (vec![3, 7], 1));
         assert_eq!(order(&[]), (vec![], 0));
+    }
+
+    #[test]
+    fn threads_of_one_physical_core_are_together() {
+        let all: Vec<_> = (0..8).collect();
+        let pairs = [[0, 4], [2, 6], [1, 5], [3, 7]].map(|pair| pair.to_vec());
+        assert_eq!(physical(&all, two_nodes), pairs);
+        assert_eq!(physical(&[3, 4, 7], two_nodes), [vec![4], vec![3, 7]]);
+        assert_eq!(physical(&[1, 2], |_| None), [vec![1], vec![2]]);
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl BoundAddress {
         &self.listeners
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<Listener>, TcpListener) {
+    /// The sockets: one for each core for UDP, and the one for TCP.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Listener>, TcpListener) {
         (self.listeners, self.streams)
     }
 }

@@ -28,8 +28,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::Socket;
 
-pub(crate) use self::calls::{ignore_path_mtu, poller, register_barrier, try_io_uring, waiter};
-pub(crate) use self::poll::PollSet;
+pub use self::calls::waiter;
+pub(crate) use self::calls::{ignore_path_mtu, poller, register_barrier, try_io_uring};
+pub use self::poll::PollSet;
 pub(crate) use self::steer::by_core as steer_by_core;
 use super::ancillary::{self, CONTROL_OCTETS, Control, NAME_OCTETS, Name};
 use crate::limits::{BATCH_DATAGRAMS_MAX, DATAGRAM_OCTETS_MAX, SEND_RETRIES_MAX};

@@ -3,12 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use super::pending::{Pending, Waiting};
-use super::{Outcome, Pace, histogram, quantiles_us};
+use super::{Latencies, Outcome, Pace};
 use crate::mix::Script;
-use crate::question::Wrong;
+use crate::question::{Question, Wrong};
 
 /// Queries that leave, and answers that come, by one system call.
 pub(super) const BATCH: usize = 32;
@@ -37,8 +35,28 @@ pub(super) trait Lane {
     fn mend(&mut self) -> io::Result<()>;
 }
 
-/// What one thread counted.
+/// What one thread asks next: every so many questions of a script, the other threads those between.
 #[derive(Debug)]
+pub(super) struct Order<'s> {
+    pub(super) script: &'s Script,
+    /// Questions that this thread has asked.
+    pub(super) turn: usize,
+    /// Its place among the threads.
+    pub(super) place: usize,
+    pub(super) threads: usize,
+}
+
+impl Order<'_> {
+    /// The question that is asked after `count` more.
+    fn question(&self, count: usize) -> (u32, &Question) {
+        let turn = self.turn.wrapping_add(count);
+        self.script
+            .question(turn.wrapping_mul(self.threads).wrapping_add(self.place))
+    }
+}
+
+/// What one thread counted.
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     sent: u64,
     answered: u64,
@@ -47,28 +65,15 @@ pub(super) struct Tally {
     lost: u64,
     wrong: u64,
     complaint: Option<Wrong>,
-    latencies: Histogram<u64>,
+    latencies: Latencies,
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
-        Self {
-            sent: 0,
-            answered: 0,
-            in_time: 0,
-            lost: 0,
-            wrong: 0,
-            complaint: None,
-            latencies: histogram(),
-        }
-    }
-
     /// Notes queries that nobody answered. Each counts as one whose answer came when it was given up: a server that drops
     /// what it cannot answer soon would seem to be quick otherwise.
     fn lose(&mut self, queries: u64) {
         self.lost += queries;
-        self.latencies
-            .saturating_record_n(LOST_AFTER.as_nanos() as u64, queries);
+        self.latencies.record(LOST_AFTER, queries);
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -78,12 +83,10 @@ impl Tally {
         self.lost += other.lost;
         self.wrong += other.wrong;
         self.complaint = self.complaint.or(other.complaint);
-        self.latencies
-            .add(&other.latencies)
-            .expect("histograms of the same bounds");
+        self.latencies.add(&other.latencies);
     }
 
-    pub(super) fn outcome(&self, seconds: f64) -> Outcome {
+    pub(super) fn outcome(self, seconds: f64) -> Outcome {
         Outcome {
             sent: self.sent,
             answered: self.answered,
@@ -91,21 +94,21 @@ impl Tally {
             lost: self.lost,
             wrong: self.wrong,
             complaint: self.complaint.map(|wrong| format!("{wrong:?}")),
-            latency_us: quantiles_us(&self.latencies),
+            latencies: self.latencies,
         }
     }
 }
 
-/// Sends queries over `lanes` for as long as `seconds`, beginning at `turn` of `script`, then waits for what is owed.
+/// Sends queries over `lanes` for as long as `seconds`, as `order` has them, then waits for what is owed. What could not leave is the
+/// next to be asked.
 pub(super) fn drive<L: Lane>(
     lanes: &mut [L],
-    script: &Script,
+    order: &mut Order<'_>,
     edns: bool,
     pace: Pace,
     seconds: Duration,
-    mut turn: usize,
 ) -> io::Result<Tally> {
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut pendings: Vec<_> = lanes.iter().map(|_| Pending::new()).collect();
     let mut batch: Vec<Vec<u8>> = (0..BATCH).map(|_| Vec::with_capacity(QUERY_OCTETS)).collect();
     let mut ids = [0; BATCH];
@@ -121,7 +124,7 @@ pub(super) fn drive<L: Lane>(
             // What was here before the look at the clock has not been late by what the look took.
             let now_ns = elapsed_ns(started);
             let received = lane.receive(|reply| {
-                if let Err(wrong) = take(&mut tally, pending, script, reply, now_ns, is_sending) {
+                if let Err(wrong) = take(&mut tally, pending, order.script, reply, now_ns, is_sending) {
                     tally.wrong += 1;
                     tally.complaint.get_or_insert(wrong);
                 }
@@ -157,7 +160,7 @@ pub(super) fn drive<L: Lane>(
                     Pace::InFlight(_) => now_ns,
                     Pace::Rate(rate) => ((tally.sent + count as u64) as f64 / rate * 1e9) as u64,
                 };
-                let (question, asked) = script.question(turn + count);
+                let (question, asked) = order.question(count);
                 let Some(id) = pending.begin(Waiting { question, due_ns }) else {
                     break;
                 };
@@ -177,7 +180,7 @@ pub(super) fn drive<L: Lane>(
                 pending.end(*id);
             }
             tally.sent += left as u64;
-            turn += left;
+            order.turn = order.turn.wrapping_add(left);
             if left > 0 {
                 next_lane = (place + 1) % lanes.len();
             }
@@ -217,7 +220,7 @@ fn take(
     tally.in_time += u64::from(in_time);
     tally
         .latencies
-        .saturating_record(now_ns.saturating_sub(waiting.due_ns).max(1));
+        .record(Duration::from_nanos(now_ns.saturating_sub(waiting.due_ns)), 1);
     Ok(())
 }
 
@@ -232,24 +235,4 @@ fn due_by(elapsed: Duration, rate: f64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_leaves_when_it_is_due_and_not_when_the_next_one_is() {
-        assert_eq!(due_by(Duration::ZERO, 1_000.0), 1);
-        assert_eq!(due_by(Duration::from_micros(999), 1_000.0), 1);
-        assert_eq!(due_by(Duration::from_micros(1_001), 1_000.0), 2);
-    }
-
-    #[test]
-    fn a_query_without_an_answer_is_no_quick_one() {
-        let mut tally = Tally::new();
-        (0..98).for_each(|_| tally.latencies.record(1_000).unwrap());
-        tally.lose(2);
-        let outcome = tally.outcome(1.0);
-        assert_eq!(outcome.lost, 2);
-        assert_eq!(outcome.latency_us[0].round(), 1.0);
-        assert!(outcome.latency_us[1] >= 1e6, "{:?}", outcome.latency_us);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@
 //! The same for every server, so the ratios hold.
 
 mod drive;
+mod latencies;
 mod pending;
 mod tcp;
 mod udp;
@@ -21,18 +22,16 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use self::drive::{Tally, drive};
+use self::drive::{Order, Tally, drive};
+pub use self::latencies::Latencies;
 use crate::mix::Script;
 
 /// Sockets of each thread. Many clients ask a server, so that it cannot serve one flow alone.
 const LANES: usize = 16;
-/// Longest latency that is told apart from longer ones, in nanoseconds: a minute.
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
 /// How a query gets to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,29 +82,45 @@ pub struct Outcome {
     pub wrong: u64,
     /// The first of those.
     pub complaint: Option<String>,
-    /// Latency in microseconds: median, 99 %, 99.9 % and the longest. A query that is lost counts as a second.
-    pub latency_us: [f64; 4],
+    /// How long each answer took. A query that is lost counts as one that took a second.
+    pub latencies: Latencies,
 }
 
-/// Asks the questions of `script` as `spec` says, from one thread on each of `cores`; on none of them in particular if
-/// there are none.
+/// How far through a script somebody has been asked, by each thread of the generator.
+///
+/// Kept from one measurement to the next, for each server by itself: every server is asked the same questions in the same order,
+/// and none of them before all others had their turn, however many of them it answers in a round. Begun anew each time, a slow server would be
+/// asked few names again and again; shared by all, each would be asked what another one left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turns(Vec<usize>);
+
+/// Asks the questions of `script` as `spec` says, where `turns` left off, from one thread on each of `cores`; on none of them in
+/// particular if there are none.
 ///
 /// # Errors
 ///
 /// What the kernel says: no socket, no connection, no such core.
-pub fn run(spec: &Spec, script: &Script, cores: &[usize]) -> io::Result<Outcome> {
+pub fn run(spec: &Spec, script: &Script, turns: &mut Turns, cores: &[usize]) -> io::Result<Outcome> {
     let threads = cores.len().max(1);
+    turns.0.resize(threads, 0);
     let tallies: io::Result<Vec<Tally>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads)
-            .map(|place| {
+        let turns = turns.0.iter_mut().enumerate();
+        let threads: Vec<_> = turns
+            .map(|(place, turn)| {
                 let core = cores.get(place);
                 scope.spawn(move || {
                     if let Some(&core) = core {
                         pin(core)?;
                     }
-                    // Each begins elsewhere, so that threads do not ask the same at the same time.
-                    let turn = script.turns() / threads * place;
-                    share(spec, script, threads, turn)
+                    let mut order = Order {
+                        script,
+                        turn: *turn,
+                        place,
+                        threads,
+                    };
+                    let tally = share(spec, &mut order, threads)?;
+                    *turn = order.turn;
+                    Ok(tally)
                 })
             })
             .collect();
@@ -114,7 +129,7 @@ pub fn run(spec: &Spec, script: &Script, cores: &[usize]) -> io::Result<Outcome>
             .map(|thread| thread.join().expect("the generator does not panic"));
         ended.collect()
     });
-    let mut sum = Tally::new();
+    let mut sum = Tally::default();
     for tally in tallies? {
         sum.add(tally);
     }
@@ -122,7 +137,7 @@ pub fn run(spec: &Spec, script: &Script, cores: &[usize]) -> io::Result<Outcome>
 }
 
 /// One thread's share of `spec`.
-fn share(spec: &Spec, script: &Script, threads: usize, turn: usize) -> io::Result<Tally> {
+fn share(spec: &Spec, order: &mut Order<'_>, threads: usize) -> io::Result<Tally> {
     let pace = match spec.pace {
         Pace::InFlight(all) => Pace::InFlight((all / threads).max(1)),
         Pace::Rate(all) => Pace::Rate(all / threads as f64),
@@ -135,11 +150,11 @@ fn share(spec: &Spec, script: &Script, threads: usize, turn: usize) -> io::Resul
     match spec.transport {
         Transport::Udp => {
             let lanes: io::Result<Vec<_>> = (0..lanes).map(|_| udp::Lane::connect(spec.to)).collect();
-            drive(&mut lanes?, script, spec.edns, pace, seconds, turn)
+            drive(&mut lanes?, order, spec.edns, pace, seconds)
         }
         Transport::Tcp => {
             let lanes: io::Result<Vec<_>> = (0..lanes).map(|_| tcp::Lane::connect(spec.to)).collect();
-            drive(&mut lanes?, script, spec.edns, pace, seconds, turn)
+            drive(&mut lanes?, order, spec.edns, pace, seconds)
         }
     }
 }
@@ -149,16 +164,6 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core)?;
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
-}
-
-/// A histogram for latencies in nanoseconds, to three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("bounds that a histogram can have")
-}
-
-/// Quantiles of `histogram` in microseconds: median, 99 %, 99.9 %, the longest.
-fn quantiles_us(histogram: &Histogram<u64>) -> [f64; 4] {
-    [0.5, 0.99, 0.999, 1.0].map(|quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0)
 }
 
 impl Spec {
@@ -203,14 +208,13 @@ impl Outcome {
     pub fn to_json(&self) -> Value {
         json!({
             "sent": self.sent, "answered": self.answered, "rate": self.rate, "lost": self.lost, "wrong": self.wrong,
-            "complaint": self.complaint, "latency_us": self.latency_us,
+            "complaint": self.complaint, "latencies": self.latencies.to_json(),
         })
     }
 
     /// Reads what [`Outcome::to_json`] wrote; `None`: it did not.
     #[must_use]
     pub fn from_json(value: &Value) -> Option<Self> {
-        let latency = |place: usize| value["latency_us"][place].as_f64();
         Some(Self {
             sent: value["sent"].as_u64()?,
             answered: value["answered"].as_u64()?,
@@ -218,7 +222,7 @@ impl Outcome {
             lost: value["lost"].as_u64()?,
             wrong: value["wrong"].as_u64()?,
             complaint: value["complaint"].as_str().map(str::to_owned),
-            latency_us: [latency(0)?, latency(1)?, latency(2)?, latency(3)?],
+            latencies: Latencies::from_json(&value["latencies"])?,
         })
     }
 }
@@ -226,25 +230,6 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_come_in_microseconds_and_are_right_to_a_thousandth() {
-        let mut latencies = histogram();
-        for microsecond in 1..=10_000_u64 {
-            latencies.saturating_record(microsecond * 1_000);
-        }
-        for (found, expected) in quantiles_us(&latencies)
-            .into_iter()
-            .zip([5_000.0, 9_900.0, 9_990.0, 10_000.0])
-        {
-            assert!(
-                (found / expected - 1.0_f64).abs() < 0.002,
-                "{found} for {expected}"
-            );
-        }
-        latencies.saturating_record(u64::MAX);
-        assert!(latencies.len() == 10_001, "what is too long is counted, too");
-    }
 
     #[test]
     fn specs_and_outcomes_survive_their_line() {

@@ -2,25 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::{About, Figure, Results, Server};
+use super::{Figure, Results, Server};
 use crate::load::Transport;
 use crate::network::Path;
 use crate::plan::{Load, Point};
+use crate::servers::Kind;
 use crate::table::{count, table};
+use crate::verdict::lines;
 
 impl Results {
     /// All of it for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
-        let About {
-            machine,
-            date,
-            commit,
-        } = &self.about;
-        let mut text = format!(
-            "{date}, commit {commit}, {machine}\n{} names in the zone\n",
-            self.names
-        );
+        let mut text = format!("{}\n{} names in the zone\n", self.about, self.names);
         for (transport, path, edns) in [
             (Transport::Udp, Path::Loopback, true),
             (Transport::Udp, Path::Loopback, false),
@@ -43,16 +37,19 @@ impl Results {
         }
         self.write_open_loop(&mut text);
         self.write_servers(&mut text);
-        for bar in self.bars() {
-            let _ = writeln!(text, "{bar}");
-        }
-        if !self.missing.is_empty() || !self.measured.left_out.is_empty() {
-            text += "\nnot measured\n";
+        text += &lines(&self.bars());
+        let _ = writeln!(
+            text,
+            "\nmeanwhile the host gave {:.1} % of the cores' time to others (steal)",
+            self.stolen_share() * 100.0
+        );
+        if !self.missing.is_empty() || !self.measured.notes.is_empty() {
+            text += "\nnot measured, or not as it should be\n";
         }
         for (kind, why) in &self.missing {
             let _ = writeln!(text, "  {}: {why}", kind.word());
         }
-        for why in &self.measured.left_out {
+        for why in &self.measured.notes {
             let _ = writeln!(text, "  {why}");
         }
         text
@@ -66,16 +63,16 @@ impl Results {
         let head: Vec<_> = std::iter::once("server".to_owned()).chain(mixes).collect();
         for (what, cell) in [
             (
-                "right answers per CPU-second of the server",
+                "right answers per CPU-second of the server (of 1000 queries lost)",
                 (|it| it.per_cpu_second[0]) as fn(Figure) -> f64,
             ),
-            ("right answers a second", |it| it.rate),
+            ("right answers a second (of 1000 queries lost)", |it| it.rate),
         ] {
             let mut rows = vec![head.clone()];
             for Server { kind, .. } in &self.servers {
                 let cells = places.iter().map(|place| match self.figure(*kind, *place) {
-                    None => "-".to_owned(),
-                    Some(it) if it.wrong > 0 => format!("{} WRONG", it.wrong),
+                    None => self.no_figure(*kind, *place),
+                    Some(it) if it.lost_permille > 0.0 => format!("{} ({})", count(cell(it)), lost(it)),
                     Some(it) => count(cell(it)),
                 });
                 rows.push(std::iter::once(kind.word().to_owned()).chain(cells).collect());
@@ -102,10 +99,14 @@ impl Results {
             let mut rows = vec![head.map(str::to_owned).to_vec()];
             for Server { kind, .. } in &self.servers {
                 let Some(it) = self.figure(*kind, place) else {
+                    if self.wrong(*kind, place) > 0 {
+                        rows.push(vec![kind.word().to_owned(), self.no_figure(*kind, place)]);
+                    }
                     continue;
                 };
-                let [p50, p99, p999, _] = it.latency_us.map(count);
-                let lost = format!("{:.1}", it.lost_permille);
+                // Of too few answers a long quantile is chance.
+                let [p50, p99, p999] = it.latency_us.map(|it| it.map_or("-".to_owned(), count));
+                let lost = lost(it);
                 rows.push(vec![
                     kind.word().to_owned(),
                     p50,
@@ -126,8 +127,23 @@ impl Results {
         }
     }
 
+    /// What stands where a figure would.
+    fn no_figure(&self, kind: Kind, place: usize) -> String {
+        match self.wrong(kind, place) {
+            0 => "-".to_owned(),
+            wrong => format!("{wrong} WRONG"),
+        }
+    }
+
     fn write_servers(&self, text: &mut String) {
-        let head = ["server", "version", "start s", "memory MiB", "at the end"];
+        let head = [
+            "server",
+            "version",
+            "start s",
+            "memory MiB",
+            "at the end",
+            "queue KiB",
+        ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for it in &self.servers {
             let [first, last] = it
@@ -140,8 +156,18 @@ impl Results {
                 start,
                 first,
                 last,
+                it.queue_octets
+                    .map_or("-".to_owned(), |octets| (octets >> 10).to_string()),
             ]);
         }
         let _ = write!(text, "\n{}\n", table(&rows));
+    }
+}
+
+/// Of a thousand queries, those that were lost: never nothing where one was.
+fn lost(figure: Figure) -> String {
+    match figure.lost_permille {
+        few if few > 0.0 && few < 0.05 => "<0.1".to_owned(),
+        lost => format!("{lost:.1}"),
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn ignore_path_mtu(socket: &Socket, ipv6: bool) -> io::Result<()> {
 /// # Errors
 ///
 /// No descriptor is left.
-pub(crate) fn waiter(listener: &Listener) -> io::Result<glommio::net::UdpSocket> {
+pub fn waiter(listener: &Listener) -> io::Result<glommio::net::UdpSocket> {
     let descriptor = listener.socket.try_clone()?.into_raw_fd();
     // SAFETY: `into_raw_fd` gave up the only owner of this open descriptor, so glommio becomes it.
     Ok(unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) })

@@ -4,20 +4,21 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// Descriptors to wait for, all for something to read.
-pub(crate) struct PollSet {
+pub struct PollSet {
     entries: Vec<libc::pollfd>,
 }
 
 impl PollSet {
     /// With room for `capacity` descriptors.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
         Self {
             entries: Vec::with_capacity(capacity),
         }
     }
 
     /// Appends a descriptor; its place is the number of those before it.
-    pub(crate) fn push(&mut self, descriptor: BorrowedFd<'_>) {
+    pub fn push(&mut self, descriptor: BorrowedFd<'_>) {
         self.append(descriptor, libc::POLLIN);
     }
 
@@ -40,14 +41,14 @@ impl PollSet {
     }
 
     /// Forgets all descriptors from place `len` on.
-    pub(crate) fn truncate(&mut self, len: usize) {
+    pub fn truncate(&mut self, len: usize) {
         self.entries.truncate(len);
     }
 
     /// Sleeps until one is ready or `timeout` is over; for ever without one. Returns whether one is ready.
     ///
     /// A signal ends the sleep early, as if nothing were ready.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> bool {
+    pub fn wait(&mut self, timeout: Option<Duration>) -> bool {
         let timeout = timeout.map(|timeout| libc::timespec {
             tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -69,7 +70,8 @@ impl PollSet {
     }
 
     /// Whether the descriptor at `place` had something, or an error, after the last wait.
-    pub(crate) fn is_ready(&self, place: usize) -> bool {
+    #[must_use]
+    pub fn is_ready(&self, place: usize) -> bool {
         self.entries.get(place).is_some_and(|entry| entry.revents != 0)
     }
 }
