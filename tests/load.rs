@@ -22,7 +22,13 @@ fn check(daemon: &Daemon, mix: Mix, transport: Transport, edns: bool, pace: Pace
         pace,
         seconds: 0.15,
     };
-    let outcome = run(&spec, &mix.script(World::new(CONTAINERS)), &mut Turns::default(), &[]).expect("sockets on loopback");
+    let outcome = run(
+        &spec,
+        &mix.script(World::new(CONTAINERS)),
+        &mut Turns::default(),
+        &[],
+    )
+    .expect("sockets on loopback");
     let told = format!("{mix} over {transport:?}, EDNS {edns}: {outcome:?}");
     assert!(outcome.answered > 0 && outcome.wrong == 0, "{told}");
     assert_eq!(outcome.sent, outcome.answered + outcome.lost, "{told}");
