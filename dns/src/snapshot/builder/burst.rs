@@ -1,9 +1,9 @@
 //! Many names at once: each shard is made once, and by whichever thread comes for it.
 //!
 //! ```text
-//!  names, labels ──by their shard──▶ group ─┐
-//!                                    group ─┼─▶ any thread: what its names say, composed ─▶ its shards
-//!                                    ...   ─┘                                         └──▶ names above them, counted
+//!  names, labels ──by their shard──▶ branch ─┐
+//!                                    branch ─┼─▶ any thread: what its names say, composed ─▶ its shards
+//!                                    ...    ─┘                                         └──▶ names above them, counted
 //! ```
 //!
 //! No thread is started here: whoever calls has as many as it likes do the work.
@@ -19,7 +19,7 @@ use super::{BuildError, Builder, PortRrSets, parent_in_zone};
 use crate::name::{Name, NameRef};
 use crate::record::RrSet;
 use crate::snapshot::entry::EntryOctets;
-use crate::snapshot::shards::{GROUP_SHARDS, Group};
+use crate::snapshot::shards::{BRANCH_SHARDS, Branch, shard};
 use crate::snapshot::table::{Edit, Hash, Shard};
 use crate::snapshot::zone::{Servers, ZoneSettings};
 use crate::snapshot::{WILDCARD_OCTETS, hash_of};
@@ -88,11 +88,11 @@ impl Builder {
             says,
         };
         let whole = Mutex::new(Outcome::new(&hasher));
-        let groups = Mutex::new(self.shards.groups().iter_mut().zip(0_u32..));
+        let branches = Mutex::new(self.shards.branches().iter_mut().zip(0_u32..));
         let work = || {
             let mut outcome = Outcome::new(&hasher);
-            while let Some((group, number)) = next(&groups) {
-                burst.edit(group, number, &places, &mut outcome);
+            while let Some((branch, number)) = next(&branches) {
+                burst.edit(branch, number, &places, &mut outcome);
             }
             locked(&whole).add(outcome);
         };
@@ -139,16 +139,16 @@ fn places(names: &[Name], labels: &ChangedLabels, hasher: &FixedState, shards: u
 }
 
 impl<'b, 'n: 'b, S: Fn(&Name) -> Option<Records>> Burst<'b, 'n, S> {
-    /// Edits the shards of one group.
-    fn edit(&self, group: &mut Arc<Group>, number: u32, places: &[Place], outcome: &mut Outcome<'n>) {
-        let first = number * GROUP_SHARDS as u32;
+    /// Edits the shards of one branch.
+    fn edit(&self, branch: &mut Arc<Branch>, number: u32, places: &[Place], outcome: &mut Outcome<'n>) {
+        let first = number * BRANCH_SHARDS as u32;
         let start = places.partition_point(|place| place.shard < first);
         let from = places.get(start..).unwrap_or_default();
-        let end = from.partition_point(|place| place.shard < first + GROUP_SHARDS as u32);
-        let of_group = from.get(..end).unwrap_or_default();
-        for of_shard in of_group.chunk_by(|one, other| one.shard == other.shard) {
+        let end = from.partition_point(|place| place.shard < first + BRANCH_SHARDS as u32);
+        let of_branch = from.get(..end).unwrap_or_default();
+        for of_shard in of_branch.chunk_by(|one, other| one.shard == other.shard) {
             let place = of_shard.first().map_or(0, |place| (place.shard - first) as usize);
-            let Some(shard) = Arc::make_mut(group).get_mut(place) else {
+            let Some(shard) = shard(branch, place) else {
                 continue;
             };
             let items = of_shard.iter().map(|place| self.item(place.item, shard, outcome));
