@@ -31,6 +31,7 @@ pub const DATAGRAM_OCTETS_MAX: usize = 4096;
 /// Measured with 192 queries under way from 8 sockets, in turns on one core, thousands of queries per CPU-second: 116 with 8
 /// datagrams, 119 with 16, 120 with 32, 120 with 64. Reading ahead, which looks up all names of a batch first so that
 /// their misses of the cache overlap, made 100 000 names in random order dearer: 77 against 83.
+/// Of these names 97 were answered with 64 datagrams there; in three turns more, each with 32 and 64, it was 209 and 194.
 pub const BATCH_DATAGRAMS_MAX: usize = 32;
 
 /// Batches taken from one listener before the others, and the executor, get a turn. The rest waits in the socket.
