@@ -54,9 +54,8 @@ const REST_MAX: Duration = Duration::from_millis(10);
 /// them.
 const CROWDS_EVERY: Duration = Duration::from_millis(100);
 
-/// How long after a publication replaced snapshots are looked at once more: a worker that answers has let go of
-/// them by then. One that sleeps does so when it next wakes, and the next publication frees what it held; to
-/// look again and again until then would keep an idle process awake.
+/// How long after a publication replaced snapshots are looked at once more: whoever answers has let go of them by then, and
+/// who sleeps holds none.
 const COLLECT_AFTER: Duration = Duration::from_secs(1);
 
 /// The owner of the registry and of the publisher.

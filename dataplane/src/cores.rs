@@ -41,7 +41,10 @@ pub enum CoresError {
     #[error("0 cores cannot answer anything: give at least 1, or `0,` for core number 0")]
     Zero,
     /// More than the affinity mask holds.
-    #[error("{wanted} cores were asked for, but this process may use {allowed}: give at most that many")]
+    #[error(
+        "{wanted} cores were asked for, but this process may use {}; give at most that many, leave --cores out, or widen what \
+         it may use (taskset, --cpuset-cpus, CPUAffinity=)", allowed.counted()
+    )]
     TooMany {
         /// How many were asked for.
         wanted: usize,
@@ -62,7 +65,10 @@ pub enum CoresError {
         most: usize,
     },
     /// A core that the affinity mask leaves out.
-    #[error("core {core} is not among those this process may use: {allowed}")]
+    #[error(
+        "core {core} is not among those this process may use, {}; give some of these, a count, or widen what it may use \
+         (taskset, --cpuset-cpus, CPUAffinity=)", allowed.counted()
+    )]
     NotAllowed {
         /// The first such core.
         core: usize,
@@ -211,6 +217,11 @@ impl Shown {
     pub fn of(cores: &[usize]) -> Self {
         Self(cores.to_vec())
     }
+
+    /// How many, and which: `4 (0-3)`.
+    fn counted(&self) -> String {
+        format!("{} ({self})", self.0.len())
+    }
 }
 
 impl fmt::Display for Shown {
@@ -285,11 +296,13 @@ mod tests {
         assert_eq!(chosen(list(&[3, 6])).unwrap(), [3, 6]);
         assert_eq!(
             told(list(&[1, 4])),
-            "core 4 is not among those this process may use: 1-3,6"
+            "core 4 is not among those this process may use, 4 (1-3,6); give some of these, a count, or widen what it may use \
+             (taskset, --cpuset-cpus, CPUAffinity=)"
         );
         assert_eq!(
             told(CoreSelection::Count(5)),
-            "5 cores were asked for, but this process may use 1-3,6: give at most that many"
+            "5 cores were asked for, but this process may use 4 (1-3,6); give at most that many, leave --cores out, or widen \
+             what it may use (taskset, --cpuset-cpus, CPUAffinity=)"
         );
     }
 

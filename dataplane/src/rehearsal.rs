@@ -52,6 +52,13 @@ impl Rehearsal {
 
     /// What would become of `query` if `client` sent it.
     pub fn ask(&mut self, client: IpAddr, query: &[u8]) -> Rehearsed {
+        let rehearsed = self.answer(client, query);
+        // It may be long until somebody asks again.
+        self.reader.rest();
+        rehearsed
+    }
+
+    fn answer(&mut self, client: IpAddr, query: &[u8]) -> Rehearsed {
         if let Some(changed) = self.routes.changed() {
             self.policy.forward_as(changed);
             self.upstreams = changed.clone();
@@ -77,7 +84,7 @@ impl Rehearsal {
             }),
             Outcome::Follow => {
                 let behind = self.behind(client.address, query);
-                match self.ask(client.address, &without_recursion(query)) {
+                match self.answer(client.address, &without_recursion(query)) {
                     Rehearsed::Reply(octets) => Rehearsed::Follow(octets, behind),
                     other => other,
                 }

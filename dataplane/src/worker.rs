@@ -303,6 +303,12 @@ impl Worker {
         forwarder.on_end(place, now, &mut sink);
     }
 
+    /// Notes that it goes to sleep, and lets go of the snapshot until it has something to answer.
+    pub(crate) fn rest(&mut self) {
+        self.counters.parks.increment();
+        self.reader.rest();
+    }
+
     /// Does what is due at `now`.
     pub(crate) fn on_timeout(&mut self, now: Instant, outlet: &mut impl Outlet) {
         let (forwarder, mut sink) = self.forwarding(now, outlet);

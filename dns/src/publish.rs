@@ -3,7 +3,8 @@
 //! A [`Reader`] looks once a batch: one relaxed load and a comparison while nothing changed
 //! (`arc_swap::Cache`). Whoever drops the last reference to a snapshot pays for freeing it, which for
 //! a large one takes long; so the [`Publisher`] keeps the old ones and frees each only when it is the
-//! last to hold it. A worker never frees a snapshot.
+//! last to hold it. A worker never frees a snapshot. One that rests holds none: else an old zone would lie beside the new one
+//! for as long as nobody asks.
 
 use std::sync::Arc;
 
@@ -14,15 +15,16 @@ use crate::snapshot::Snapshot;
 /// The writing end; there is one.
 pub struct Publisher {
     current: Arc<ArcSwap<Snapshot>>,
-    /// Replaced snapshots that a reader may still hold. A reader holds one at a time, so beyond those
-    /// replaced since it last looked there are at most as many as there are readers.
+    /// Replaced snapshots that a reader may still hold: it has one at a time, and none while it rests.
     retired: Vec<Arc<Snapshot>>,
 }
 
 /// A reading end; each worker has its own.
 #[derive(Clone)]
 pub struct Reader {
-    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    current: Arc<ArcSwap<Snapshot>>,
+    /// None while it rests.
+    cache: Option<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
 }
 
 /// Connects a publisher with its first reader; `first` is what is read until something is published.
@@ -55,16 +57,22 @@ impl Publisher {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader {
-            cache: Cache::new(Arc::clone(&self.current)),
+            current: Arc::clone(&self.current),
+            cache: None,
         }
     }
 }
 
 impl Reader {
-    /// The newest snapshot. Call it once a batch, and also after a wait: an idle reader keeps the
-    /// snapshot it saw last from being freed.
+    /// The newest snapshot. Call it once a batch, and also after a wait: what it gave last is not freed until then.
     pub fn load(&mut self) -> &Snapshot {
-        self.cache.load()
+        let new = || Cache::new(Arc::clone(&self.current));
+        self.cache.get_or_insert_with(new).load()
+    }
+
+    /// Lets go of the snapshot, until the next load. Call it before a wait that may be long.
+    pub fn rest(&mut self) {
+        self.cache = None;
     }
 }
 
@@ -102,5 +110,9 @@ mod tests {
         );
         idle.load();
         assert_eq!(publisher.collect(), 0);
+        assert_eq!(publisher.publish(builder.build()), 1);
+        idle.rest();
+        assert_eq!(publisher.collect(), 0, "who rests holds nothing");
+        assert_eq!(idle.load().serial(), 102);
     }
 }

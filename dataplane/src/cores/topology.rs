@@ -1,5 +1,6 @@
 //! Which cores to take first: those that share the least.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -15,16 +16,16 @@ pub(super) struct Order {
 }
 
 /// `cores` in the order in which to take them: first one of each physical core, then the other threads of these; each
-/// time one NUMA node after another.
+/// time one NUMA node after another, the one with most of our physical cores first.
 ///
 /// Two threads of a physical core share what a busy worker needs most, its caches and its execution units: of two
 /// workers they make little more than one. So a count smaller than the machine gets physical cores. Nodes come one after
-/// another, for the snapshot lies in the memory of one of them. `read` gives a file's text, if there is one; where
+/// another, for workers of one share a cache and a way to memory. `read` gives a file's text, if there is one; where
 /// nothing is known, the order is that of the numbers.
 pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> Order {
     let nodes = nodes(&read);
     let mut threads: HashMap<Physical, usize> = HashMap::new();
-    let mut keyed: Vec<_> = cores
+    let mut keyed: Vec<(usize, usize, usize)> = cores
         .iter()
         .map(|&core| {
             let before = physical_of(core, &read).map_or(0, |physical| {
@@ -35,13 +36,14 @@ pub(super) fn order(cores: &[usize], read: impl Fn(&Path) -> Option<String>) -> 
             (before, nodes.get(&core).copied().unwrap_or(0), core)
         })
         .collect();
-    keyed.sort_unstable();
-    let first = keyed.first().map(|&(before, node, _)| (before, node));
-    let alike = keyed
-        .iter()
-        .take_while(|&&(before, node, _)| Some((before, node)) == first);
+    let mut physical: HashMap<usize, usize> = HashMap::new();
+    for (_, node, _) in keyed.iter().filter(|(before, ..)| *before == 0) {
+        *physical.entry(*node).or_default() += 1;
+    }
+    let most = |node| physical.get(&node).copied().unwrap_or_default();
+    keyed.sort_unstable_by_key(|&(before, node, core)| (before, Reverse(most(node)), node, core));
     Order {
-        apart: alike.count(),
+        apart: keyed.first().map_or(0, |&(_, node, _)| most(node)),
         cores: keyed.into_iter().map(|(_, _, core)| core).collect(),
     }
 }
@@ -129,7 +131,10 @@ mod tests {
         };
         assert_eq!(order(&all), (vec![0, 2, 1, 3, 4, 6, 5, 7], 2));
         // A mask may leave out the first thread of a core.
-        assert_eq!(order(&[3, 4, 5, 7]), (vec![4, 3, 5, 7], 1));
+        assert_eq!(order(&[3, 4, 5, 7]), (vec![3, 5, 4, 7], 2));
+        // Of the second node there are more.
+        assert_eq!(order(&[0, 1, 3]), (vec![1, 3, 0], 2));
+        assert_eq!(order(&[0, 1]), (vec![0, 1], 1));
         assert_eq!(order(&[3, 7]), (vec![3, 7], 1));
         assert_eq!(order(&[]), (vec![], 0));
     }

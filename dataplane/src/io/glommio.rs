@@ -140,7 +140,7 @@ async fn run(mut shell: Shell, waiters: &[UdpSocket], mut stop: oneshot::Receive
         if shell.turn(Some(LINGER)) == Turn::Busy || shell.is_waiting() {
             glommio::yield_if_needed().await;
         } else {
-            shell.count_park();
+            shell.fall_asleep();
             parking.park(shell.next_deadline(), &mut stop).await;
         }
     }
@@ -221,7 +221,7 @@ async fn run_streams(mut shell: tcp::Shell, mut stop: oneshot::Receiver<()>) {
         if shell.turn(Some(LINGER)) == Turn::Busy || shell.is_waiting() {
             glommio::yield_if_needed().await;
         } else {
-            shell.count_park();
+            shell.fall_asleep();
             park(&shell, &mut wait, &mut stop).await;
         }
     }

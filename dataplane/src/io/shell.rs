@@ -90,9 +90,9 @@ impl Shell {
         self.worker.forwarder.under_way() > 0
     }
 
-    /// Notes that the executor goes to sleep.
-    pub(crate) fn count_park(&self) {
-        self.worker.counters.parks.increment();
+    /// To be called before a wait that may be long: no snapshot is kept through it.
+    pub(crate) fn fall_asleep(&mut self) {
+        self.worker.rest();
     }
 
     /// Sleeps until something comes in, something is due or `patience` is over, and then deals with all of it.

@@ -4,9 +4,10 @@ use std::io::{PipeReader, PipeWriter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::shell::{Setup, Shell};
+use super::shell::{Setup, Shell, Turn};
 use super::{Crew, Job, Ready, confine, name, pin, tcp};
 use crate::SpawnError;
+use crate::limits::LINGER;
 
 /// Stops the threads when dropped.
 pub(crate) struct Bell {
@@ -56,7 +57,10 @@ fn work(setup: Setup, bell: PipeReader, stopping: &AtomicBool, ready: Ready) {
     let mut shell = Shell::new(setup, Some(bell));
     ready.running();
     while !stopping.load(Ordering::Acquire) {
-        shell.turn(None);
+        if shell.turn(Some(LINGER)) == Turn::Quiet {
+            shell.fall_asleep();
+            shell.turn(None);
+        }
     }
     shell.drain();
 }
@@ -69,7 +73,10 @@ fn work_streams(setup: tcp::Setup, bell: PipeReader, stopping: &AtomicBool, read
     };
     ready.running();
     while !stopping.load(Ordering::Acquire) {
-        shell.turn(None);
+        if shell.turn(Some(LINGER)) == Turn::Quiet {
+            shell.fall_asleep();
+            shell.turn(None);
+        }
     }
     shell.drain();
 }

@@ -174,7 +174,10 @@ mod tests {
         shards.edit(removed.collect(), hash);
 
         assert_eq!((before.count(), all.count(), shards.count()), (128, 512, 1024));
-        assert_eq!((before.entries, all.entries, shards.entries), (1000, 30_000, 1000));
+        assert_eq!(
+            (before.entries, all.entries, shards.entries),
+            (1000, 30_000, 1000)
+        );
         for (place, key) in keys.iter().enumerate() {
             let there = |is_there: bool| is_there.then_some(place as u32);
             assert_eq!(found(&before, key), there(place < 1000));

@@ -143,9 +143,9 @@ impl Shell {
         [self.due, self.accept_again, relay].into_iter().flatten().min()
     }
 
-    /// Notes that the executor goes to sleep.
-    pub(crate) fn count_park(&self) {
-        self.worker.counters.parks.increment();
+    /// To be called before a wait that may be long: no snapshot is kept through it.
+    pub(crate) fn fall_asleep(&mut self) {
+        self.worker.rest();
     }
 
     /// Sleeps until something comes in, something is due or `patience` is over, and then deals with all of it.
