@@ -245,7 +245,7 @@ fn latency_counts_from_when_a_query_was_due_and_not_from_when_it_could_leave() {
         outcome.latencies.longest_us()
     );
     assert!(
-        outcome.latencies.quantile_us(0.4).unwrap() >= 10_000.0,
+        outcome.latencies.quantile_us(0.6).unwrap() >= 10_000.0,
         "those that came due meanwhile waited, too"
     );
 }
