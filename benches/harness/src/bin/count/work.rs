@@ -12,7 +12,7 @@ use dataplane::respond::{Client, Message, Outcome, Transport, respond};
 use dns::wire::Head;
 use dns::{Query, Rcode, Reply, Snapshot};
 
-use self::fixture::containers::Plane;
+use self::fixture::containers::{Plane, list};
 
 /// Times that each question is answered, so that the first one's page faults and branches do not count.
 const QUESTIONS: u32 = 2_000;
@@ -233,7 +233,7 @@ fn change(services: u32, times: u32) -> Said {
 }
 
 fn containers(services: u32, times: u32) -> Said {
-    let (mut plane, first) = Plane::of(services);
+    let (mut plane, first) = Plane::of(list(services));
     let (mut publisher, mut reader) = dns::channel(first);
     measured(times, |time| {
         publisher.publish(plane.replace(time));
