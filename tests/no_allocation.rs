@@ -162,6 +162,13 @@ fn answering_allocates_nothing() {
     publisher.publish(builder.build());
     let counted = allocation_counter::measure(|| assert_eq!(reader.load().serial(), 2));
     assert_eq!((counted.count_total, counted.count_current), (0, 0));
+    // So is the first look after a rest.
+    publisher.publish(builder.build());
+    let counted = allocation_counter::measure(|| {
+        reader.rest();
+        assert_eq!(reader.load().serial(), 3);
+    });
+    assert_eq!((counted.count_total, counted.count_current), (0, 0));
 }
 
 #[test]
@@ -199,6 +206,8 @@ fn answering_by_network_with_our_name_and_behind_a_cut_alias_allocates_nothing()
         builder.set(&fixture::name(owner), &rrsets).expect("it fits");
     }
     let (_publisher, mut reader) = dns::channel(builder.build());
+    // As a worker does before it answers.
+    reader.load();
     let mut policy = fixture::policy();
     policy.nsid = b"one".as_slice().into();
     let client = Client {

@@ -112,6 +112,8 @@ impl Worker {
             reply: vec![0; REPLY_OCTETS_MAX].into_boxed_slice(),
         };
         worker.look_at_routes();
+        // What a first look allocates for its thread is made now, and not by a query.
+        worker.reader.load();
         worker
     }
 
