@@ -103,15 +103,9 @@ impl Taker for Running {
     }
 
     fn calm_down(&self) -> Result<(), String> {
-        let began = Instant::now();
-        while let Err(share) = self.rests(CALM_TIME, CALM_SHARE_MAX) {
-            if began.elapsed() > SETTLE_TIME_MAX {
-                return Err(format!(
-                    "still took {share:.2} of a core {SETTLE_TIME_MAX:?} after it was asked, from whoever came next"
-                ));
-            }
-        }
-        Ok(())
+        self.settles(CALM_TIME, CALM_SHARE_MAX).map_err(|share| {
+            format!("still took {share:.2} of a core {SETTLE_TIME_MAX:?} after it was asked, from whoever came next")
+        })
     }
 }
 
@@ -169,15 +163,19 @@ impl Running {
     }
 
     fn await_rest(&self) -> Result<(), String> {
+        self.settles(REST_TIME, REST_SHARE_MAX)
+            .map_err(|share| format!("was not at rest after {SETTLE_TIME_MAX:?}: {share:.2} of a core"))
+    }
+
+    /// Waits until it takes less than `most` of a core for so long; what it takes if it does not come to that.
+    fn settles(&self, time: Duration, most: f64) -> Result<(), f64> {
         let began = Instant::now();
-        while let Err(share) = self.rests(REST_TIME, REST_SHARE_MAX) {
-            if began.elapsed() > SETTLE_TIME_MAX {
-                return Err(format!(
-                    "was not at rest after {SETTLE_TIME_MAX:?}: {share:.2} of a core"
-                ));
+        loop {
+            match self.rests(time, most) {
+                Err(_) if began.elapsed() <= SETTLE_TIME_MAX => {}
+                rests => return rests,
             }
         }
-        Ok(())
     }
 
     /// Whether it takes less than `most` of a core for so long; else what it takes.

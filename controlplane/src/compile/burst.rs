@@ -1,6 +1,5 @@
 //! A burst, such as the first list of a host, on all cores. What comes of it is what one core would make.
 
-use std::collections::HashSet;
 use std::mem;
 use std::num::NonZero;
 use std::sync::mpsc::sync_channel;
@@ -8,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use dns::{Endpoint, Name};
-use foldhash::fast::RandomState;
 
 use super::owner::Member;
-use super::owners::Owners;
+use super::owners::{Owners, Touched};
 use super::{Applied, Compiler, Remarks, records};
 use crate::naming::{Mapping, Names, Naming, NamingError};
 use crate::registry::Delta;
@@ -39,7 +37,7 @@ type Placed = Result<Option<(Endpoint, Vec<Mapping>)>, NamingError>;
 struct Namer {
     naming: Naming,
     owners: Owners,
-    touched: HashSet<Name, RandomState>,
+    touched: Touched,
 }
 
 impl Namer {
@@ -48,22 +46,15 @@ impl Namer {
             return Ok(None);
         };
         let member = Member(Arc::clone(service));
-        for (name, role) in names.places {
-            if self.owners.insert(&name, role, member.clone()) {
-                self.touched.insert(name);
-            }
-        }
+        self.owners.enter(names.places, &member, &mut self.touched);
         Ok(Some((names.endpoint, names.mapped)))
     }
 
     /// Takes the names from a service that cannot be held.
     fn take_back(&mut self, service: &Arc<Service>) {
-        let names = self.naming.names(service).ok().flatten();
-        let member = Member(Arc::clone(service));
-        for (name, role) in names.into_iter().flat_map(|names| names.places) {
-            if self.owners.remove(&name, role, &member) {
-                self.touched.insert(name);
-            }
+        if let Ok(Some(names)) = self.naming.names(service) {
+            let member = Member(Arc::clone(service));
+            self.owners.withdraw(names.places, &member, &mut self.touched);
         }
     }
 }

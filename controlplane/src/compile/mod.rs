@@ -42,9 +42,9 @@ pub use self::held::Holder;
 use self::networks::Networks;
 use self::owner::{Member, Owner};
 pub use self::owner::{Trouble, Verdict};
-use self::owners::Owners;
+use self::owners::{Owners, Touched};
 pub use self::published::PublishedAt;
-use crate::naming::{Mapping, Names, Naming, NamingError, Role, is_port_name};
+use crate::naming::{Mapping, Names, Naming, NamingError, is_port_name};
 use crate::registry::Delta;
 use crate::service::{Health, Network, Service, Source};
 
@@ -57,7 +57,7 @@ pub struct Compiler {
     /// Services that have names. One that could not be named is not here, though the registry knows it.
     named: HashMap<Member, EndpointKey, RandomState>,
     /// Names whose records may have changed since the last snapshot.
-    touched: HashSet<Name, RandomState>,
+    touched: Touched,
     networks: Networks,
     /// Names outside our zones that are ours though nobody stands there.
     held: Held,
@@ -391,11 +391,7 @@ impl Compiler {
         };
         self.enter_endpoint(service, &mut names.endpoint)?;
         let member = Member(service.clone());
-        for (name, role) in names.places {
-            if self.owners.insert(&name, role, member.clone()) {
-                self.touched.insert(name);
-            }
-        }
+        self.owners.enter(names.places, &member, &mut self.touched);
         Ok(Some(names.mapped))
     }
 
@@ -433,7 +429,8 @@ impl Compiler {
         self.named.remove(&was.member);
         self.networks.leave(&was.member.0);
         self.builder.remove_endpoint(was.key, &was.names.endpoint.labels);
-        self.withdraw(&was.member, was.names.places);
+        self.owners
+            .withdraw(was.names.places, &was.member, &mut self.touched);
     }
 
     /// Puts a service in the place of what it was, which costs half of what leaving and entering do. As for
@@ -458,14 +455,9 @@ impl Compiler {
         self.named.remove(&was.member);
         self.named.insert(member.clone(), was.key);
         let mut gone = was.names.places;
-        for place in names.places {
-            gone.retain(|it| *it != place);
-            let (name, role) = place;
-            if self.owners.insert(&name, role, member.clone()) {
-                self.touched.insert(name);
-            }
-        }
-        self.withdraw(&was.member, gone);
+        gone.retain(|place| !names.places.contains(place));
+        self.owners.enter(names.places, &member, &mut self.touched);
+        self.owners.withdraw(gone, &was.member, &mut self.touched);
         Ok(Some(names.mapped))
     }
 
@@ -473,14 +465,6 @@ impl Compiler {
     fn see(&self, service: &Service, endpoint: &mut Endpoint) {
         endpoint.views = self.networks.views(service);
         endpoint.view_ports = records::view_ports(service, &self.networks);
-    }
-
-    fn withdraw(&mut self, member: &Member, places: Vec<(Name, Role)>) {
-        for (name, role) in places {
-            if self.owners.remove(&name, role, member) {
-                self.touched.insert(name);
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod ones;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use dns::Name;
@@ -16,6 +16,9 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use self::ones::Ones;
 use super::owner::{Crowd, Member, Noted, Owner, Trouble};
 use crate::naming::Role;
+
+/// Names whose records may have changed since they were compiled.
+pub(super) type Touched = HashSet<Name, foldhash::fast::RandomState>;
 
 /// A name's hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,24 @@ impl Owners {
     pub(super) fn chose(&mut self, name: &Name, noted: Noted) -> Option<Trouble> {
         let key = self.key(name);
         self.crowds.get_mut(&key)?.chose(noted)
+    }
+
+    /// Puts `member` at all of these, and notes in `touched` where the records change for it.
+    pub(super) fn enter(&mut self, places: Vec<(Name, Role)>, member: &Member, touched: &mut Touched) {
+        for (name, role) in places {
+            if self.insert(&name, role, member.clone()) {
+                touched.insert(name);
+            }
+        }
+    }
+
+    /// Takes `member` from all of these, and notes in `touched` where the records change for it.
+    pub(super) fn withdraw(&mut self, places: Vec<(Name, Role)>, member: &Member, touched: &mut Touched) {
+        for (name, role) in places {
+            if self.remove(&name, role, member) {
+                touched.insert(name);
+            }
+        }
     }
 
     /// Puts `member` at `name`, in the place of the service that it was before. Whether the records there change.

@@ -8,7 +8,7 @@ use super::tests::{CLIENT, ZONES, came, compiler};
 use super::wish_tests::ask;
 use super::*;
 use crate::fixture::{Dice, addresses_for, answer, name, network, service};
-use crate::naming::{named_port, target};
+use crate::naming::{Role, named_port, target};
 use crate::registry::{Registry, folded};
 use crate::service::{
     Address, Change, Compose, NamedPort, NetworkAlias, Port, Protocol, Publish, PublishedPort, ServiceId,

@@ -24,12 +24,15 @@ const SRV: u16 = 33;
 const AAAA: u16 = 28;
 const ANY: u16 = 255;
 
-/// The response code of a reply, and how many answers it has; none where no reply is made.
-type Said = Option<(Rcode, u16)>;
+/// The response code of a reply, how many answers it has, and whether it was cut; none where no reply is made.
+type Said = Option<(Rcode, u16, bool)>;
+
+/// None of its answers found room.
+const CUT: Said = Some((Rcode::NO_ERROR, 0, true));
 
 /// So many answers.
 const fn found(answers: u16) -> Said {
-    Some((Rcode::NO_ERROR, answers))
+    Some((Rcode::NO_ERROR, answers, false))
 }
 
 /// What is counted.
@@ -78,7 +81,7 @@ pub(crate) const KINDS: [(&str, Kind, u32); 18] = [
     ),
     (
         "nxdomain",
-        Kind::Query("absent.image7.dev.docker", A, Some((Rcode::NX_DOMAIN, 0))),
+        Kind::Query("absent.image7.dev.docker", A, Some((Rcode::NX_DOMAIN, 0, false))),
         QUESTIONS,
     ),
     (
@@ -91,7 +94,7 @@ pub(crate) const KINDS: [(&str, Kind, u32); 18] = [
         Kind::Query("*.image7.*.docker", A, found(10)),
         QUESTIONS,
     ),
-    ("wildcard_of_all", Kind::Query("*.docker", A, found(0)), QUESTIONS),
+    ("wildcard_of_all", Kind::Query("*.docker", A, CUT), QUESTIONS),
     (
         "wildcard_of_100_a",
         Kind::Crowd("*.crowd.dev.docker", A, found(100)),
@@ -178,7 +181,7 @@ fn answer(snapshot: &Snapshot, owner: &str, qtype: u16, transport: Transport, ti
         last = black_box(respond(snapshot, &policy, client, &mut message));
     });
     match last {
-        Outcome::Reply { rcode, .. } => Some((rcode, answers(&buffer))),
+        Outcome::Reply { rcode, truncated, .. } => Some((rcode, answers(&buffer), truncated)),
         _ => None,
     }
 }
@@ -212,7 +215,7 @@ fn recall(owner: &str, qtype: u16, times: u32) -> Said {
         black_box(hit.answer.write(reply, head.id()));
     });
     // Nothing but the reply that was kept can have come of it.
-    Some((Rcode::NO_ERROR, answers(&buffer)))
+    found(answers(&buffer))
 }
 
 /// The answer count of a message's header (RFC 1035, section 4.1.1).
